@@ -1,0 +1,40 @@
+"""fastnn: train multilayer perceptrons on a CPU, faster than anything else does.
+
+``MLPClassifier`` and ``MLPRegressor`` take the place of scikit-learn's; ``functional`` has the equations of
+gradient descent on the kernels, ``reference`` the same in plain NumPy.  Everything is imported when it is
+first used, so that ``import fastnn`` costs next to nothing.
+"""
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastnn import functional, reference
+    from fastnn.estimators import MLPClassifier, MLPRegressor
+    from fastnn.model_files import load, save
+    from fastnn.progress import Epoch, compilation, watch
+    from fastnn.system import system_info
+
+__version__ = "0.1.0"
+
+__all__ = ["Epoch", "MLPClassifier", "MLPRegressor", "compilation", "functional", "load", "reference", "save",
+           "system_info", "watch"]
+
+_HOME = {
+    "MLPClassifier": "estimators", "MLPRegressor": "estimators",
+    "save": "model_files", "load": "model_files",
+    "Epoch": "progress", "watch": "progress", "compilation": "progress",
+    "system_info": "system",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("functional", "reference"):
+        return import_module(f"fastnn.{name}")
+    if name in _HOME:
+        value = globals()[name] = getattr(import_module(f"fastnn.{_HOME[name]}"), name)
+        return value
+    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

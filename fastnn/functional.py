@@ -1,0 +1,196 @@
+"""Gradient descent for neural networks on the kernels: the functions of `fastnn.reference`, many times as fast.
+
+The same names, arguments, results and errors; there stand the equations and the full descriptions.  Arrays
+are (n, m) with one example a column, float32 where everything is float32, else float64.  X needs no copy
+when it is the transpose of scikit-learn's C-contiguous (n_samples, n_features).
+"""
+import numpy as np
+
+from fastnn import workspace
+from fastnn.kernels import passes
+from fastnn.network import (
+    Array,
+    Network,
+    Parameters,
+    check_activations,
+    check_examples,
+    common_dtype,
+    layer_sizes_of,
+)
+from fastnn.reference import initialize_parameters
+from fastnn.training import SGD, Trainer
+
+__all__ = ["backward_propagation", "compute_cost", "forward_propagation", "gradient_descent",
+           "initialize_parameters", "update_parameters"]
+
+
+def forward_propagation(X: Array, parameters: Parameters, activation: str = "tanh",
+                        out_activation: str = "logistic") -> tuple[Array, dict[str, Array]]:
+    """Z_l = W_l A_{l-1} + b_l, A_l = g_l(Z_l); see `fastnn.reference.forward_propagation`.
+
+    Parameters
+    ----------
+    X : array (n_x, m)
+    parameters : dict
+    activation, out_activation : str
+
+    Returns
+    -------
+    A_L : array (n_y, m)
+    cache : dict
+        A1, A2 ... A_L.
+    """
+    check_activations(activation, out_activation)
+    sizes = layer_sizes_of(parameters)
+    dtype = common_dtype(X, *parameters.values())
+    A = np.ascontiguousarray(X, dtype)
+    check_examples("X", A, sizes[0])
+    cache, m = {}, A.shape[1]
+    for l, n_out in enumerate(sizes[1:], 1):
+        Z = np.empty((n_out, m), dtype)
+        g = activation if l < len(sizes) - 1 else "identity"
+        passes.affine(_of(dtype, parameters[f"W{l}"]), _of(dtype, parameters[f"b{l}"]).ravel(), A, Z,
+                      workspace.ACTIVATIONS[g])
+        A = cache[f"A{l}"] = Z
+    passes.output(A, np.empty((2, m), dtype), workspace.LOSSES[out_activation])
+    return A, cache
+
+
+def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic") -> float:
+    """J = (1/m) sum_i L(a_i, y_i); see `fastnn.reference.compute_cost`.
+
+    Parameters
+    ----------
+    A_L, Y : array (n_y, m)
+    out_activation : str
+
+    Returns
+    -------
+    float
+    """
+    check_activations("identity", out_activation)
+    return float(_loss_and_dZ(A_L, Y, out_activation)[0].mean())
+
+
+def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y: Array,
+                         activation: str = "tanh", out_activation: str = "logistic") -> dict[str, Array]:
+    """dW_l, db_l for l = L ... 1, equations 1 to 6; see `fastnn.reference.backward_propagation`.
+
+    Parameters
+    ----------
+    parameters, cache : dict
+    X, Y : array (n_x, m), (n_y, m)
+    activation, out_activation : str
+
+    Returns
+    -------
+    dict
+        dW1 (n_1, n_x), db1 (n_1, 1), dW2 ...
+    """
+    check_activations(activation, out_activation)
+    sizes = layer_sizes_of(parameters)
+    X, Y = np.asarray(X), np.asarray(Y)
+    check_examples("X", X, sizes[0])
+    check_examples("Y", Y, sizes[-1], X.shape[1])
+    L, m = len(sizes) - 1, X.shape[1]
+    dtype = common_dtype(X, Y, *parameters.values())
+    gradients = {}
+    dZ = _loss_and_dZ(_of(dtype, cache[f"A{L}"]), _of(dtype, Y), out_activation)[1]
+    for l in range(L, 0, -1):
+        A = cache[f"A{l - 1}"] if l > 1 else X
+        n_out, n_in = sizes[l], sizes[l - 1]
+        dW, db = np.empty((n_out, n_in), dtype), np.empty(n_out, dtype)
+        if workspace.is_narrow(n_in, n_out):
+            passes.inner(dZ, _of(dtype, A), dW)
+        else:
+            passes.outer(dZ, _of(dtype, A.T), np.arange(m), dW)
+        passes.row_sums(dZ, db)
+        gradients[f"dW{l}"], gradients[f"db{l}"] = dW / dtype.type(m), db[:, np.newaxis] / dtype.type(m)
+        if l > 1:
+            dA = np.empty((n_in, m), dtype)
+            passes.backproject(_of(dtype, parameters[f"W{l}"]), dZ, _of(dtype, A), dA,
+                               workspace.ACTIVATIONS[activation])
+            dZ = dA
+    return gradients
+
+
+def update_parameters(parameters: Parameters, gradients: Parameters, learning_rate: float) -> dict[str, Array]:
+    """W := W - alpha dW, b := b - alpha db; see `fastnn.reference.update_parameters`.
+
+    Parameters
+    ----------
+    parameters, gradients : dict
+    learning_rate : float
+
+    Returns
+    -------
+    dict
+        New parameters.
+    """
+    updated = {}
+    for name, value in parameters.items():
+        updated[name] = np.array(value)
+        dtype = updated[name].dtype
+        passes.sgd(updated[name].reshape(-1), _of(dtype, gradients[f"d{name}"]).reshape(-1),
+                   dtype.type(learning_rate))
+    return updated
+
+
+def gradient_descent(X: Array, Y: Array, *, layer_sizes: tuple[int, ...], learning_rate: float = 0.1,
+                     num_iterations: int = 1000, rng: np.random.Generator | int | None = None,
+                     activation: str = "tanh", out_activation: str = "logistic"
+                     ) -> tuple[dict[str, Array], list[float]]:
+    """Initialise, then forward, cost, backward, update, in whole runs; see `fastnn.reference.gradient_descent`.
+
+    Parameters
+    ----------
+    X, Y : array (n_x, m), (n_y, m)
+    layer_sizes : sequence of int
+    learning_rate : float
+    num_iterations : int
+    rng : numpy.random.Generator, int or None
+    activation, out_activation : str
+
+    Returns
+    -------
+    parameters : dict
+        W1, b1, W2 ...
+    costs : list of float
+        The cost before each update.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import functional as nn
+    >>> X = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])
+    >>> Y = np.array([[0.0, 1.0, 1.0, 0.0]])
+    >>> parameters, costs = nn.gradient_descent(X, Y, layer_sizes=(2, 4, 1), learning_rate=1.0, rng=0)
+    >>> A, _ = nn.forward_propagation(X, parameters)
+    >>> (A > 0.5).astype(int)
+    array([[0, 1, 1, 0]])
+    """
+    X, Y = np.asarray(X), np.asarray(Y)
+    check_examples("X", X, layer_sizes[0])
+    check_examples("Y", Y, layer_sizes[-1], X.shape[1])
+    dtype, m = common_dtype(X, Y), X.shape[1]
+    network = Network(tuple(layer_sizes), activation, out_activation)
+    theta = network.from_dict(initialize_parameters(layer_sizes, rng, dtype=dtype), dtype)
+    optimizer = SGD(learning_rate, momentum=0.0, nesterovs_momentum=False)
+    trainer = Trainer(network, theta, optimizer, X.T, Y.T, m)
+    costs = trainer.run(np.arange(m), num_iterations)[:, 0]
+    return network.as_dict(theta), costs.tolist()
+
+
+def _of(dtype: np.dtype, array: Array) -> Array:
+    """The array as the kernels take it: C-contiguous, of this dtype; itself if it is so already."""
+    return np.ascontiguousarray(array, dtype)
+
+
+def _loss_and_dZ(A_L: Array, Y: Array, out_activation: str) -> tuple[Array, Array]:
+    """The loss of each example (m,), and dZ_L = A_L - Y."""
+    dtype = common_dtype(A_L, Y)
+    dZ, Y = np.array(A_L, dtype, order="C"), _of(dtype, Y)
+    check_examples("Y", Y, dZ.shape[0], dZ.shape[1])
+    cost = np.empty(dZ.shape[1], dtype)
+    passes.loss_and_dZ(dZ, Y, cost, workspace.LOSSES[out_activation])
+    return cost, dZ

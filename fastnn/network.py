@@ -1,0 +1,118 @@
+"""What a network is: layer sizes, activations, theta and its views; and the usual dict of parameters."""
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating[Any]]
+Parameters = Mapping[str, Array]
+
+ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+OUT_ACTIVATIONS = ("logistic", "softmax", "identity")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A multilayer perceptron without its parameters.
+
+    Parameters
+    ----------
+    layer_sizes : tuple of int
+        n_0 (features), the widths of the hidden layers, n_L (outputs).  Two sizes: no hidden layer.
+    activation : {"identity", "logistic", "tanh", "relu"}
+        g of the hidden layers.
+    out_activation : {"logistic", "softmax", "identity"}
+        g of the output layer.  It decides the loss: log loss, cross entropy, half the squared error.
+    """
+
+    layer_sizes: tuple[int, ...]
+    activation: str
+    out_activation: str
+
+    def __post_init__(self) -> None:
+        check_layer_sizes(self.layer_sizes)
+        check_activations(self.activation, self.out_activation)
+
+    @cached_property
+    def shapes(self) -> list[tuple[int, int]]:
+        """(n_out, n_in) of every W."""
+        return [(n_out, n_in) for n_in, n_out in pairwise(self.layer_sizes)]
+
+    @cached_property
+    def n_params(self) -> int:
+        """How many weights and biases there are."""
+        return sum(n_out * (n_in + 1) for n_out, n_in in self.shapes)
+
+    def views(self, theta: Array) -> list[tuple[Array, Array]]:
+        """W_l (n_out, n_in) and b_l (n_out,) of every layer, as views of theta (n_params,)."""
+        views, start = [], 0
+        for n_out, n_in in self.shapes:
+            middle, end = start + n_out * n_in, start + n_out * (n_in + 1)
+            views.append((theta[start:middle].reshape(n_out, n_in), theta[middle:end]))
+            start = end
+        return views
+
+    def as_dict(self, theta: Array, prefix: str = "") -> dict[str, Array]:
+        """Views of theta under their names in the notes: W1, b1, W2 ...; b_l as a column (n_out, 1)."""
+        named = {}
+        for l, (W, b) in enumerate(self.views(theta), 1):
+            named[f"{prefix}W{l}"], named[f"{prefix}b{l}"] = W, b[:, np.newaxis]
+        return named
+
+    def from_dict(self, parameters: Parameters, dtype: npt.DTypeLike) -> Array:
+        """A new theta (n_params,) with the numbers of a dict of parameters."""
+        theta = np.empty(self.n_params, dtype)
+        for l, (W, b) in enumerate(self.views(theta), 1):
+            W[:], b[:] = parameters[f"W{l}"], parameters[f"b{l}"][:, 0]
+        return theta
+
+
+def check_layer_sizes(layer_sizes: Sequence[int]) -> None:
+    """Raise a ValueError unless there are two sizes or more, all of them positive integers."""
+    if len(layer_sizes) < 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in layer_sizes):
+        raise ValueError(f"layer_sizes must be two positive integers or more (features, hidden layers, outputs), "
+                         f"got {tuple(layer_sizes)}")
+
+
+def check_activations(activation: str, out_activation: str) -> None:
+    """Raise a ValueError that names the choices, unless both are known."""
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {ACTIVATIONS}, got {activation!r}")
+    if out_activation not in OUT_ACTIVATIONS:
+        raise ValueError(f"out_activation must be one of {OUT_ACTIVATIONS}, got {out_activation!r}")
+
+
+def layer_sizes_of(parameters: Parameters) -> tuple[int, ...]:
+    """The layer sizes of a dict W1, b1, W2, b2 ...; a ValueError where its shapes do not fit one another."""
+    n_layers = sum(name.startswith("W") for name in parameters)
+    wanted = [f"{kind}{l}" for l in range(1, n_layers + 1) for kind in "Wb"]
+    if n_layers == 0 or sorted(parameters) != sorted(wanted):
+        raise ValueError(f"parameters must be W1, b1, W2, b2 ... without a gap, got {', '.join(parameters) or 'none'}")
+    sizes: list[int] = []
+    for l in range(1, n_layers + 1):
+        W, b = np.shape(parameters[f"W{l}"]), np.shape(parameters[f"b{l}"])
+        if len(W) != 2 or (sizes and W[1] != sizes[-1]):
+            columns = sizes[-1] if sizes else "n_x"
+            raise ValueError(f"W{l} has shape {W}, but this network expects (n_{l}, {columns})")
+        if b != (W[0], 1):
+            raise ValueError(f"b{l} has shape {b}, but W{l} of shape {W} expects ({W[0]}, 1)")
+        sizes += [W[0]] if sizes else [W[1], W[0]]
+    return tuple(sizes)
+
+
+def check_examples(name: str, array: Array, rows: int, columns: int | None = None) -> None:
+    """Raise a ValueError unless the array is (rows, m), with m = columns where that is given."""
+    if array.ndim != 2 or array.shape[0] != rows or (columns is not None and array.shape[1] != columns):
+        raise ValueError(f"{name} has shape {array.shape}, but this network expects "
+                         f"({rows}, {'m' if columns is None else columns}): one example a column")
+    if array.shape[1] == 0:
+        raise ValueError(f"{name} has shape {array.shape}: there is no example in it")
+
+
+def common_dtype(*arrays: Any) -> np.dtype[Any]:
+    """float32 where everything is float32, else float64."""
+    return np.dtype(np.float32 if np.result_type(*arrays) == np.float32 else np.float64)

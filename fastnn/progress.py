@@ -1,0 +1,88 @@
+"""Looking on: what happens in a fit, epoch by epoch, and what is being compiled."""
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch of training came to.
+
+    Attributes
+    ----------
+    n_iter, max_iter : int
+        The number of the epoch, from 1, and of the last one that may come.
+    loss : float
+        The mean over the epoch, penalty included.
+    validation_score : float or None
+        Accuracy or R^2, where ``early_stopping`` has one computed.
+    n_samples : int
+        Examples trained on in this epoch.
+    seconds : float
+        How long that took, without the validation.
+    """
+
+    n_iter: int
+    max_iter: int
+    loss: float
+    validation_score: float | None
+    n_samples: int
+    seconds: float
+
+
+_watchers: ContextVar[tuple[Callable[[Epoch], object], ...]] = ContextVar("watchers", default=())
+
+
+@contextmanager
+def watch(callback: Callable[[Epoch], object]) -> Iterator[None]:
+    """Have `callback` called after every epoch of every fit within the block, pipelines and searches included.
+
+    Parameters
+    ----------
+    callback : callable
+        Takes an `Epoch`.  A KeyboardInterrupt that it raises ends the fit as Ctrl-C does, with a usable model.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> losses = []
+    >>> with fastnn.watch(lambda epoch: losses.append(epoch.loss)):
+    ...     _ = fastnn.MLPRegressor(max_iter=3, random_state=0).fit([[0.0], [1.0]], [0.0, 1.0])
+    >>> len(losses)
+    3
+    """
+    token = _watchers.set((*_watchers.get(), callback))
+    try:
+        yield
+    finally:
+        _watchers.reset(token)
+
+
+def report(epoch: Epoch) -> None:
+    """Tell whoever watches."""
+    for callback in _watchers.get():
+        callback(epoch)
+
+
+@contextmanager
+def compilation(callback: Callable[[str], object]) -> Iterator[None]:
+    """Have `callback` called with the name of each kernel whose compilation begins within the block.
+
+    A kernel is compiled when it is first used on a machine; later its machine code is loaded, and nothing is reported.
+    """
+    from numba.core import event
+
+    from fastnn.kernels.jit import ENTRIES
+
+    class Listener(event.Listener):
+        def on_start(self, compiling: Any) -> None:
+            if compiling.data["dispatcher"] in ENTRIES:
+                callback(compiling.data["dispatcher"].__name__)
+
+        def on_end(self, compiling: Any) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Listener()):
+        yield

@@ -1,0 +1,259 @@
+"""Gradient descent for neural networks in plain NumPy: the specification of everything else.
+
+Written to be believed, not to be fast.  The equations are those of the notes on gradient descent, on
+arrays of shape (n, m) with one example a column, for any number of layers:
+
+    Z_l = W_l A_{l-1} + b_l      A_l = g_l(Z_l)      A_0 = X      J = (1/m) sum_i L(a_i, y_i)
+
+`fastnn.functional` has the same functions on the kernels: ``from fastnn import functional as nn`` and
+``from fastnn import reference as nn`` are interchangeable in a program.
+"""
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn.network import (
+    Array,
+    Parameters,
+    check_activations,
+    check_examples,
+    check_layer_sizes,
+    common_dtype,
+    layer_sizes_of,
+)
+
+Function = Callable[[Array], Array]
+
+#: g(Z) of the hidden layers, and g'(Z) written in A = g(Z).
+ACTIVATIONS: dict[str, tuple[Function, Function]] = {
+    "identity": (lambda Z: Z, lambda A: np.ones_like(A)),
+    "logistic": (lambda Z: 1 / (1 + np.exp(-Z)), lambda A: A * (1 - A)),
+    "tanh": (np.tanh, lambda A: 1 - A**2),
+    "relu": (lambda Z: np.maximum(Z, 0), lambda A: (A > 0).astype(A.dtype)),
+}
+
+
+def _softmax(Z: Array) -> Array:
+    e = np.exp(Z - Z.max(axis=0))
+    return e / e.sum(axis=0)
+
+
+OUT_ACTIVATIONS: dict[str, Function] = {
+    "logistic": ACTIVATIONS["logistic"][0], "softmax": _softmax, "identity": ACTIVATIONS["identity"][0]}
+
+
+def initialize_parameters(layer_sizes: tuple[int, ...], rng: np.random.Generator | int | None = None, *,
+                          dtype: npt.DTypeLike = np.float64) -> dict[str, Array]:
+    """Random weights, as breaking the symmetry demands, and biases of zero.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        n_x, the widths of the hidden layers, n_y.  Two sizes: no hidden layer.
+    rng : numpy.random.Generator, int or None
+        The source of the random numbers, or its seed.
+    dtype : float64 or float32
+        Of the parameters.
+
+    Returns
+    -------
+    dict
+        W1 (n_1, n_x), b1 (n_1, 1), W2 ..., with W_l uniform in +-sqrt(6 / (n_{l-1} + n_l)) (Glorot & Bengio 2010).
+
+    Examples
+    --------
+    >>> from fastnn import reference as nn
+    >>> {name: array.shape for name, array in nn.initialize_parameters((2, 4, 1), rng=0).items()}
+    {'W1': (4, 2), 'b1': (4, 1), 'W2': (1, 4), 'b2': (1, 1)}
+    """
+    check_layer_sizes(layer_sizes)
+    rng = np.random.default_rng(rng)
+    parameters = {}
+    for l in range(1, len(layer_sizes)):
+        n_in, n_out = layer_sizes[l - 1], layer_sizes[l]
+        bound = np.sqrt(6 / (n_in + n_out))
+        parameters[f"W{l}"] = rng.uniform(-bound, bound, (n_out, n_in)).astype(dtype)
+        parameters[f"b{l}"] = np.zeros((n_out, 1), dtype)
+    return parameters
+
+
+def forward_propagation(X: Array, parameters: Parameters, activation: str = "tanh",
+                        out_activation: str = "logistic") -> tuple[Array, dict[str, Array]]:
+    """Z_l = W_l A_{l-1} + b_l, A_l = g_l(Z_l): "Forward propagation" in the notes.
+
+    Parameters
+    ----------
+    X : array (n_x, m)
+        One example a column.
+    parameters : dict
+        W1, b1, W2, b2 ...
+    activation : {"identity", "logistic", "tanh", "relu"}
+        g of the hidden layers.
+    out_activation : {"logistic", "softmax", "identity"}
+        g of the output layer.
+
+    Returns
+    -------
+    A_L : array (n_y, m)
+        The predictions.
+    cache : dict
+        A1, A2 ... A_L, for `backward_propagation`.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, or an activation is unknown.
+    """
+    check_activations(activation, out_activation)
+    sizes = layer_sizes_of(parameters)
+    A = np.asarray(X, common_dtype(X, *parameters.values()))
+    check_examples("X", A, sizes[0])
+    cache = {}
+    for l in range(1, len(sizes)):
+        Z = parameters[f"W{l}"] @ A + parameters[f"b{l}"]
+        A = ACTIVATIONS[activation][0](Z) if l < len(sizes) - 1 else OUT_ACTIVATIONS[out_activation](Z)
+        cache[f"A{l}"] = A
+    return A, cache
+
+
+def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic") -> float:
+    """J = (1/m) sum_i L(a_i, y_i): "Cost function" in the notes, which leave out the sum.
+
+    L(a, y) is sum_j -y_j log a_j - (1 - y_j) log(1 - a_j) for logistic outputs, -sum_j y_j log a_j for softmax,
+    sum_j (a_j - y_j)^2 / 2 for identity.  Probabilities are kept eps away from 0 and 1.
+
+    Parameters
+    ----------
+    A_L, Y : array (n_y, m)
+        Predictions and targets.
+    out_activation : {"logistic", "softmax", "identity"}
+        Of the outputs.
+
+    Returns
+    -------
+    float
+        The cost.
+    """
+    check_activations("identity", out_activation)
+    A, Y = np.asarray(A_L), np.asarray(Y)
+    check_examples("Y", Y, A.shape[0], A.shape[1])
+    if out_activation == "identity":
+        L = ((A - Y)**2).sum(axis=0) / 2
+    else:
+        eps = np.finfo(common_dtype(A, Y)).eps
+        A = np.clip(A, eps, 1 - eps)
+        L = -(Y * np.log(A)).sum(axis=0)
+        if out_activation == "logistic":
+            L = L - ((1 - Y) * np.log(1 - A)).sum(axis=0)
+    return float(L.mean())
+
+
+def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y: Array,
+                         activation: str = "tanh", out_activation: str = "logistic") -> dict[str, Array]:
+    """The derivatives of the cost by all parameters: equations 1 to 6 of the notes.
+
+    dZ_L = A_L - Y (1), for each of the three outputs with its loss; then for l = L ... 1
+    dW_l = (1/m) dZ_l A_{l-1}^T (2, 5), db_l = (1/m) sum of the columns of dZ_l (3, 6) and
+    dZ_{l-1} = W_l^T dZ_l * g'(Z_{l-1}) (4, where the notes have g for g').
+
+    Parameters
+    ----------
+    parameters, cache : dict
+        W1, b1 ... and what `forward_propagation` returned.
+    X, Y : array (n_x, m), (n_y, m)
+        Examples and targets.
+    activation, out_activation : str
+        As in `forward_propagation`.
+
+    Returns
+    -------
+    dict
+        dW1 (n_1, n_x), db1 (n_1, 1), dW2 ...
+    """
+    check_activations(activation, out_activation)
+    sizes = layer_sizes_of(parameters)
+    X, Y = np.asarray(X), np.asarray(Y)
+    check_examples("X", X, sizes[0])
+    check_examples("Y", Y, sizes[-1], X.shape[1])
+    L, m = len(sizes) - 1, X.shape[1]
+    gradients = {}
+    dZ = cache[f"A{L}"] - Y
+    for l in range(L, 0, -1):
+        A = cache[f"A{l - 1}"] if l > 1 else X
+        gradients[f"dW{l}"] = dZ @ A.T / m
+        gradients[f"db{l}"] = dZ.sum(axis=1, keepdims=True) / m
+        if l > 1:
+            dZ = parameters[f"W{l}"].T @ dZ * ACTIVATIONS[activation][1](A)
+    return gradients
+
+
+def update_parameters(parameters: Parameters, gradients: Parameters, learning_rate: float) -> dict[str, Array]:
+    """W := W - alpha dW, b := b - alpha db: "Gradient descent" in the notes, which have W for dW on the right.
+
+    Parameters
+    ----------
+    parameters, gradients : dict
+        W1, b1 ... and dW1, db1 ...
+    learning_rate : float
+        alpha.
+
+    Returns
+    -------
+    dict
+        New parameters; the old ones stay as they are.
+    """
+    return {name: value - value.dtype.type(learning_rate) * gradients[f"d{name}"]
+            for name, value in parameters.items()}
+
+
+def gradient_descent(X: Array, Y: Array, *, layer_sizes: tuple[int, ...], learning_rate: float = 0.1,
+                     num_iterations: int = 1000, rng: np.random.Generator | int | None = None,
+                     activation: str = "tanh", out_activation: str = "logistic"
+                     ) -> tuple[dict[str, Array], list[float]]:
+    """Initialise, then repeat: forward propagation, cost, backpropagation, update, over all the examples.
+
+    Parameters
+    ----------
+    X, Y : array (n_x, m), (n_y, m)
+        Examples and targets, one a column; float32 where both are, else float64.
+    layer_sizes : sequence of int
+        n_x, the widths of the hidden layers, n_y.  Two sizes: logistic (softmax, linear) regression.
+    learning_rate : float
+        alpha.
+    num_iterations : int
+        How many updates.
+    rng : numpy.random.Generator, int or None
+        For the initial parameters.
+    activation, out_activation : str
+        As in `forward_propagation`.
+
+    Returns
+    -------
+    parameters : dict
+        W1, b1, W2 ...
+    costs : list of float
+        The cost before each update.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference as nn
+    >>> X = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])
+    >>> Y = np.array([[0.0, 1.0, 1.0, 0.0]])
+    >>> parameters, costs = nn.gradient_descent(X, Y, layer_sizes=(2, 4, 1), learning_rate=1.0, rng=0)
+    >>> A, _ = nn.forward_propagation(X, parameters)
+    >>> (A > 0.5).astype(int)
+    array([[0, 1, 1, 0]])
+    """
+    X, Y = np.asarray(X), np.asarray(Y)
+    check_examples("X", X, layer_sizes[0])
+    check_examples("Y", Y, layer_sizes[-1], X.shape[1])
+    parameters = initialize_parameters(layer_sizes, rng, dtype=common_dtype(X, Y))
+    costs = []
+    for _ in range(num_iterations):
+        A_L, cache = forward_propagation(X, parameters, activation, out_activation)
+        costs.append(compute_cost(A_L, Y, out_activation))
+        gradients = backward_propagation(parameters, cache, X, Y, activation, out_activation)
+        parameters = update_parameters(parameters, gradients, learning_rate)
+    return parameters, costs

@@ -1,0 +1,223 @@
+"""The loop above the kernels: optimizers, and epochs of steps on one thread or on a team."""
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import workspace
+from fastnn.kernels import epoch, optimizers
+from fastnn.kernels import predict as prediction
+from fastnn.kernels.jit import address_of
+from fastnn.kernels.team import new_team
+from fastnn.network import Array, Network
+from fastnn.system import n_threads
+
+#: Seconds between two returns to Python: how soon an interrupt is heard.
+SLICE = 0.1
+#: Arithmetic of a step (floating point operations) below which one thread is faster than a team.
+SERIAL_BELOW = 4e6
+#: Two regions at once abort the process under Numba's workqueue layer, and crowd the cores under the others:
+#: whoever comes second works alone.
+_region = threading.Lock()
+#: Where the machine code of a kernel for a dtype is.
+_addresses: dict[tuple[Any, np.dtype[Any]], int] = {}
+
+
+def run(serial: Any, parallel: Any, wanted: int, model: epoch.Model, *args: Any) -> None:
+    """Call a kernel on up to `wanted` threads: `parallel` in a region if one can be had, else `serial` alone."""
+    if wanted > 1 and _region.acquire(blocking=False):
+        try:
+            call, key = (wanted, new_team(), model, *args), (serial, model.theta.dtype)
+            if key not in _addresses:
+                _addresses[key] = address_of(serial, *call)
+            parallel(_addresses[key], *call)
+        finally:
+            _region.release()
+    else:
+        serial(1, new_team(), model, *args)
+
+
+def examples(array: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:
+    """The array as the kernels read it: C-contiguous, of this dtype, and read-only; copied only where it has to be.
+
+    Read-only always, because to Numba that is another type: memory maps would need other machine code.
+    """
+    view = np.require(array, dtype, ["C", "A"]).view()
+    view.flags.writeable = False
+    return view
+
+
+@dataclass
+class SGD:
+    """Stochastic gradient descent with momentum.
+
+    Parameters
+    ----------
+    learning_rate_init, momentum : float
+        Step size and decay of the velocity.
+    nesterovs_momentum : bool
+        Whether the gradient counts from where the velocity leads (Sutskever et al. 2013).
+    lr_schedule : {"constant", "invscaling", "adaptive"}
+        What becomes of the learning rate: nothing; divided by t^power_t at the end of an epoch, with t the examples
+        seen; divided by 5 where training would stop, until it is below 1e-6.
+    power_t : float
+        Exponent of "invscaling".
+    """
+
+    learning_rate_init: float
+    momentum: float = 0.9
+    nesterovs_momentum: bool = True
+    lr_schedule: str = "constant"
+    power_t: float = 0.5
+    learning_rate: float = field(init=False)
+    moments: Array | None = field(init=False, default=None, repr=False)
+
+    code = optimizers.SGD
+    n_moments = 1
+
+    def __post_init__(self) -> None:
+        self.learning_rate = float(self.learning_rate_init)
+
+    def constants(self) -> list[float]:
+        return [self.momentum, float(self.nesterovs_momentum)]
+
+    def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
+        """The learning rate of each of the next steps."""
+        return np.full(n_steps, self.learning_rate)
+
+    def iteration_ends(self, time_step: int) -> None:
+        """What an epoch's end does, after `time_step` examples in all."""
+        if self.lr_schedule == "invscaling":
+            self.learning_rate = float(self.learning_rate_init) / (time_step + 1) ** self.power_t
+
+    def trigger_stopping(self, message: str, verbose: bool) -> bool:
+        """Whether to stop when there is no progress any more."""
+        if self.lr_schedule != "adaptive":
+            if verbose:
+                print(message + " Stopping.")
+            return True
+        if self.learning_rate <= 1e-6:
+            if verbose:
+                print(message + " Learning rate too small. Stopping.")
+            return True
+        self.learning_rate /= 5.0
+        if verbose:
+            print(f"{message} Setting learning rate to {self.learning_rate:f}")
+        return False
+
+
+@dataclass
+class Adam:
+    """Adam (Kingma & Ba 2015).
+
+    Parameters
+    ----------
+    learning_rate_init, beta_1, beta_2, epsilon : float
+        Step size, decays of the two moments, and what keeps the division finite.
+    """
+
+    learning_rate_init: float
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    t: int = 0
+    moments: Array | None = field(init=False, default=None, repr=False)
+
+    code = optimizers.ADAM
+    n_moments = 2
+
+    @property
+    def learning_rate(self) -> float:
+        """The step size of the last step, correction of the bias included."""
+        return float(self._rate(max(self.t, 1)))
+
+    def _rate(self, t: Any) -> Any:
+        return self.learning_rate_init * np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+
+    def constants(self) -> list[float]:
+        return [self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2, self.epsilon]
+
+    def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
+        """The learning rate of each of the next steps, correction of the bias included."""
+        t = np.arange(self.t + 1, self.t + n_steps + 1)
+        self.t += n_steps
+        return np.asarray(self._rate(t))
+
+    def iteration_ends(self, time_step: int) -> None:
+        """Nothing: the moments do it all."""
+
+    def trigger_stopping(self, message: str, verbose: bool) -> bool:
+        """Whether to stop when there is no progress any more: always."""
+        if verbose:
+            print(message + " Stopping.")
+        return True
+
+
+class Trainer:
+    """Steps of one network over one set of examples.
+
+    Parameters
+    ----------
+    network : Network
+    theta : array (n_params,)
+        Trained in place.
+    optimizer : SGD or Adam
+        Its moments are made here, unless it has some.
+    X, Y : array (n_samples, n_x), (n_samples, n_y)
+        Not copied if C-contiguous and of the dtype of theta.
+    batch_size : int
+    alpha : float
+        Strength of the L2 penalty on the weights, alpha / (2 m) sum W^2.
+    """
+
+    def __init__(self, network: Network, theta: Array, optimizer: SGD | Adam, X: Array, Y: Array,
+                 batch_size: int, alpha: float = 0.0) -> None:
+        number = theta.dtype.type
+        self.model, self.room = workspace.for_training(network, theta, batch_size)
+        self.X, self.Y = examples(X, theta.dtype), examples(Y, theta.dtype)
+        self.optimizer, self.batch_size = optimizer, batch_size
+        if optimizer.moments is None:
+            optimizer.moments = np.zeros((optimizer.n_moments, theta.size), theta.dtype)
+        self.alpha, self.constants = number(alpha), np.array(optimizer.constants(), theta.dtype)
+        flops = (6 * network.n_params - 2 * np.prod(network.shapes[0])) * min(batch_size, len(X))
+        self.wanted = n_threads() if flops >= SERIAL_BELOW else 1
+        self._steps = max(1, int(SLICE * 1e10 / flops))           # a first guess: 10 GFLOP/s
+
+    def run(self, order: npt.NDArray[np.int64], n_steps: int) -> npt.NDArray[np.float64]:
+        """That many steps over the examples in this order, again and again from its start.
+
+        Returns the mean loss and the penalty of each step (n_steps, 2), before its update.
+        """
+        costs, done = np.empty((n_steps, 2), self.X.dtype), 0
+        while done < n_steps:
+            part = costs[done:done + self._steps]
+            start = time.perf_counter()
+            rates = self.optimizer.rates(len(part)).astype(self.X.dtype)
+            run(epoch.run, epoch.run_team, self.wanted, self.model,
+                epoch.Batches(self.X, self.Y, order, done, self.batch_size), self.room,
+                epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.optimizer.moments), part)
+            seconds = time.perf_counter() - start
+            done += len(part)
+            self._steps = max(1, min(10 * self._steps, int(len(part) * SLICE / seconds)))
+        return costs.astype(np.float64)
+
+    def epoch(self, order: npt.NDArray[np.int64]) -> tuple[float, float]:
+        """One pass over the examples in this order; returns the means of loss and of penalty over the examples."""
+        n_steps = -(-order.size // self.batch_size)
+        examples = np.full(n_steps, self.batch_size)
+        examples[-1] += order.size - n_steps * self.batch_size
+        loss, penalty = examples @ self.run(order, n_steps) / order.size
+        return float(loss), float(penalty)
+
+
+def predict(network: Network, theta: Array, X: Array) -> Array:
+    """A_L^T (n_samples, n_y) for the rows of X (n_samples, n_x)."""
+    X = examples(X, theta.dtype)
+    wanted = n_threads() if 2 * network.n_params * len(X) >= SERIAL_BELOW else 1
+    model, room = workspace.for_prediction(network, theta, -(-len(X) // wanted), wanted)
+    out = np.empty((len(X), network.layer_sizes[-1]), theta.dtype)
+    run(prediction.predict, prediction.predict_team, wanted, model, X, room, out)
+    return out

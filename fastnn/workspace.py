@@ -1,0 +1,95 @@
+"""The room that the kernels need: the table of layers, and one flat buffer that holds everything."""
+import numpy as np
+import numpy.typing as npt
+
+from fastnn.kernels import activations, epoch, losses, predict
+from fastnn.network import Array, Network
+
+#: How many examples go through the network before the gradient takes them in (a larger batch takes several turns),
+#: and how many a prediction takes at a time.
+CHUNK = 512
+ACTIVATIONS = {"identity": activations.IDENTITY, "logistic": activations.LOGISTIC,
+               "tanh": activations.TANH, "relu": activations.RELU}
+LOSSES = {"logistic": losses.LOG_LOSS, "softmax": losses.CROSS_ENTROPY, "identity": losses.SQUARED_ERROR}
+
+
+class _Buffer:
+    """Room given out piece by piece, each on a cache line of its own, before the buffer itself is made."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def room(self, numbers: int) -> int:
+        start, self.size = self.size, self.size + -(-numbers // 16) * 16
+        return start
+
+
+def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+    """Zeros that start on a cache line."""
+    size, itemsize = int(np.prod(shape)), np.dtype(dtype).itemsize
+    buffer = np.zeros(size + 64 // itemsize, dtype)
+    return buffer[-buffer.ctypes.data % 64 // itemsize:][:size].reshape(shape)
+
+
+def padded(numbers: int, dtype: npt.DTypeLike) -> int:
+    """The length of a row: an odd number of cache lines, because rows at powers of two compete for the same ones."""
+    itemsize = np.dtype(dtype).itemsize
+    return (-(-numbers * itemsize // 64) | 1) * 64 // itemsize
+
+
+def is_narrow(n_in: int, n_out: int) -> bool:
+    """Whether a layer has so few inputs or outputs that `inner` forms its gradient faster than `outer`."""
+    return n_in < 16 or n_out < 8
+
+
+def _new_table(network: Network) -> npt.NDArray[np.int64]:
+    """The table of layers, but for its offsets into the workspace."""
+    layers = np.zeros((len(network.shapes), epoch.FIELDS), np.int64)
+    parameters = 0
+    for layer, (n_out, n_in) in zip(layers, network.shapes, strict=True):
+        layer[[epoch.N_IN, epoch.N_OUT]] = n_in, n_out
+        layer[epoch.ACTIVATION] = ACTIVATIONS[network.activation]
+        layer[[epoch.W, epoch.B]] = parameters, parameters + n_out * n_in
+        parameters += n_out * (n_in + 1)
+    layers[-1, epoch.ACTIVATION] = activations.IDENTITY      # the output activation comes with the loss
+    return layers
+
+
+def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Model, epoch.Room]:
+    """What `kernels.epoch.run` needs to train theta on batches of up to `batch_size` examples."""
+    dtype, chunk = theta.dtype, min(batch_size, CHUNK)
+    columns, buffer, squares = padded(chunk, dtype), _Buffer(), 0
+    layers = _new_table(network)
+    a_in = buffer.room(network.layer_sizes[0] * columns)
+    for l, (n_out, n_in) in enumerate(network.shapes):
+        layer = layers[l]
+        layer[epoch.A_IN] = a_in
+        layer[epoch.A_OUT] = layer[epoch.DZ] = a_in = buffer.room(n_out * columns)
+        if is_narrow(n_in, n_out):
+            layer[epoch.A_T] = epoch.NONE
+            if l:                # `inner` takes A itself, in the second half of the step: dZ must not overwrite it
+                layers[l - 1, epoch.DZ] = buffer.room(n_in * columns)
+        elif l:
+            layer[epoch.A_T] = buffer.room(n_in * columns)
+        # A group of rows is what one update takes: full tiles, and enough numbers to be worth the call.
+        layer[epoch.GROUP] = 6 * -(-256 // (6 * n_in))
+        layer[epoch.SQUARES] = squares
+        squares += -(-n_out // int(layer[epoch.GROUP]))
+    room = epoch.Room(
+        work=aligned((buffer.size,), dtype), Y_T=aligned((network.layer_sizes[-1], columns), dtype),
+        losses=aligned((3, columns), dtype), chunk=np.arange(chunk), G=aligned((network.n_params,), dtype),
+        squares=aligned((squares,), dtype))
+    return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
+
+
+def for_prediction(network: Network, theta: Array, n_samples: int, n_threads: int
+                   ) -> tuple[epoch.Model, predict.Room]:
+    """What `kernels.predict.predict` needs: two buffers that the layers use in turn, for each thread."""
+    columns = padded(min(n_samples, CHUNK), theta.dtype)
+    layers, buffer = _new_table(network), _Buffer()
+    rooms = [buffer.room(max(network.layer_sizes) * columns) for _ in range(2)]
+    for l, layer in enumerate(layers):
+        layer[[epoch.A_IN, epoch.A_OUT]] = rooms[l % 2], rooms[1 - l % 2]
+    room = predict.Room(work=aligned((n_threads, buffer.size), theta.dtype),
+                        scratch=aligned((n_threads, 2, columns), theta.dtype), chunk=np.arange(columns))
+    return epoch.Model(theta, layers, LOSSES[network.out_activation]), room

@@ -1,0 +1,20 @@
+"""The kernels of fastnn: everything that Numba compiles, and nothing else.
+
+Notation, everywhere the same: m examples in the batch, n_l units in layer l (n_0 = n_x features, n_L outputs).
+
+    X = A_0 (n_x, m)   W_l (n_l, n_{l-1})   b_l (n_l)   Z_l = W_l A_{l-1} + b_l   A_l = g_l(Z_l)   (n_l, m)
+    dZ_l, dW_l, db_l   derivatives of the cost J by Z_l, W_l, b_l
+    theta (n_params)   all parameters in one flat vector; W_l and b_l are views of it
+
+Examples are columns, and the SIMD lanes run along them: every width of layer is equally good, width 1 included.
+
+Rules that every kernel keeps:
+
+* It allocates nothing, checks nothing and raises nothing: the layer above allocates once a fit and checks once a call.
+* It reads and writes inside its arrays only; the ends of rows are masked.
+* Constants take the dtype of the arrays: a float32 kernel holds no float64 arithmetic.
+* The result does not depend on the number of threads, to the bit.
+
+``simd`` the vocabulary, ``activations``, ``losses``, ``layers`` and ``optimizers`` the equations, ``team`` the threads,
+``epoch`` whole runs of steps, ``predict`` and ``passes`` whole arrays, ``jit`` the compiler and the cache.
+"""

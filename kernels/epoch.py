@@ -1,0 +1,182 @@
+"""Runs of minibatch steps in one call: no step allocates, or returns to Python.
+
+A step has two halves.  In the first, the examples of the batch are shared out: each member of the team
+takes its columns, a block at a time, through the whole network and back, to dZ of every layer.  In the
+second, the parameters are shared out: each member sums dW = dZ A^T of its rows over all the examples and
+updates them while they are in its cache.  So every number is computed by one thread, in an order that
+does not depend on how many threads there are: the bits are the same for any team.
+
+A batch larger than the workspace goes through in chunks, whose gradients are added before the update.
+"""
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from fastnn.kernels.jit import call, entry, part
+from fastnn.kernels.layers import affine, backproject, gather, inner, outer, row_sums, transpose
+from fastnn.kernels.losses import loss_and_dZ, output
+from fastnn.kernels.optimizers import ADAM, adam, sgd
+from fastnn.kernels.simd import COLS, lanes, matrix
+from fastnn.kernels.team import barrier, roll_call, share
+
+#: The fields of a layer in the table: sizes, and offsets into theta, the workspace and `Room.squares`.
+N_IN, N_OUT, ACTIVATION, W, B, A_IN, A_OUT, DZ, A_T, GROUP, SQUARES, FIELDS = range(12)
+#: In A_T: this layer's gradient is formed by `inner`, which needs no transposed copy.
+NONE = -1
+
+
+class Model(NamedTuple):
+    """The network and its parameters."""
+
+    theta: np.ndarray            # (n_params,)
+    layers: np.ndarray           # (L, FIELDS), int64
+    loss: int                    # one of losses.py
+
+
+class Batches(NamedTuple):
+    """Which examples the steps take: batch_size at a time in this order, again and again from its start."""
+
+    X: np.ndarray                # (n_samples, n_x)
+    Y: np.ndarray                # (n_samples, n_y)
+    order: np.ndarray            # (n_samples,), int64
+    first_step: int
+    batch_size: int
+
+
+class Rule(NamedTuple):
+    """The optimizer."""
+
+    optimizer: int               # one of optimizers.py
+    alpha: float                 # strength of the L2 penalty, in the dtype of theta
+    rates: np.ndarray            # (n_steps,): one step for each
+    constants: np.ndarray        # what the rule needs besides
+    moments: np.ndarray          # (1 or 2, n_params)
+
+
+class Room(NamedTuple):
+    """The workspace of a run; `columns` examples have room, a little more than a chunk."""
+
+    work: np.ndarray             # activations and dZ of every layer, at the offsets of the table
+    Y_T: np.ndarray              # (n_y, columns)
+    losses: np.ndarray           # (3, columns): the loss of each example, and room for the softmax
+    chunk: np.ndarray            # 0, 1 ... : the numbers of the examples of a chunk
+    G: np.ndarray                # (n_params,): the gradient of the sum of the losses
+    squares: np.ndarray          # alpha times the sum of the squares of each group of weights
+
+
+@part
+def forward(model, work, columns, l, first, last):
+    """A_l = g(W_l A_{l-1} + b_l) in the columns from first to last; the last layer stops at Z."""
+    layers, n_in, n_out = model.layers, model.layers[l, N_IN], model.layers[l, N_OUT]
+    affine(matrix(model.theta, layers[l, W], n_out, n_in), model.theta[layers[l, B]:],
+           matrix(work, layers[l, A_IN], n_in, columns), matrix(work, layers[l, A_OUT], n_out, columns),
+           first, last, layers[l, ACTIVATION])
+
+
+@part
+def propagate(model, batches, room, rows, first, last):
+    """Forward propagation, the loss, and back to dZ_1, in the columns from first to last: examples rows[first:last]."""
+    theta, layers, work, columns = model.theta, model.layers, room.work, room.losses.shape[1]
+    n_layers = layers.shape[0]
+    gather(batches.X, rows, matrix(work, layers[0, A_IN], layers[0, N_IN], columns), first, last)
+    gather(batches.Y, rows, room.Y_T, first, last)
+    for l in range(n_layers):
+        if l > 0 and layers[l, A_T] != NONE:
+            n_in = layers[l, N_IN]
+            transpose(matrix(work, layers[l, A_IN], n_in, columns), matrix(work, layers[l, A_T], columns, n_in),
+                      first, last)
+        forward(model, work, columns, l, first, last)
+    Z = matrix(work, layers[n_layers - 1, A_OUT], layers[n_layers - 1, N_OUT], columns)
+    output(Z, room.losses[1], room.losses[2], first, last, model.loss)
+    loss_and_dZ(Z, room.Y_T, room.losses[0], first, last, model.loss)
+    for l in range(n_layers - 1, 0, -1):
+        n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
+        backproject(matrix(theta, layers[l, W], n_out, n_in), matrix(work, layers[l, DZ], n_out, columns),
+                    matrix(work, layers[l, A_IN], n_in, columns),
+                    matrix(work, layers[l - 1, DZ], n_in, columns), first, last, layers[l - 1, ACTIVATION])
+
+
+@part
+def update(theta, G, rule, first, last, alpha, per_example, rate):
+    """The parameters from first to last, by the optimizer's rule."""
+    if rule.optimizer == ADAM:
+        return adam(theta[first:last], G[first:last], rule.moments[0, first:last], rule.moments[1, first:last],
+                    alpha, per_example, rate, rule.constants)
+    return sgd(theta[first:last], G[first:last], rule.moments[0, first:last], alpha, per_example, rate, rule.constants)
+
+
+@part
+def descend(rank, size, model, batches, room, rule, rows, more, final, per_example, rate):
+    """This member's rows of dW = dZ A^T and db, of every layer; with `final`, their update as well.
+
+    The rows go group by group, so that the update finds theta and its gradient in the cache.
+    """
+    theta, layers, G, m, columns = model.theta, model.layers, room.G, rows.size, room.losses.shape[1]
+    for l in range(layers.shape[0]):
+        n_in, n_out, start, group = layers[l, N_IN], layers[l, N_OUT], layers[l, W], layers[l, GROUP]
+        dZ, dW, db = matrix(room.work, layers[l, DZ], n_out, columns), matrix(G, start, n_out, n_in), G[layers[l, B]:]
+        first_group, last_group = share((n_out + group - 1) // group, rank, size)
+        for g in range(first_group, last_group):
+            j, end = g * group, min((g + 1) * group, n_out)
+            if layers[l, A_T] == NONE:
+                inner(dZ, matrix(room.work, layers[l, A_IN], n_in, columns), dW, j, end, m, more)
+            elif l == 0:
+                outer(dZ, batches.X, rows, dW, j, end, m, more)
+            else:
+                outer(dZ, matrix(room.work, layers[l, A_T], columns, n_in), room.chunk, dW, j, end, m, more)
+            if final:
+                room.squares[layers[l, SQUARES] + g] = update(
+                    theta, G, rule, start + j * n_in, start + end * n_in, rule.alpha, per_example, rate)
+        j, end = first_group * group, min(last_group * group, n_out)
+        row_sums(dZ, db, j, end, m, more)
+        if final:
+            update(theta, G, rule, layers[l, B] + j, layers[l, B] + end, rule.alpha - rule.alpha, per_example, rate)
+
+
+@part
+def steps(rank, size, team, model, batches, room, rule, costs):
+    """The part of one member of the team in a run of steps.  costs (n_steps, 2): mean loss and penalty of each."""
+    number, order, chunk = model.theta.dtype.type, batches.order, room.chunk.size
+    block = COLS * lanes(model.theta)
+    steps_per_epoch = (order.size + batches.batch_size - 1) // batches.batch_size
+    for step in range(rule.rates.size):
+        start = (batches.first_step + step) % steps_per_epoch * batches.batch_size
+        m = min(batches.batch_size, order.size - start)
+        per_example, cost = number(1) / number(m), number(0)
+        for done in range(0, m, chunk):
+            rows = order[start + done:start + min(done + chunk, m)]
+            first, last = share((rows.size + lanes(model.theta) - 1) // lanes(model.theta), rank, size)
+            last = min(last * lanes(model.theta), rows.size)
+            for i in range(first * lanes(model.theta), last, block):
+                propagate(model, batches, room, rows, i, min(i + block, last))
+            barrier(team, size)
+            if rank == 0:
+                for i in range(rows.size):
+                    cost += room.losses[0, i]
+            descend(rank, size, model, batches, room, rule, rows, done > 0, done + chunk >= m, per_example,
+                    rule.rates[step])
+            barrier(team, size)
+        if rank == 0:
+            penalty = number(0)
+            for g in range(room.squares.size):
+                penalty += room.squares[g]
+            costs[step, 0] = cost * per_example
+            costs[step, 1] = penalty * number(0.5) * per_example
+
+
+@entry
+def run(wanted, team, model, batches, room, rule, costs):
+    """A run of steps, as one of `wanted` threads that make this call: alone, or in the region below."""
+    rank, size = 0, 1
+    if wanted > 1:
+        rank, size = roll_call(team, wanted)
+    if rank < size:
+        steps(rank, size, team, model, batches, room, rule, costs)
+
+
+@entry(parallel=True)
+def run_team(address, wanted, team, model, batches, room, rule, costs):
+    """`run`, by its address, on a team of up to `wanted` threads in one parallel region."""
+    for _ in prange(wanted):
+        call(address, wanted, team, model, batches, room, rule, costs)

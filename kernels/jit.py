@@ -1,0 +1,170 @@
+"""How kernels are compiled, and where the machine code is kept between runs.
+
+``@entry`` is for what Python calls: its machine code is kept on disk, so that it is compiled once per
+machine.  ``@kernel``, ``@inline`` and ``@law`` are for what other kernels call, and become part of those.
+
+Numba stamps a cache entry with the file that defines the function and with no other: after a change
+in a kernel that the function calls, it would run the old machine code.  Here the folder itself is
+named by a hash of every file of this package, so that code of another version is never even seen.
+A folder that cannot be written, or a file in it that cannot be read, costs a compilation, no error.
+"""
+import contextlib
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+import numba
+from numba import njit, typeof, types
+from numba.core import config
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.registry import CPUDispatcher
+from numba.extending import intrinsic
+
+#: NaN and inf keep their meaning: "nnan" and "ninf" are left out on purpose.
+OPTIONS = dict(error_model="numpy", nogil=True,
+               fastmath={"contract", "reassoc", "nsz", "arcp", "afn"})
+
+class _CalledByKernels(CPUDispatcher):
+    def __call__(self, *args, **kwargs):
+        raise TypeError(f"{self.__name__} can be called by compiled code only; Python calls the entries, "
+                        "or an @njit function of its own that calls this")
+
+
+def _inner(**options):
+    """njit for what only kernels call: without the wrappers for Python and C, a fifth of the compile time."""
+    def decorate(function):
+        dispatcher = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **{**OPTIONS, **options})(function)
+        dispatcher.__class__ = _CalledByKernels      # without its wrapper, a call from Python would crash
+        return dispatcher
+    return decorate
+
+
+kernel = _inner()
+#: For the body of a tile: written once, compiled anew for every literal that it is called with.
+inline = _inner(forceinline=True)
+#: For a stretch of another kernel that has a name of its own: LLVM sees (and optimises) it once, there.
+part = _inner(inline="always")
+#: For the law of one number: no "reassoc", which would undo what keeps exp and log accurate.
+law = _inner(fastmath={"contract"})
+
+
+def source_hash() -> str:
+    """A hash of every kernel's source, and of what else decides the machine code."""
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {platform.machine()}".encode())
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _candidates():
+    """Folders for the machine code, the best first."""
+    if config.CACHE_DIR:                                      # the user's NUMBA_CACHE_DIR
+        yield Path(config.CACHE_DIR) / "fastnn"
+    if sys.platform == "win32" and "LOCALAPPDATA" in os.environ:
+        yield Path(os.environ["LOCALAPPDATA"]) / "fastnn"
+    elif sys.platform == "darwin":
+        yield Path("~/Library/Caches/fastnn").expanduser()
+    elif os.environ.get("XDG_CACHE_HOME"):
+        yield Path(os.environ["XDG_CACHE_HOME"]) / "fastnn"
+    else:
+        yield Path("~/.cache/fastnn").expanduser()
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    yield Path(tempfile.gettempdir()) / f"fastnn-{user}"
+
+
+def _writable_folder():
+    for candidate in _candidates():
+        folder = candidate / source_hash()
+        with contextlib.suppress(OSError, RuntimeError):
+            candidate.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if hasattr(os, "getuid") and candidate.stat().st_uid != os.getuid():
+                continue                                      # never run code that another user could have put there
+            folder.mkdir(mode=0o700, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+    return None
+
+
+#: Where the machine code is kept; None when no folder can be written.
+CACHE_FOLDER = _writable_folder()
+
+
+class _Locator(_CacheLocator):
+    def __init__(self, py_func, py_file):
+        self.name = f"{py_func.__module__}.{py_func.__qualname__}"
+
+    def get_cache_path(self):
+        return str(CACHE_FOLDER)
+
+    def get_source_stamp(self):
+        return CACHE_FOLDER.name
+
+    def get_disambiguator(self):
+        return hashlib.sha256(self.name.encode()).hexdigest()[:10]
+
+    @classmethod
+    def from_function(cls, py_func, py_file):
+        return cls(py_func, py_file)
+
+
+class _Implementation(CompileResultCacheImpl):
+    _locator_classes = [_Locator]    # noqa: RUF012  (Numba's own form)
+
+
+class _Cache(FunctionCache):
+    _impl_class = _Implementation
+
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:                                     # truncated, unreadable, written by something else
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig, data):
+        with contextlib.suppress(OSError):                    # disk full, made read-only meanwhile
+            super().save_overload(sig, data)
+
+
+#: All entries, to tell a compilation that takes seconds from the many small ones within.
+ENTRIES = set()
+
+
+def entry(function=None, *, parallel=False):
+    """Compile a function that Python calls, and keep its machine code in `CACHE_FOLDER`."""
+    def decorate(function):
+        dispatcher = njit(parallel=parallel, **OPTIONS)(function)
+        if CACHE_FOLDER is not None:
+            dispatcher._cache = _Cache(function)
+        ENTRIES.add(dispatcher)
+        return dispatcher
+    return decorate if function is None else decorate(function)
+
+
+def address_of(function, *args):
+    """The address of the machine code of an `entry` for arguments of these types; compiles it if need be."""
+    kinds = tuple(typeof(arg) for arg in args)
+    function.compile(kinds)
+    compiled = function.overloads[kinds]
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
+@intrinsic
+def call(typingctx, address, *args):
+    """Call the machine code at `address` (see `address_of`) with arguments of the types that it was made for.
+
+    A kernel that called the function by name would contain it, and be as long in compiling.
+    """
+    def codegen(context, builder, sig, values):
+        kinds = list(sig.args[1])
+        function_type = context.call_conv.get_function_type(types.none, kinds)
+        pointer = builder.inttoptr(values[0], function_type.as_pointer())
+        context.call_conv.call_function(
+            builder, pointer, types.none, kinds,
+            [builder.extract_value(values[1], i) for i in range(len(kinds))])
+        return context.get_dummy_value()
+    return types.void(address, types.StarArgTuple(args)), codegen

@@ -1,0 +1,264 @@
+"""The three products of a layer, with what is fused into them.
+
+    affine        Z  = W A + b,  A = g(Z)
+    backproject   dA = W^T dZ * g'(A)
+    outer, inner  dW = dZ A^T                  row_sums  db = sums of the rows of dZ
+
+Examples are columns: Z, dZ (n_out, m), A, dA (n_in, m), W (n_out, n_in).  A tile of up to ROWS x COLS
+vectors is accumulated in registers.  Its body is written once for any `rows`, `cols` and `count` (how many
+lanes of the last vector exist); inlined where these are constants, it is unrolled and loses its masks.
+What does not fill a tile takes a smaller one: 6, 4, 2 or 1 rows, COLS vectors or one, masked.
+"""
+from fastnn.kernels.activations import LOGISTIC, RELU, TANH, activate
+from fastnn.kernels.jit import inline, kernel, part
+from fastnn.kernels.simd import (
+    COLS,
+    ROWS,
+    fma,
+    lanes,
+    load_first,
+    maximum,
+    splat,
+    square,
+    store_first,
+    sum_lanes,
+    tile,
+    transpose_square,
+    where_positive,
+    zero,
+)
+
+
+@inline
+def _affine_tile(W, b, A, Z, j, i, activation, rows, cols, count):
+    z, a = tile(Z, ROWS, COLS), tile(Z, 1, COLS)
+    for r in range(rows):
+        for c in range(cols):
+            z[r, c] = splat(b[j + r])
+    for k in range(W.shape[1]):
+        for c in range(cols):
+            a[0, c] = load_first(A, k, i + c * lanes(A), count)
+        for r in range(rows):
+            w = splat(W[j + r, k])
+            for c in range(cols):
+                z[r, c] = fma(w, a[0, c], z[r, c])
+    for r in range(rows):
+        for c in range(cols):
+            value = maximum(z[r, c], zero(Z)) if activation == RELU else z[r, c]
+            store_first(Z, j + r, i + c * lanes(Z), count, value)
+
+
+@part
+def _affine_columns(W, b, A, Z, i, activation, cols, count):
+    n_out = W.shape[0]
+    left = n_out % 6
+    for j in range(0, n_out - left, 6):
+        _affine_tile(W, b, A, Z, j, i, activation, 6, cols, count)
+    if left & 4:
+        _affine_tile(W, b, A, Z, n_out - left, i, activation, 4, cols, count)
+    if left & 2:
+        _affine_tile(W, b, A, Z, n_out - left, i, activation, 2, cols, count)
+    if left & 1:
+        _affine_tile(W, b, A, Z, n_out - 1, i, activation, 1, cols, count)
+
+
+@kernel
+def affine(W, b, A, Z, first, last, activation):
+    """Z = g(W A + b) in the columns from first to last.  W (n_out, n_in), b (n_out), A (n_in, m), Z (n_out, m).
+
+    relu is applied to a tile before it leaves the registers, logistic and tanh while the columns are in the cache.
+    """
+    width = COLS * lanes(A)
+    wide = last - (last - first) % width
+    for i in range(first, wide, width):
+        _affine_columns(W, b, A, Z, i, activation, COLS, lanes(A))
+        activate(Z, i, i + width, activation)
+    for i in range(wide, last, lanes(A)):
+        _affine_columns(W, b, A, Z, i, activation, 1, min(lanes(A), last - i))
+    activate(Z, wide, last, activation)
+
+
+@inline
+def _backproject_tile(W, dZ, A, dA, k, i, activation, rows, cols, count):
+    g, d = tile(dA, ROWS, COLS), tile(dA, 1, COLS)
+    for r in range(rows):
+        for c in range(cols):
+            g[r, c] = zero(dA)
+    for j in range(W.shape[0]):
+        for c in range(cols):
+            d[0, c] = load_first(dZ, j, i + c * lanes(dZ), count)
+        for r in range(rows):
+            w = splat(W[j, k + r])
+            for c in range(cols):
+                g[r, c] = fma(w, d[0, c], g[r, c])
+    for r in range(rows):
+        for c in range(cols):
+            value, a = g[r, c], load_first(A, k + r, i + c * lanes(A), count)
+            if activation == RELU:
+                value = where_positive(a, value)
+            elif activation == TANH:
+                value = value - value * a * a
+            elif activation == LOGISTIC:
+                value = value * (a - a * a)
+            store_first(dA, k + r, i + c * lanes(dA), count, value)
+
+
+@part
+def _backproject_columns(W, dZ, A, dA, i, activation, cols, count):
+    n_in = W.shape[1]
+    left = n_in % 6
+    for k in range(0, n_in - left, 6):
+        _backproject_tile(W, dZ, A, dA, k, i, activation, 6, cols, count)
+    if left & 4:
+        _backproject_tile(W, dZ, A, dA, n_in - left, i, activation, 4, cols, count)
+    if left & 2:
+        _backproject_tile(W, dZ, A, dA, n_in - left, i, activation, 2, cols, count)
+    if left & 1:
+        _backproject_tile(W, dZ, A, dA, n_in - 1, i, activation, 1, cols, count)
+
+
+@kernel
+def backproject(W, dZ, A, dA, first, last, activation):
+    """dA = W^T dZ * g'(A) in the columns from first to last.  W (n_out, n_in), dZ (n_out, m), A, dA (n_in, m).
+
+    dA may be A: a tile reads its part of A before it writes there.
+    """
+    width = COLS * lanes(A)
+    wide = last - (last - first) % width
+    for i in range(first, wide, width):
+        _backproject_columns(W, dZ, A, dA, i, activation, COLS, lanes(A))
+    for i in range(wide, last, lanes(A)):
+        _backproject_columns(W, dZ, A, dA, i, activation, 1, min(lanes(A), last - i))
+
+
+@inline
+def _outer_tile(dZ, X, rows_of_X, dW, j, k, m, more, rows, cols, count):
+    g, x = tile(dW, ROWS, COLS), tile(dW, 1, COLS)
+    for r in range(rows):
+        for c in range(cols):
+            g[r, c] = load_first(dW, j + r, k + c * lanes(dW), count) if more else zero(dW)
+    for i in range(m):
+        for c in range(cols):
+            x[0, c] = load_first(X, rows_of_X[i], k + c * lanes(X), count)
+        for r in range(rows):
+            d = splat(dZ[j + r, i])
+            for c in range(cols):
+                g[r, c] = fma(d, x[0, c], g[r, c])
+    for r in range(rows):
+        for c in range(cols):
+            store_first(dW, j + r, k + c * lanes(dW), count, g[r, c])
+
+
+@part
+def _outer_columns(dZ, X, rows_of_X, dW, first, last, k, m, more, cols, count):
+    left = (last - first) % 6
+    for j in range(first, last - left, 6):
+        _outer_tile(dZ, X, rows_of_X, dW, j, k, m, more, 6, cols, count)
+    if left & 4:
+        _outer_tile(dZ, X, rows_of_X, dW, last - left, k, m, more, 4, cols, count)
+    if left & 2:
+        _outer_tile(dZ, X, rows_of_X, dW, last - left, k, m, more, 2, cols, count)
+    if left & 1:
+        _outer_tile(dZ, X, rows_of_X, dW, last - 1, k, m, more, 1, cols, count)
+
+
+@kernel
+def outer(dZ, X, rows_of_X, dW, first, last, m, more):
+    """dW = dZ X in the rows from first to last: the sum of the outer products of the m examples.
+
+    dZ (n_out, m), dW (n_out, n_in); X (any, n_in) holds A transposed, one example a row, and example i is
+    row rows_of_X[i] of it: for the first layer, the user's own X.  With `more`, dW += dZ X.
+    Summing along the lanes of A instead (`inner`) needs no transposed copy, but a horizontal sum a weight:
+    it is the faster way only for a layer with few inputs or few outputs.
+    """
+    n_in, width = dW.shape[1], COLS * lanes(dW)
+    wide = n_in - n_in % width
+    for k in range(0, wide, width):
+        _outer_columns(dZ, X, rows_of_X, dW, first, last, k, m, more, COLS, lanes(dW))
+    for k in range(wide, n_in, lanes(dW)):
+        _outer_columns(dZ, X, rows_of_X, dW, first, last, k, m, more, 1, min(lanes(dW), n_in - k))
+
+
+@inline
+def _inner_tile(dZ, A, dW, j, k, m, more, rows, cols):
+    g, a = tile(dW, ROWS, COLS), tile(dW, 1, COLS)
+    for r in range(rows):
+        for c in range(cols):
+            g[r, c] = zero(dW)
+    for i in range(0, m, lanes(dW)):
+        count = min(lanes(dW), m - i)
+        for c in range(cols):
+            a[0, c] = load_first(A, k + c, i, count)
+        for r in range(rows):
+            d = load_first(dZ, j + r, i, count)
+            for c in range(cols):
+                g[r, c] = fma(d, a[0, c], g[r, c])
+    for r in range(rows):
+        for c in range(cols):
+            total = sum_lanes(g[r, c])
+            dW[j + r, k + c] = dW[j + r, k + c] + total if more else total
+
+
+@part
+def _inner_columns(dZ, A, dW, first, last, k, m, more, cols):
+    left = (last - first) % 6
+    for j in range(first, last - left, 6):
+        _inner_tile(dZ, A, dW, j, k, m, more, 6, cols)
+    for j in range(last - left, last):
+        _inner_tile(dZ, A, dW, j, k, m, more, 1, cols)
+
+
+@kernel
+def inner(dZ, A, dW, first, last, m, more):
+    """dW = dZ A^T in the rows from first to last, by inner products of rows: dW[j, k] = dZ[j] . A[k].
+
+    dZ (n_out, m), A (n_in, m), dW (n_out, n_in).  With `more`, dW += dZ A^T.
+    """
+    n_in = dW.shape[1]
+    wide = n_in - n_in % COLS
+    for k in range(0, wide, COLS):
+        _inner_columns(dZ, A, dW, first, last, k, m, more, COLS)
+    for k in range(wide, n_in):
+        _inner_columns(dZ, A, dW, first, last, k, m, more, 1)
+
+
+@kernel
+def row_sums(dZ, db, first, last, m, more):
+    """db = the sums of the rows from first to last of dZ (n_out, m)."""
+    for j in range(first, last):
+        total = zero(dZ)
+        for i in range(0, m, lanes(dZ)):
+            total = total + load_first(dZ, j, i, min(lanes(dZ), m - i))
+        db[j] = db[j] + sum_lanes(total) if more else sum_lanes(total)
+
+
+@kernel
+def gather(X, rows_of_X, A, first, last):
+    """A[:, i] = X[rows_of_X[i]] for i from first to last: the chosen rows of X (any, n), as columns of A (n, m)."""
+    n, t = X.shape[1], square(X)
+    for i in range(first, last, lanes(X)):
+        examples = min(lanes(X), last - i)
+        for k in range(0, n, lanes(X)):
+            features = min(lanes(X), n - k)
+            for e in range(lanes(X)):
+                t[e, 0] = load_first(X, rows_of_X[i + min(e, examples - 1)], k, features)
+            transpose_square(t)
+            for f in range(lanes(X)):
+                if f < features:
+                    store_first(A, k + f, i, examples, t[f, 0])
+
+
+@kernel
+def transpose(A, A_T, first, last):
+    """A_T = A^T in the columns from first to last of A (n, m); A_T (m, n)."""
+    n, t = A.shape[0], square(A)
+    for i in range(first, last, lanes(A)):
+        examples = min(lanes(A), last - i)
+        for k in range(0, n, lanes(A)):
+            units = min(lanes(A), n - k)
+            for u in range(lanes(A)):
+                t[u, 0] = load_first(A, k + min(u, units - 1), i, examples)
+            transpose_square(t)
+            for e in range(lanes(A)):
+                if e < examples:
+                    store_first(A_T, i + e, k, units, t[e, 0])

@@ -1,0 +1,70 @@
+"""The output activation, then the loss of each example and dZ_L in one pass.
+
+    loss                 A_L = g(Z_L)          L(a, y) of one example                     dZ_L
+    LOG_LOSS             logistic(z_j)         - sum_j y_j log a_j + (1 - y_j) log(1 - a_j)   A_L - Y
+    CROSS_ENTROPY        softmax(z)            - sum_j y_j log a_j                        A_L - Y
+    SQUARED_ERROR        z_j                   sum_j (a_j - y_j)^2 / 2                    A_L - Y
+
+Probabilities are kept eps away from 0 and 1 in the loss, as scikit-learn does.
+"""
+import numpy as np
+
+from fastnn.kernels.activations import LOGISTIC, activate, exp, log
+from fastnn.kernels.jit import kernel
+
+LOG_LOSS, CROSS_ENTROPY, SQUARED_ERROR = range(3)
+
+
+@kernel
+def softmax(Z, largest, total, first, last):
+    """Z = e^(z_j - max) / sum_j e^(z_j - max), column by column; leaves the maxima and the sums.  Z (n, m)."""
+    largest, total, z = largest[first:last], total[first:last], Z[0, first:last]
+    for i in range(z.size):
+        largest[i], total[i] = z[i], Z.dtype.type(0)
+    for j in range(1, Z.shape[0]):
+        z = Z[j, first:last]
+        for i in range(z.size):
+            largest[i] = z[i] if z[i] > largest[i] else largest[i]
+    for j in range(Z.shape[0]):
+        z = Z[j, first:last]
+        for i in range(z.size):
+            z[i] = exp(z[i] - largest[i])
+            total[i] += z[i]
+    for j in range(Z.shape[0]):
+        z = Z[j, first:last]
+        for i in range(z.size):
+            z[i] = z[i] / total[i]
+
+
+@kernel
+def output(Z, largest, total, first, last, loss):
+    """A_L = g(Z_L), in place, in the columns from first to last.  Z (n_L, m); largest, total (m)."""
+    if loss == CROSS_ENTROPY:
+        softmax(Z, largest, total, first, last)
+    elif loss == LOG_LOSS:
+        activate(Z, first, last, LOGISTIC)
+
+
+@kernel
+def loss_and_dZ(A, Y, losses, first, last, loss):
+    """The loss of each example, and dZ_L = A_L - Y in the place of A_L.  A, Y (n_L, m), losses (m)."""
+    number = A.dtype.type
+    one, half, eps = number(1), number(0.5), number(np.finfo(A.dtype).eps)
+    cost = losses[first:last]
+    for i in range(cost.size):
+        cost[i] = number(0)
+    for j in range(A.shape[0]):
+        a, y = A[j, first:last], Y[j, first:last]
+        if loss == SQUARED_ERROR:
+            for i in range(a.size):
+                a[i] -= y[i]
+                cost[i] += half * a[i] * a[i]
+        elif loss == CROSS_ENTROPY:
+            for i in range(a.size):
+                cost[i] -= y[i] * log(min(max(a[i], eps), one - eps))
+                a[i] -= y[i]
+        else:
+            for i in range(a.size):
+                p = min(max(a[i], eps), one - eps)
+                cost[i] -= y[i] * log(p) + (one - y[i]) * log(one - p)
+                a[i] -= y[i]

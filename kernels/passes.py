@@ -1,0 +1,55 @@
+"""One equation of the notes on whole arrays in one call: what `fastnn.functional` is made of.
+
+A (n, m) and the like are C-contiguous, examples in columns.
+"""
+from fastnn.kernels import layers, losses
+from fastnn.kernels.jit import entry
+
+
+@entry
+def affine(W, b, A, Z, activation):
+    """Z = g(W A + b).  W (n_out, n_in), b (n_out), A (n_in, m), Z (n_out, m)."""
+    layers.affine(W, b, A, Z, 0, A.shape[1], activation)
+
+
+@entry
+def output(A, scratch, loss):
+    """A_L = g(Z_L), in place.  A (n_L, m), scratch (2, m)."""
+    losses.output(A, scratch[0], scratch[1], 0, A.shape[1], loss)
+
+
+@entry
+def loss_and_dZ(A, Y, cost, loss):
+    """The loss of each example, and dZ_L = A_L - Y in the place of A_L.  A, Y (n_L, m), cost (m)."""
+    losses.loss_and_dZ(A, Y, cost, 0, A.shape[1], loss)
+
+
+@entry
+def backproject(W, dZ, A, dA, activation):
+    """dA = W^T dZ * g'(A).  W (n_out, n_in), dZ (n_out, m), A, dA (n_in, m)."""
+    layers.backproject(W, dZ, A, dA, 0, A.shape[1], activation)
+
+
+@entry
+def outer(dZ, A_T, rows, dW):
+    """dW = dZ A^T from the transposed A.  dZ (n_out, m), A_T (any, n_in), rows (m): example i is A_T[rows[i]]."""
+    layers.outer(dZ, A_T, rows, dW, 0, dW.shape[0], rows.size, False)
+
+
+@entry
+def inner(dZ, A, dW):
+    """dW = dZ A^T by inner products of rows.  dZ (n_out, m), A (n_in, m), dW (n_out, n_in)."""
+    layers.inner(dZ, A, dW, 0, dW.shape[0], A.shape[1], False)
+
+
+@entry
+def row_sums(dZ, db):
+    """db = the sums of the rows of dZ (n_out, m)."""
+    layers.row_sums(dZ, db, 0, dZ.shape[0], dZ.shape[1], False)
+
+
+@entry
+def sgd(theta, gradient, rate):
+    """theta = theta - rate * gradient."""
+    for p in range(theta.size):
+        theta[p] -= rate * gradient[p]

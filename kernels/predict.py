@@ -1,0 +1,47 @@
+"""Forward propagation of many examples, a chunk at a time."""
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from fastnn.kernels.epoch import A_IN, A_OUT, N_IN, N_OUT, forward
+from fastnn.kernels.jit import call, entry
+from fastnn.kernels.layers import gather, transpose
+from fastnn.kernels.losses import output
+from fastnn.kernels.simd import matrix
+from fastnn.kernels.team import roll_call, share
+
+
+class Room(NamedTuple):
+    """The workspace of a prediction by up to n_threads threads; `columns` examples have room in each."""
+
+    work: np.ndarray             # (n_threads, any): the activations, at the offsets of the table of layers
+    scratch: np.ndarray          # (n_threads, 2, columns), for the softmax
+    chunk: np.ndarray            # (columns,): 0, 1 ...
+
+
+@entry
+def predict(wanted, team, model, X, room, out):
+    """out = A_L^T for the rows of X, as one of `wanted` threads that make this call.  X (m, n_x), out (m, n_y)."""
+    rank, size = 0, 1
+    if wanted > 1:
+        rank, size = roll_call(team, wanted)
+    if rank < size:
+        layers, n_layers, columns, work = model.layers, model.layers.shape[0], room.chunk.size, room.work[rank]
+        A_0 = matrix(work, layers[0, A_IN], layers[0, N_IN], columns)
+        A_L = matrix(work, layers[n_layers - 1, A_OUT], layers[n_layers - 1, N_OUT], columns)
+        start, end = share(X.shape[0], rank, size)
+        for i in range(start, end, columns):
+            m = min(columns, end - i)
+            gather(X[i:i + m], room.chunk, A_0, 0, m)
+            for l in range(n_layers):
+                forward(model, work, columns, l, 0, m)
+            output(A_L, room.scratch[rank, 0], room.scratch[rank, 1], 0, m, model.loss)
+            transpose(A_L, out[i:i + m], 0, m)
+
+
+@entry(parallel=True)
+def predict_team(address, wanted, team, model, X, room, out):
+    """`predict`, by its address, on a team of up to `wanted` threads in one parallel region."""
+    for _ in prange(wanted):
+        call(address, wanted, team, model, X, room, out)

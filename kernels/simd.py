@@ -1,0 +1,344 @@
+"""The vocabulary of the kernels: vectors, tiles, and what can be done with them.
+
+A *vector* is one SIMD register: `lanes(A)` numbers of the dtype of A.  A *tile* is a small block of
+vectors on the stack; loops over it have constant bounds, so LLVM unrolls them and keeps the whole
+tile in registers.  With these two ideas an ordinary loop runs at the speed of hand-written assembly.
+
+Arrays are two-dimensional and C-contiguous, and a vector is taken along a row: ``load(A, k, i)`` is
+``A[k, i : i + lanes(A)]``.  Nothing here checks a bound.
+"""
+import operator
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.core.typing import signature
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+INT32 = ir.IntType(32)
+
+
+def _register():
+    """Bytes of one SIMD register, and how many registers there are, on the processor that Numba compiles for."""
+    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    enabled = set(features.split(","))
+    if "+avx512f" in enabled:
+        return 64, 32
+    if "+avx2" in enabled:
+        return 32, 16
+    return 16, 32 if triple.startswith(("aarch64", "arm64")) else 16
+
+
+REGISTER_BYTES, REGISTERS = _register()
+#: Rows and columns (in vectors) of the tile that the products accumulate in: with a row of operands and
+#: one broadcast it fills the registers.
+ROWS, COLS = (6, 4) if REGISTERS == 32 else (6, 2)
+
+
+class VectorType(types.Type):
+    def __init__(self, dtype):
+        self.dtype = dtype
+        self.lanes = REGISTER_BYTES * 8 // dtype.bitwidth
+        super().__init__(name=f"vector({dtype})")
+
+
+class TileType(types.Type):
+    def __init__(self, dtype, rows, cols):
+        self.vector, self.rows, self.cols = VectorType(dtype), rows, cols
+        super().__init__(name=f"tile({dtype}, {rows}, {cols})")
+
+
+def _llvm(vector):
+    number = ir.FloatType() if vector.dtype == types.float32 else ir.DoubleType()
+    return ir.VectorType(number, vector.lanes)
+
+
+def _suffix(vector):
+    return f"v{vector.lanes}f{vector.dtype.bitwidth}"
+
+
+@register_model(VectorType)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, dmm, fe_type):
+        super().__init__(dmm, fe_type, _llvm(fe_type))
+
+
+@register_model(TileType)
+class _TileModel(models.PrimitiveModel):
+    def __init__(self, dmm, fe_type):
+        super().__init__(dmm, fe_type, _llvm(fe_type.vector).as_pointer())
+
+
+def _call(builder, name, result, args):
+    signature = ir.FunctionType(result, [arg.type for arg in args])
+    return builder.call(cgutils.get_or_insert_function(builder.module, signature, name), args)
+
+
+def _splat(builder, scalar, lanes):
+    kind = ir.VectorType(scalar.type, lanes)
+    undefined = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(INT32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INT32, lanes), [0] * lanes))
+
+
+def _address(context, builder, sig, args):
+    """The address of A[row, col], as that of a vector."""
+    array = context.make_array(sig.args[0])(context, builder, args[0])
+    row, col = (context.cast(builder, value, kind, types.intp)
+                for value, kind in zip(args[1:3], sig.args[1:3], strict=True))
+    cols = cgutils.unpack_tuple(builder, array.shape)[1]
+    element = builder.gep(array.data, [builder.add(builder.mul(row, cols), col)], inbounds=True)
+    return builder.bitcast(element, _llvm(VectorType(sig.args[0].dtype)).as_pointer())
+
+
+def _mask(context, builder, count, count_type, lanes):
+    """The mask whose first `count` lanes are on."""
+    count = context.cast(builder, count, count_type, types.int32)
+    numbers = ir.Constant(ir.VectorType(INT32, lanes), list(range(lanes)))
+    return builder.icmp_signed("<", numbers, _splat(builder, count, lanes))
+
+
+@intrinsic
+def lanes(typingctx, array):
+    """How many numbers of the dtype of `array` one vector holds: a compile-time constant."""
+    count = VectorType(array.dtype).lanes
+
+    def codegen(context, builder, sig, args):
+        return ir.Constant(ir.IntType(64), count)
+    return types.int64(array), codegen
+
+
+@intrinsic
+def load(typingctx, array, row, col):
+    """The vector at array[row, col : col + lanes]."""
+    def codegen(context, builder, sig, args):
+        return builder.load(_address(context, builder, sig, args), align=array.dtype.bitwidth // 8)
+    return VectorType(array.dtype)(array, row, col), codegen
+
+
+@intrinsic
+def store(typingctx, array, row, col, value):
+    """array[row, col : col + lanes] = value."""
+    def codegen(context, builder, sig, args):
+        builder.store(args[3], _address(context, builder, sig, args), align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+    return types.void(array, row, col, value), codegen
+
+
+@intrinsic
+def load_first(typingctx, array, row, col, count):
+    """The vector at array[row, col : col + count]; its other lanes are zero, and are not read."""
+    vector = VectorType(array.dtype)
+
+    def codegen(context, builder, sig, args):
+        kind = _llvm(vector)
+        return _call(builder, f"llvm.masked.load.{_suffix(vector)}.p0", kind, [
+            _address(context, builder, sig, args), ir.Constant(INT32, vector.dtype.bitwidth // 8),
+            _mask(context, builder, args[3], count, vector.lanes), ir.Constant(kind, [0.0] * vector.lanes)])
+    return vector(array, row, col, count), codegen
+
+
+@intrinsic
+def store_first(typingctx, array, row, col, count, value):
+    """array[row, col : col + count] = the first lanes of value."""
+    def codegen(context, builder, sig, args):
+        _call(builder, f"llvm.masked.store.{_suffix(value)}.p0", ir.VoidType(), [
+            args[4], _address(context, builder, sig, args), ir.Constant(INT32, value.dtype.bitwidth // 8),
+            _mask(context, builder, args[3], count, value.lanes)])
+        return context.get_dummy_value()
+    return types.void(array, row, col, count, value), codegen
+
+
+@intrinsic
+def splat(typingctx, scalar):
+    """The vector that holds one number in every lane."""
+    vector = VectorType(scalar)
+
+    def codegen(context, builder, sig, args):
+        return _splat(builder, args[0], vector.lanes)
+    return vector(scalar), codegen
+
+
+@intrinsic
+def zero(typingctx, array):
+    """The vector of zeros, of the dtype of `array`."""
+    vector = VectorType(array.dtype)
+
+    def codegen(context, builder, sig, args):
+        return ir.Constant(_llvm(vector), [0.0] * vector.lanes)
+    return vector(array), codegen
+
+
+@intrinsic
+def fma(typingctx, a, b, c):
+    """a * b + c.  llvm.fmuladd, not llvm.fma: the latter is a library call where there is no FMA unit."""
+    def codegen(context, builder, sig, args):
+        return _call(builder, f"llvm.fmuladd.{_suffix(a)}", _llvm(a), args)
+    return a(a, b, c), codegen
+
+
+@intrinsic
+def maximum(typingctx, a, b):
+    """The larger of a and b, lane by lane; a NaN in a goes on to the result."""
+    def codegen(context, builder, sig, args):
+        smaller = builder.fcmp_ordered("<", args[0], args[1])
+        return builder.select(smaller, args[1], args[0])
+    return a(a, b), codegen
+
+
+@intrinsic
+def where_positive(typingctx, a, x):
+    """x in the lanes where a > 0, elsewhere 0."""
+    def codegen(context, builder, sig, args):
+        zero = ir.Constant(_llvm(a), [0.0] * a.lanes)
+        return builder.select(builder.fcmp_ordered(">", args[0], zero), args[1], zero)
+    return a(a, x), codegen
+
+
+@intrinsic
+def sum_lanes(typingctx, a):
+    """The sum of the numbers of a vector, always in the same order."""
+    def codegen(context, builder, sig, args):
+        half, value = a.lanes, args[0]
+        while half > 1:
+            half //= 2
+            low, high = (builder.shuffle_vector(value, value, ir.Constant(
+                ir.VectorType(INT32, half), list(range(start, start + half)))) for start in (0, half))
+            value = builder.fadd(low, high)
+        return builder.extract_element(value, ir.Constant(INT32, 0))
+    return a.dtype(a), codegen
+
+
+@infer_global(operator.add)
+@infer_global(operator.sub)
+@infer_global(operator.mul)
+class _Arithmetic(AbstractTemplate):
+    def generic(self, args, kws):
+        if isinstance(args[0], VectorType) and args[0] == args[1]:
+            return signature(args[0], *args)
+        return None
+
+
+@lower_builtin(operator.add, VectorType, VectorType)
+def _add(context, builder, sig, args):
+    return builder.fadd(*args)
+
+
+@lower_builtin(operator.sub, VectorType, VectorType)
+def _sub(context, builder, sig, args):
+    return builder.fsub(*args)
+
+
+@lower_builtin(operator.mul, VectorType, VectorType)
+def _mul(context, builder, sig, args):
+    return builder.fmul(*args)
+
+
+@intrinsic(prefer_literal=True)
+def tile(typingctx, array, rows, cols):
+    """A rows x cols block of vectors, of the dtype of `array`, on the stack; rows and cols are constants."""
+    kind = TileType(array.dtype, rows.literal_value, cols.literal_value)
+
+    def codegen(context, builder, sig, args):
+        vector = _llvm(kind.vector)
+        with builder.goto_entry_block():
+            block = builder.alloca(ir.ArrayType(vector, kind.rows * kind.cols))
+        return builder.bitcast(block, vector.as_pointer())
+    return kind(array, rows, cols), codegen
+
+
+@infer_global(operator.getitem)
+class _GetItem(AbstractTemplate):
+    def generic(self, args, kws):
+        if isinstance(args[0], TileType):
+            return signature(args[0].vector, args[0], types.UniTuple(types.intp, 2))
+        return None
+
+
+@infer_global(operator.setitem)
+class _SetItem(AbstractTemplate):
+    def generic(self, args, kws):
+        if isinstance(args[0], TileType):
+            return signature(types.none, args[0], types.UniTuple(types.intp, 2), args[0].vector)
+        return None
+
+
+def _element(builder, tile_type, block, index):
+    row, col = cgutils.unpack_tuple(builder, index)
+    cols = ir.Constant(row.type, tile_type.cols)
+    return builder.gep(block, [builder.add(builder.mul(row, cols), col)], inbounds=True)
+
+
+@lower_builtin(operator.getitem, TileType, types.UniTuple)
+def _get(context, builder, sig, args):
+    return builder.load(_element(builder, sig.args[0], *args))
+
+
+@lower_builtin(operator.setitem, TileType, types.UniTuple, VectorType)
+def _set(context, builder, sig, args):
+    builder.store(args[2], _element(builder, sig.args[0], *args[:2]))
+    return context.get_dummy_value()
+
+
+@intrinsic
+def square(typingctx, array):
+    """A tile of lanes(array) rows and one column: as many numbers across as down."""
+    kind = TileType(array.dtype, VectorType(array.dtype).lanes, 1)
+
+    def codegen(context, builder, sig, args):
+        with builder.goto_entry_block():
+            block = builder.alloca(ir.ArrayType(_llvm(kind.vector), kind.rows))
+        return builder.bitcast(block, _llvm(kind.vector).as_pointer())
+    return kind(array), codegen
+
+
+@intrinsic
+def transpose_square(typingctx, t):
+    """Exchange rows and lanes of a square tile, in log2(lanes) rounds of shuffles."""
+    def codegen(context, builder, sig, args):
+        n = t.rows
+        places = [builder.gep(args[0], [ir.Constant(INT32, r)], inbounds=True) for r in range(n)]
+        rows = [builder.load(place) for place in places]
+        step = 1
+        while step < n:
+            # Each round exchanges the off-diagonal quarters of all 2 step x 2 step blocks.
+            upper = [lane if not lane & step else n + lane - step for lane in range(n)]
+            lower = [lane + step if not lane & step else n + lane for lane in range(n)]
+            upper, lower = (ir.Constant(ir.VectorType(INT32, n), mask) for mask in (upper, lower))
+            for r in range(n):
+                if not r & step:
+                    a, b = rows[r], rows[r + step]
+                    rows[r] = builder.shuffle_vector(a, b, upper)
+                    rows[r + step] = builder.shuffle_vector(a, b, lower)
+            step *= 2
+        for place, row in zip(places, rows, strict=True):
+            builder.store(row, place)
+        return context.get_dummy_value()
+    return types.void(t), codegen
+
+
+@intrinsic
+def matrix(typingctx, flat, offset, rows, cols):
+    """flat[offset : offset + rows * cols] as a (rows, cols) array: a view that costs nothing.
+
+    It does not keep `flat` alive; within a kernel the caller does.
+    """
+    kind = types.Array(flat.dtype, 2, "C", readonly=not flat.mutable)
+
+    def codegen(context, builder, sig, args):
+        source = context.make_array(flat)(context, builder, args[0])
+        offset, rows, cols = (context.cast(builder, value, from_type, types.intp)
+                              for value, from_type in zip(args[1:], sig.args[1:], strict=True))
+        itemsize = ir.Constant(offset.type, flat.dtype.bitwidth // 8)
+        view = context.make_array(kind)(context, builder)
+        view.meminfo = cgutils.get_null_value(view.meminfo.type)
+        view.parent = cgutils.get_null_value(view.parent.type)
+        view.nitems = builder.mul(rows, cols)
+        view.itemsize = itemsize
+        view.data = builder.gep(source.data, [offset], inbounds=True)
+        view.shape = cgutils.pack_array(builder, [rows, cols])
+        view.strides = cgutils.pack_array(builder, [builder.mul(cols, itemsize), itemsize])
+        return view._getvalue()
+    return kind(flat, offset, rows, cols), codegen

@@ -1,0 +1,148 @@
+"""Threads: one parallel region for many steps, a roll call at its start, and a barrier of our own inside.
+
+Entering a region costs 1-65 us and takes the GIL; a barrier inside costs 20-100 ns.  But nothing promises
+that the region gets as many threads as it asked for (OMP_THREAD_LIMIT, a nested region, tbb running two
+chunks on one thread), and a barrier for a fixed number would then wait for ever.  Hence the closing roll
+call: the first to arrive waits for a bounded time, then closes the team; whoever comes later goes home.
+"""
+import platform
+import sys
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastnn.kernels.jit import kernel
+
+INT64 = ir.IntType(64)
+# Words of the shared state, each on cache lines of its own.
+ARRIVED, WAITING, GENERATION, SIZE, WORDS = 0, 16, 32, 48, 64
+CLOSED = 1 << 40
+#: Pauses before a waiting thread lets another have its core: 50-100 us.
+SPINS = 2000
+
+
+def new_team():
+    """The shared state of a team; every region needs a fresh one."""
+    return np.zeros(WORDS, np.int64)
+
+
+def _word(context, builder, sig, args):
+    array = context.make_array(sig.args[0])(context, builder, args[0])
+    index = context.cast(builder, args[1], sig.args[1], types.intp)
+    return builder.gep(array.data, [index], source_etype=INT64)
+
+
+@intrinsic
+def fetch_add(typingctx, state, word, value):
+    """state[word] += value, at once; returns the old value."""
+    def codegen(context, builder, sig, args):
+        value = context.cast(builder, args[2], sig.args[2], types.int64)
+        return builder.atomic_rmw("add", _word(context, builder, sig, args), value, "acq_rel")
+    return types.int64(state, word, value), codegen
+
+
+@intrinsic
+def exchange(typingctx, state, word, value):
+    """state[word] = value, at once; returns the old value."""
+    def codegen(context, builder, sig, args):
+        value = context.cast(builder, args[2], sig.args[2], types.int64)
+        return builder.atomic_rmw("xchg", _word(context, builder, sig, args), value, "acq_rel")
+    return types.int64(state, word, value), codegen
+
+
+@intrinsic
+def load_acquire(typingctx, state, word):
+    """state[word]; what its writer wrote before is visible after."""
+    def codegen(context, builder, sig, args):
+        return builder.load_atomic(_word(context, builder, sig, args), "acquire", 8)
+    return types.int64(state, word), codegen
+
+
+@intrinsic
+def store_release(typingctx, state, word, value):
+    """state[word] = value; what was written before is visible to whoever reads it."""
+    def codegen(context, builder, sig, args):
+        value = context.cast(builder, args[2], sig.args[2], types.int64)
+        builder.store_atomic(value, _word(context, builder, sig, args), "release", 8)
+        return context.get_dummy_value()
+    return types.void(state, word, value), codegen
+
+
+@intrinsic
+def pause(typingctx):
+    """Tell the core that this is a spin loop."""
+    def codegen(context, builder, sig, args):
+        if platform.machine().lower() in ("x86_64", "amd64"):
+            name, arguments = "llvm.x86.sse2.pause", []
+        else:
+            name, arguments = "llvm.aarch64.hint", [ir.Constant(ir.IntType(32), 1)]
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), [a.type for a in arguments]), name)
+        builder.call(function, arguments)
+        return context.get_dummy_value()
+    return types.void(), codegen
+
+
+@intrinsic
+def yield_core(typingctx):
+    """Let another thread have the core (libc's sched_yield; SwitchToThread on Windows)."""
+    def codegen(context, builder, sig, args):
+        name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(32), []), name)
+        builder.call(function, [])
+        return context.get_dummy_value()
+    return types.void(), codegen
+
+
+@kernel
+def rest(spins):
+    if spins < SPINS:
+        pause()
+    else:
+        yield_core()
+
+
+@kernel
+def roll_call(state, wanted):
+    """(rank, size) of this thread in the team; rank >= size means: too late, go home."""
+    rank = fetch_add(state, ARRIVED, 1)
+    if rank == 0:
+        spins = 0
+        while load_acquire(state, ARRIVED) < wanted and spins < 20 * SPINS:
+            rest(spins)
+            spins += 1
+        size = exchange(state, ARRIVED, CLOSED)
+        store_release(state, SIZE, size)
+        return 0, size
+    if rank >= CLOSED:
+        return rank, 0
+    spins = 0
+    while load_acquire(state, SIZE) == 0:
+        rest(spins)
+        spins += 1
+    return rank, load_acquire(state, SIZE)
+
+
+@kernel
+def barrier(state, size):
+    """Wait until all members of the team are here."""
+    if size == 1:
+        return
+    generation = load_acquire(state, GENERATION)
+    if fetch_add(state, WAITING, 1) == size - 1:
+        store_release(state, WAITING, 0)
+        store_release(state, GENERATION, generation + 1)
+    else:
+        spins = 0
+        while load_acquire(state, GENERATION) == generation:
+            rest(spins)
+            spins += 1
+
+
+@kernel
+def share(n, rank, size):
+    """The part of range(n) that is this member's: (first, last)."""
+    return n * rank // size, n * (rank + 1) // size
