@@ -257,3 +257,49 @@ def gradient_descent(X: Array, Y: Array, *, layer_sizes: tuple[int, ...], learni
         gradients = backward_propagation(parameters, cache, X, Y, activation, out_activation)
         parameters = update_parameters(parameters, gradients, learning_rate)
     return parameters, costs
+
+
+def sgd(theta: Array, gradient: Array, velocity: Array, learning_rate: float, momentum: float = 0.9,
+        nesterov: bool = True) -> tuple[Array, Array]:
+    """v := mu v - alpha g, theta := theta + v; Nesterov: theta + mu v - alpha g (Sutskever et al. 2013).
+
+    Parameters
+    ----------
+    theta, gradient, velocity : array
+        Of any one shape; the first velocity is 0.
+    learning_rate, momentum : float
+        alpha and mu.
+    nesterov : bool
+        Which of the two rules.
+
+    Returns
+    -------
+    theta, velocity : array
+        New ones.
+    """
+    velocity = momentum * velocity - learning_rate * gradient
+    return theta + (momentum * velocity - learning_rate * gradient if nesterov else velocity), velocity
+
+
+def adam(theta: Array, gradient: Array, mean: Array, variance: Array, t: int, learning_rate: float = 0.001,
+         beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> tuple[Array, Array, Array]:
+    """The algorithm of Kingma & Ba (2015), in the order of their section 2: epsilon is not corrected for the bias.
+
+    Parameters
+    ----------
+    theta, gradient, mean, variance : array
+        Of any one shape; the first mean and variance are 0.
+    t : int
+        The number of the step, from 1.
+    learning_rate, beta_1, beta_2, epsilon : float
+        The step size, the decays, and what keeps the division finite.
+
+    Returns
+    -------
+    theta, mean, variance : array
+        New ones.
+    """
+    mean = beta_1 * mean + (1 - beta_1) * gradient
+    variance = beta_2 * variance + (1 - beta_2) * gradient**2
+    rate = learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    return theta - rate * mean / (np.sqrt(variance) + epsilon), mean, variance

@@ -7,6 +7,8 @@ from typing import Any
 
 import joblib
 
+import fastnn
+
 
 def n_threads() -> int:
     """The threads of a team: the cores that affinity, the container's quota and Numba leave us."""
@@ -38,9 +40,8 @@ def system_info() -> dict[str, Any]:
 
     _launch_threads()              # the layer is chosen when it is first needed
     return {
-        **{name: metadata.version(package) for name, package in (
-            ("fastnn", "fastnn-mlp"), ("numba", "numba"), ("llvmlite", "llvmlite"), ("numpy", "numpy"),
-            ("scikit-learn", "scikit-learn"))},
+        "fastnn": fastnn.__version__,
+        **{name: metadata.version(name) for name in ("numba", "llvmlite", "numpy", "scikit-learn")},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _processor(),

@@ -180,7 +180,7 @@ class Trainer:
         self.X, self.Y = examples(X, theta.dtype), examples(Y, theta.dtype)
         self.optimizer, self.batch_size = optimizer, batch_size
         if optimizer.moments is None:
-            optimizer.moments = np.zeros((optimizer.n_moments, theta.size), theta.dtype)
+            optimizer.moments = np.zeros(optimizer.n_moments * theta.size, theta.dtype)
         self.alpha, self.constants = number(alpha), np.array(optimizer.constants(), theta.dtype)
         flops = (6 * network.n_params - 2 * np.prod(network.shapes[0])) * min(batch_size, len(X))
         self.wanted = n_threads() if flops >= SERIAL_BELOW else 1
@@ -196,7 +196,7 @@ class Trainer:
             part = costs[done:done + self._steps]
             start = time.perf_counter()
             rates = self.optimizer.rates(len(part)).astype(self.X.dtype)
-            run(epoch.run, epoch.run_team, self.wanted, self.model,
+            run(epoch.train, epoch.train_team, self.wanted, self.model,
                 epoch.Batches(self.X, self.Y, order, done, self.batch_size), self.room,
                 epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.optimizer.moments), part)
             seconds = time.perf_counter() - start

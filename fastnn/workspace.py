@@ -56,7 +56,7 @@ def _new_table(network: Network) -> npt.NDArray[np.int64]:
 
 
 def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Model, epoch.Room]:
-    """What `kernels.epoch.run` needs to train theta on batches of up to `batch_size` examples."""
+    """What `kernels.epoch.train` needs to train theta on batches of up to `batch_size` examples."""
     dtype, chunk = theta.dtype, min(batch_size, CHUNK)
     columns, buffer, squares = padded(chunk, dtype), _Buffer(), 0
     layers = _new_table(network)

@@ -51,7 +51,7 @@ class Rule(NamedTuple):
     alpha: float                 # strength of the L2 penalty, in the dtype of theta
     rates: np.ndarray            # (n_steps,): one step for each
     constants: np.ndarray        # what the rule needs besides
-    moments: np.ndarray          # (1 or 2, n_params)
+    moments: np.ndarray          # one or two of them, (n_params) each, in one flat vector
 
 
 class Room(NamedTuple):
@@ -100,10 +100,12 @@ def propagate(model, batches, room, rows, first, last):
 @part
 def update(theta, G, rule, first, last, alpha, per_example, rate):
     """The parameters from first to last, by the optimizer's rule."""
+    n = last - first
+    w, g, moment = matrix(theta, first, 1, n), matrix(G, first, 1, n), matrix(rule.moments, first, 1, n)
     if rule.optimizer == ADAM:
-        return adam(theta[first:last], G[first:last], rule.moments[0, first:last], rule.moments[1, first:last],
-                    alpha, per_example, rate, rule.constants)
-    return sgd(theta[first:last], G[first:last], rule.moments[0, first:last], alpha, per_example, rate, rule.constants)
+        return adam(w, g, moment, matrix(rule.moments, theta.size + first, 1, n), alpha, per_example, rate,
+                    rule.constants)
+    return sgd(w, g, moment, alpha, per_example, rate, rule.constants)
 
 
 @part
@@ -166,7 +168,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
 
 
 @entry
-def run(wanted, team, model, batches, room, rule, costs):
+def train(wanted, team, model, batches, room, rule, costs):
     """A run of steps, as one of `wanted` threads that make this call: alone, or in the region below."""
     rank, size = 0, 1
     if wanted > 1:
@@ -176,7 +178,7 @@ def run(wanted, team, model, batches, room, rule, costs):
 
 
 @entry(parallel=True)
-def run_team(address, wanted, team, model, batches, room, rule, costs):
-    """`run`, by its address, on a team of up to `wanted` threads in one parallel region."""
+def train_team(address, wanted, team, model, batches, room, rule, costs):
+    """`train`, by its address, on a team of up to `wanted` threads in one parallel region."""
     for _ in prange(wanted):
         call(address, wanted, team, model, batches, room, rule, costs)

@@ -25,7 +25,7 @@ from numba.extending import intrinsic
 
 #: NaN and inf keep their meaning: "nnan" and "ninf" are left out on purpose.
 OPTIONS = dict(error_model="numpy", nogil=True,
-               fastmath={"contract", "reassoc", "nsz", "arcp", "afn"})
+               fastmath={"contract"})
 
 class _CalledByKernels(CPUDispatcher):
     def __call__(self, *args, **kwargs):

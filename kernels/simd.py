@@ -214,6 +214,7 @@ def sum_lanes(typingctx, a):
 @infer_global(operator.add)
 @infer_global(operator.sub)
 @infer_global(operator.mul)
+@infer_global(operator.truediv)
 class _Arithmetic(AbstractTemplate):
     def generic(self, args, kws):
         if isinstance(args[0], VectorType) and args[0] == args[1]:
@@ -234,6 +235,19 @@ def _sub(context, builder, sig, args):
 @lower_builtin(operator.mul, VectorType, VectorType)
 def _mul(context, builder, sig, args):
     return builder.fmul(*args)
+
+
+@lower_builtin(operator.truediv, VectorType, VectorType)
+def _div(context, builder, sig, args):
+    return builder.fdiv(*args)
+
+
+@intrinsic
+def sqrt(typingctx, a):
+    """The square root, lane by lane."""
+    def codegen(context, builder, sig, args):
+        return _call(builder, f"llvm.sqrt.{_suffix(a)}", _llvm(a), args)
+    return a(a), codegen
 
 
 @intrinsic(prefer_literal=True)

@@ -1,0 +1,613 @@
+"""The command `fastnn`: train a network on a table, predict with it, and say what this machine has."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import fastnn
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .model_files import Model
+    from .tables import Encoder
+
+INTERRUPTED = 130  # what a shell calls the end by Ctrl-C
+EXTRA = ("typer", "rich", "pandas", "matplotlib")
+
+
+def fail(message: object) -> NoReturn:
+    """Say in one line on stderr what was wrong, and end with exit status 2."""
+    print("fastnn:", " ".join(str(message).split()), file=sys.stderr)
+    raise SystemExit(2)
+
+
+def fail_without(module: str | None) -> NoReturn:
+    fail(f'{module} is not installed, but the command needs it: pip install "fastnn-mlp[cli]"')
+
+
+try:
+    import typer
+except ModuleNotFoundError as missing:
+    fail_without(missing.name)
+
+# Plain help: in boxes on 80 columns, names of options are cut off.
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run the command; what the user can mend is told in one line, without a traceback."""
+    try:
+        status = app(args=argv, prog_name="fastnn", standalone_mode=False)
+        if status == INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.exit(status)
+    except ModuleNotFoundError as error:
+        if error.name in EXTRA:
+            fail_without(error.name)
+        raise
+    except (KeyboardInterrupt, typer.Abort):
+        print("fastnn: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except MemoryError as error:
+        fail(f"not enough memory: {error}")
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename else error)
+    except ValueError as error:
+        fail(error)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # the command line itself was wrong
+            fail(error.format_message())
+        raise
+
+
+@app.callback(invoke_without_command=True)
+def command(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    """Multilayer perceptrons, trained on the CPU."""
+    if version:
+        print(f"fastnn {fastnn.__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def train(
+    data: Annotated[
+        Path | None, typer.Argument(help="CSV or Parquet file. Without it: scikit-learn's digits.", show_default=False)
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="The column to predict.", show_default=False)] = None,
+    task: Annotated[
+        Literal["auto", "classification", "regression"], typer.Option(help="auto: as the target suggests.")
+    ] = "auto",
+    output: Annotated[Path, typer.Option(help="Folder for model, picture and report.")] = Path("fastnn-run"),
+    hidden_layer_sizes: Annotated[str, typer.Option(help='Such as "100", "64,32" or "none".')] = "256,128",
+    activation: Annotated[
+        Literal["relu", "tanh", "logistic", "identity"], typer.Option(help="Of the hidden layers.")
+    ] = "relu",
+    solver: Annotated[Literal["adam", "sgd"], typer.Option(help="How the weights follow the gradient.")] = "adam",
+    alpha: Annotated[float, typer.Option(help="Strength of the L2 penalty.")] = 1e-4,
+    batch_size: Annotated[str, typer.Option(help="Examples in a step. auto: 200, or all if there are fewer.")] = "auto",
+    learning_rate_init: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
+    max_iter: Annotated[int, typer.Option(help="Epochs at most.")] = 200,
+    early_stopping: Annotated[
+        bool | None,
+        typer.Option(
+            "--early-stopping/--no-early-stopping",
+            help="Stop when the validation score improves no more, and keep the best weights.",
+            show_default="for a regression",
+        ),
+    ] = None,
+    validation_fraction: Annotated[float, typer.Option(help="Part of the training examples, to validate.")] = 0.1,
+    test_fraction: Annotated[float, typer.Option(help="Part of all examples, for the test.")] = 0.2,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For the split, the weights, the order.")] = 0,
+    compare: Annotated[bool, typer.Option(help="Do the same with scikit-learn's network, and compare.")] = True,
+) -> None:
+    """Train a network, test it, and write model, learning curve and report into a folder.
+
+    Text becomes one input for each category, missing values are filled in, numbers are scaled;
+    all that is kept with the model. The task follows from the target.
+    """
+    parameters: dict[str, Any] = {
+        "hidden_layer_sizes": parse_sizes(hidden_layer_sizes),
+        "activation": activation,
+        "solver": solver,
+        "alpha": alpha,
+        "batch_size": parse_batch_size(batch_size),
+        "learning_rate_init": learning_rate_init,
+        "max_iter": max_iter,
+        "validation_fraction": validation_fraction,
+        "random_state": seed,
+    }
+    fractions = {"test": test_fraction, "validation": validation_fraction}
+    for part, fraction in fractions.items():
+        if not 0 < fraction < 1:
+            raise ValueError(f"--{part}-fraction is {fraction:g}, but a number between 0 and 1 is wanted")
+    make_folder(output)
+    source = read_table(data, target, task) if data else digits(target, task)
+    if early_stopping is None:
+        # The accuracy of a few validation rows moves in steps, and stalls long before the network has learned.
+        early_stopping = source.task == "regression"
+    parameters["early_stopping"] = early_stopping
+    if early_stopping:
+        del fractions["validation"]  # the estimator takes its own
+    problem = prepare(source, fractions, seed)
+    X, y, classes = problem.X, problem.y, problem.classes
+    if early_stopping:
+        check_validation(y["train"], classes, validation_fraction)
+
+    units = [X["train"].shape[1], *parameters["hidden_layer_sizes"], len(classes) if len(classes) > 2 else 1]
+    n_parameters = sum((n_in + 1) * n_out for n_in, n_out in pairwise(units))
+    say("data", f"{source.name}: " + (f"{len(classes)} classes" if classes else f"{target}, a number"))
+    say("", ", ".join(f"{len(rows):,} {part}" for part, rows in X.items()) + " examples")
+    for note in source.notes:
+        say("", note)
+    say("network", f"{' - '.join(map(str, units))} units, {activation}; {n_parameters:,} parameters in float32")
+
+    model = (fastnn.MLPClassifier if classes else fastnn.MLPRegressor)(**parameters)
+    compile_seconds = compile_kernels(model, problem)
+    run = fit(model, problem)
+    if not run.history:
+        raise KeyboardInterrupt  # it came before the end of the first epoch: there is nothing to save
+    system = fastnn.system_info()
+    run.test_score, run.threads = float(model.score(X["test"], y["test"])), system["threads"]
+    problem.to_given_units(model)
+    table = problem.encoder.state() if problem.encoder else None
+    fastnn.save(model, output / "model.fastnn", table=table, target=target, task=source.task)
+    say("trained", f"{run.epochs} epochs in {run.seconds:.3g} s, {run.examples_per_second:,.0f} examples/s")
+    say("", f"loss {run.history[-1].loss:.4f}, {problem.metric} {run.test_score:.4f} in the test")
+    if run.interrupted:
+        say("", "interrupted: the model trained so far is kept")
+
+    draw(run, problem, early_stopping, output / "learning_curve.png")
+    report = {
+        "data": {"name": source.name, "target": target, "task": source.task, "classes": classes, "notes": source.notes},
+        "features": problem.features,
+        "examples": {part: len(rows) for part, rows in X.items()},
+        "network": {"units": units, "parameters": n_parameters, "dtype": str(model.coefs_[0].dtype)},
+        "parameters": model.get_params(),
+        "metric": problem.metric,
+        "fastnn": run.report() | {"compile_seconds": compile_seconds},
+        "scikit_learn": None,
+        "history": [asdict(epoch) for epoch in run.history],
+        "system": system,
+    }
+    write_json(report, output / "report.json")  # now: the comparison, which may take long, comes on top
+    if compare and not run.interrupted:
+        try:
+            rival = fit_scikit_learn(model, problem, run)
+            report["scikit_learn"] = rival.report()
+            write_json(report, output / "report.json")
+            print_comparison({"fastnn": run, "scikit-learn": rival}, problem.metric)
+        except KeyboardInterrupt:
+            say("", "comparison interrupted")
+    say("written", f"{output}/: model.fastnn, learning_curve.png, report.json")
+
+
+@app.command()
+def predict(
+    model_file: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file that fastnn wrote.")],
+    data: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="CSV file to write; - is standard output.", show_default="DATA's name, -predictions.csv"),
+    ] = None,
+) -> None:
+    """Predict the rows of a table; a classifier gives the probability of each class as well."""
+    import pandas as pd
+
+    from . import tables
+    from .model_files import read
+
+    model, extra = read(model_file)
+    frame = tables.read(data)
+    if extra.get("table"):
+        X = tables.Encoder.from_state(extra["table"]).transform(frame)
+    else:
+        names = getattr(model, "feature_names_in_", None)
+        X = tables.matrix(frame, model.n_features_in_ if names is None else names)
+    name = f"predicted_{extra['target']}" if extra.get("target") else "prediction"
+    predicted = model.predict(X)
+    columns = {name: predicted} if predicted.ndim == 1 else {f"{name}_{i}": p for i, p in enumerate(predicted.T)}
+    if hasattr(model, "predict_proba"):
+        probabilities = model.predict_proba(X).T
+        columns |= {f"probability_{label}": p for label, p in zip(model.classes_, probabilities, strict=True)}
+    predictions = pd.DataFrame(columns)
+    if output == Path("-"):
+        predictions.to_csv(sys.stdout, index=False)
+    else:
+        output = output or Path(f"{data.stem}-predictions.csv")
+        predictions.to_csv(output, index=False)
+        print(f"{output}: {len(frame)} rows of {', '.join(columns)}")
+
+
+@app.command()
+def info() -> None:
+    """Print versions, processor, SIMD width, threads, threading layer and cache folder."""
+    facts = fastnn.system_info()
+    for name, fact in facts.items():
+        print(f"{name:{max(map(len, facts))}}  {fact}")
+
+
+@dataclass
+class Source:
+    """What is to be learned, as it was read: a table or a matrix, and its target."""
+
+    name: str
+    task: str
+    X: Any
+    y: NDArray[Any]
+    X_scale: float = 1.0
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Problem:
+    """What is to be learned, as a network takes it: X and y of each part ("train", "test" ...), scaled."""
+
+    source: Source
+    X: dict[str, NDArray[Any]]
+    y: dict[str, NDArray[Any]]
+    features: list[str]
+    encoder: Encoder | None = None
+    y_mean: float = 0.0  # y is (target - y_mean) / y_scale
+    y_scale: float = 1.0
+
+    @property
+    def classes(self) -> list[Any]:
+        """Labels to train with, in their order; none in a regression."""
+        return sorted(set(self.y["train"].tolist())) if self.source.task == "classification" else []
+
+    @property
+    def metric(self) -> str:
+        return "accuracy" if self.classes else "R^2"
+
+    def to_given_units(self, model: Model) -> None:
+        """Move the scales into the weights: the model then takes X as given, and answers in the target's unit."""
+        model.coefs_[0] /= self.source.X_scale
+        if not self.classes:  # the output is linear
+            model.coefs_[-1] *= self.y_scale
+            model.intercepts_[-1] *= self.y_scale
+            model.intercepts_[-1] += self.y_mean
+
+
+@dataclass
+class Epoch:
+    """One line of the history."""
+
+    epoch: int
+    loss: float
+    validation_score: float | None
+    seconds: float
+
+
+@dataclass
+class Run:
+    """One training: what it took and what came out."""
+
+    epochs: int = 0
+    n_samples: int = 0  # of an epoch
+    seconds: float = 0.0  # of `fit`: epochs and early stopping's validation, but neither compilation nor display
+    test_score: float = math.nan
+    threads: int = 0  # that it may use
+    interrupted: bool = False
+    history: list[Epoch] = field(default_factory=list)
+
+    @property
+    def examples_per_second(self) -> float:
+        return self.n_samples * self.epochs / self.seconds
+
+    def report(self) -> dict[str, Any]:
+        report = asdict(self) | {"examples_per_second": self.examples_per_second}
+        history = report.pop("history")
+        return report | ({"epoch_seconds": sum(epoch["seconds"] for epoch in history)} if history else {})
+
+
+def parse_sizes(text: str) -> list[int]:
+    sizes = [] if text == "none" else text.split(",")
+    if not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
+        raise ValueError(f'--hidden-layer-sizes is {text!r}, but sizes are wanted such as "100" or "64,32", or "none"')
+    return [int(size) for size in sizes]
+
+
+def parse_batch_size(text: str) -> str | int:
+    if text != "auto" and not text.isdecimal():
+        raise ValueError(f"--batch-size is {text!r}, but a number or auto is wanted")
+    return text if text == "auto" else int(text)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder for the results, and find out whether it can be written before work is spent."""
+    path.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path):
+        pass
+
+
+def digits(target: str | None, task: str) -> Source:
+    """scikit-learn's pictures of handwritten digits, 8 x 8 pixels from 0 to 16."""
+    from sklearn.datasets import load_digits
+
+    if target is not None or task == "regression":
+        raise ValueError("--target and --task regression need DATA: the digits are ten classes")
+    X, y = load_digits(return_X_y=True)
+    return Source("scikit-learn's handwritten digits", "classification", X, y, X_scale=16)
+
+
+def read_table(path: Path, target: str | None, task: str) -> Source:
+    """The rows of a table whose target is known."""
+    from . import tables
+
+    frame = tables.read(path)
+    if target is None:
+        raise ValueError(f"which column is to be predicted? --target may be {tables.listed(frame.columns)}")
+    tables.check_columns(frame, [target])
+    known = frame[frame[target].notna()]
+    y, task = tables.target(known[target], task)
+    source = Source(str(path), task, known.drop(columns=target), y)
+    if len(known) < len(frame):
+        source.notes.append(f"rows left out because {target} is missing: {len(frame) - len(known):,}")
+    return source
+
+
+def prepare(source: Source, fractions: dict[str, float], seed: int) -> Problem:
+    """Split and scale; all that scaling needs to know is taken from the training rows."""
+    import numpy as np
+
+    from . import tables
+
+    rows = split(source.y, source.task, fractions, seed)
+    y = {part: source.y[rows[part]] for part in rows}
+    if (y["train"] == y["train"][0]).all():
+        raise ValueError(f"all {len(y['train'])} rows to train hold {y['train'][0]}: there is nothing to learn")
+    if isinstance(source.X, np.ndarray):
+        X = {part: (source.X[rows[part]] / source.X_scale).astype(np.float32) for part in rows}
+        return Problem(source, X, y, [f"x{i}" for i in range(source.X.shape[1])])
+    frames = {part: source.X.iloc[rows[part]] for part in rows}
+    encoder = tables.Encoder.fit(frames["train"])
+    if unused := encoder.left_out(source.X):
+        source.notes.append(f"columns left out, as empty or of text that never repeats: {tables.listed(unused)}")
+    X = {part: encoder.transform(frames[part]) for part in rows}
+    problem = Problem(source, X, y, encoder.feature_names, encoder)
+    if not problem.classes:
+        mean, scale = float(y["train"].mean()), float(y["train"].std())
+        problem.y = {part: ((y[part] - mean) / scale).astype(np.float32) for part in rows}
+        problem.y_mean, problem.y_scale = mean, scale
+    return problem
+
+
+def split(y: NDArray[Any], task: str, fractions: dict[str, float], seed: int) -> dict[str, NDArray[Any]]:
+    """Row numbers of "train" and of each part in `fractions`, the classes as evenly as they can be."""
+    import numpy as np
+    from sklearn.model_selection import train_test_split
+
+    rows = {"train": np.arange(len(y))}
+    for part, fraction in fractions.items():
+        left = rows["train"]
+        counts = np.unique(y[left], return_counts=True)[1]
+        n_part = math.ceil(fraction * len(left))
+        if min(n_part, len(left) - n_part) < 2:
+            raise ValueError(f"{len(y)} usable rows are too few: two to train, to validate and to test are the least")
+        even = task == "classification" and counts.min() > 1 and len(counts) <= min(n_part, len(left) - n_part)
+        rows["train"], rows[part] = train_test_split(
+            left, test_size=fraction, random_state=seed, stratify=y[left] if even else None
+        )
+    return rows
+
+
+def check_validation(y: NDArray[Any], classes: list[Any], fraction: float) -> None:
+    """Early stopping puts some of each class aside: say so in the words of the command line."""
+    n_validation = math.ceil(fraction * len(y))
+    rare = [label for label in classes if (y == label).sum() < 2]
+    advice = "try --no-early-stopping"
+    if rare:
+        raise ValueError(f"one row only to train for class {rare[0]}, but early stopping needs two: {advice}")
+    if n_validation < max(2, len(classes)) or len(y) - n_validation < len(classes):
+        raise ValueError(f"{n_validation} of {len(y)} rows are a wrong number to validate early stopping: {advice}")
+
+
+def say(label: str, text: str) -> None:
+    print(f"{label:<11}{text}", flush=True)
+
+
+def compile_kernels(model: Model, problem: Problem) -> float:
+    """Compile what this machine has not compiled yet, for an epoch and a prediction; seconds spent, 0 if none."""
+    names: list[str] = []
+
+    def note(name: str) -> None:
+        say("" if names else "compiling", name + ("" if names else "   (once per machine)"))
+        names.append(name)
+
+    start = time.perf_counter()
+    with fastnn.compilation(note):
+        warm_up(model, problem)
+    seconds = time.perf_counter() - start
+    if names:
+        say("", f"{seconds:.1f} s")
+    return seconds if names else 0.0
+
+
+def warm_up(model: Any, problem: Problem) -> None:
+    """Train for one epoch, so that the clock finds everything loaded."""
+    from sklearn.base import clone
+
+    once = clone(model).set_params(max_iter=1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        once.fit(problem.X["train"], problem.y["train"])
+    if interrupted(caught):
+        raise KeyboardInterrupt
+    once.score(problem.X["test"], problem.y["test"])
+
+
+def interrupted(caught: list[warnings.WarningMessage]) -> bool:
+    """Whether Ctrl-C ended a fit, which returns then with a warning."""
+    return any("interrupted by user" in str(warning.message) for warning in caught)
+
+
+def fit(model: Model, problem: Problem) -> Run:
+    """Train with a progress bar."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    X, y, run = problem.X, problem.y, Run()
+    display_seconds = 0.0
+
+    def observe(epoch: Any) -> None:
+        nonlocal display_seconds
+        start = time.perf_counter()
+        score = epoch.validation_score
+        if score is None and "validation" in X:
+            score = float(model.score(X["validation"], y["validation"]))
+        run.history.append(Epoch(epoch.n_iter, epoch.loss, score, epoch.seconds))
+        run.n_samples = epoch.n_samples
+        show(run.history[-1])
+        display_seconds += time.perf_counter() - start
+
+    with (
+        progress(model.max_iter, problem.metric) as show,
+        fastnn.watch(observe),
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always")
+        start = time.perf_counter()
+        model.fit(X["train"], y["train"])
+        run.seconds = time.perf_counter() - start - display_seconds
+    run.epochs = len(run.history)
+    run.interrupted = interrupted(caught)
+    for warning in caught:
+        if issubclass(warning.category, ConvergenceWarning):
+            say("note", "stopped by --max-iter, before the loss had settled")
+        elif not run.interrupted:
+            say("note", str(warning.message))
+    return run
+
+
+@contextmanager
+def progress(max_iter: int, metric: str) -> Iterator[Callable[[Epoch], None]]:
+    """A progress bar, or ten plain lines where the output is no terminal."""
+    if not sys.stdout.isatty():
+        every = max(1, max_iter // 10)
+
+        def show(epoch: Epoch) -> None:
+            if epoch.epoch == 1 or epoch.epoch % every == 0:
+                say("epoch", f"{epoch.epoch:>{len(str(max_iter))}}/{max_iter}  {described(epoch, metric)}")
+
+        yield show
+        return
+
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = ("epoch      {task.completed}/{task.total}", BarColumn(), "{task.description}", TimeElapsedColumn())
+    with Progress(*[TextColumn(c) if isinstance(c, str) else c for c in columns]) as bar:
+        task = bar.add_task("", total=max_iter)
+        yield lambda epoch: bar.update(task, completed=epoch.epoch, description=described(epoch, metric))
+        bar.update(task, total=bar.tasks[0].completed)  # full, also where it stopped early
+
+
+def described(epoch: Epoch, metric: str) -> str:
+    score = "" if epoch.validation_score is None else f"  validation {metric} {epoch.validation_score:.4f}"
+    return f"loss {epoch.loss:.4f}{score}"
+
+
+def fit_scikit_learn(model: Model, problem: Problem, run: Run) -> Run:
+    """Give scikit-learn's network the same data, parameters and number of epochs, and the threads that suit it."""
+    from sklearn import neural_network
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    rival = getattr(neural_network, type(model).__name__)()
+    parameters = {name: value for name, value in model.get_params().items() if name in rival.get_params()}
+    rival.set_params(**parameters | {"max_iter": run.epochs, "n_iter_no_change": run.epochs})
+    warm_up(rival, problem)
+
+    def seconds_of_an_epoch(threads: int) -> float:
+        seconds = []
+        with threadpool_limits(threads, "blas"):
+            for _ in range(3):
+                start = time.perf_counter()
+                warm_up(rival, problem)
+                seconds.append(time.perf_counter() - start)
+        return min(seconds)
+
+    most = max((library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"), default=1)
+    threads = min({most, 1}, key=seconds_of_an_epoch)  # small products are often faster on one
+    say("comparing", f"scikit-learn does the same {run.epochs} epochs, threads: {threads} (--no-compare skips it)")
+    with warnings.catch_warnings(record=True) as caught, threadpool_limits(threads, "blas"):
+        warnings.simplefilter("always")
+        start = time.perf_counter()
+        rival.fit(problem.X["train"], problem.y["train"])
+        seconds = time.perf_counter() - start
+    if not rival.n_iter_:
+        raise KeyboardInterrupt
+    score = float(rival.score(problem.X["test"], problem.y["test"]))
+    return Run(rival.n_iter_, run.n_samples, seconds, score, threads, interrupted(caught))
+
+
+def print_comparison(runs: dict[str, Run], metric: str) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("", "epochs", "seconds", "ms/epoch", "examples/s", f"test {metric}"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for name, run in runs.items():
+        each = (f"{run.epochs}", f"{run.seconds:.3g}", f"{1e3 * run.seconds / max(run.epochs, 1):.3g}")
+        table.add_row(name, *each, f"{run.examples_per_second:,.0f}", f"{run.test_score:.4f}")
+    Console().print(table)
+
+
+def draw(run: Run, problem: Problem, early_stopping: bool, path: Path) -> None:
+    """Draw loss and validation score by epoch, one above the other."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [epoch.epoch for epoch in run.history]
+    scores = [math.nan if epoch.validation_score is None else epoch.validation_score for epoch in run.history]
+    metric = problem.metric.replace("R^2", "$R^2$")
+    curves = {"training loss": [epoch.loss for epoch in run.history], f"validation {metric}": scores}
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    name = problem.source.name.replace("$", r"\$")
+    figure.suptitle(f"{name}: {metric} {run.test_score:.4f} in the test")
+    axes = figure.subplots(2, sharex=True)
+    if 0 < 10 * min(curves["training loss"]) < max(curves["training loss"]):
+        axes[0].set_yscale("log")
+    for ax, color, (label, values) in zip(axes, ("tab:blue", "tab:orange"), curves.items(), strict=True):
+        ax.plot(epochs, values, color=color, marker="." if len(epochs) < 30 else None)
+        ax.set_ylabel(label)
+        ax.grid(alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
+    if early_stopping:
+        best = max(range(len(scores)), key=lambda i: (not math.isnan(scores[i]), scores[i]))
+        axes[1].plot(epochs[best], scores[best], "o", color="tab:red", label=f"kept: epoch {epochs[best]}")
+        axes[1].legend(frameon=False, loc="lower right")
+    axes[1].set_xlabel("epoch")
+    axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.savefig(path, dpi=150)
+
+
+def write_json(report: dict[str, Any], path: Path) -> None:
+    def finite(value: Any) -> Any:
+        """JSON has no nan: null."""
+        if isinstance(value, dict):
+            return {key: finite(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [finite(item) for item in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    lines = [f"{json.dumps(key)}: {json.dumps(finite(value))}" for key, value in report.items()]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+if __name__ == "__main__":
+    main()

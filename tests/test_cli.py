@@ -1,0 +1,315 @@
+"""The command: what it prints and writes, and its one line where something is wrong."""
+
+import contextlib
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_diabetes, load_digits, load_iris
+
+import fastnn
+from fastnn import cli
+
+QUICK = ["--hidden-layer-sizes", "8", "--max-iter", "4"]
+
+
+def run(*arguments):
+    """The command in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as exit_:
+        cli.main([str(argument) for argument in arguments])
+    return SimpleNamespace(code=exit_.value.code or 0, out=out.getvalue(), err=err.getvalue())
+
+
+def start(*arguments, **options):
+    """The command in a process of its own."""
+    command = [sys.executable, "-m", "fastnn.cli", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+@pytest.fixture(scope="module")
+def flowers():
+    """150 flowers: numbers, a category with gaps, a name for each row, and a target that is once missing."""
+    iris = load_iris(as_frame=True)
+    frame = iris.data.copy()
+    frame["colour"] = np.where(np.arange(150) % 3 == 0, None, np.where(np.arange(150) % 2, "red", "blue"))
+    frame["name"] = [f"flower {i}" for i in range(150)]
+    frame["species"] = iris.target_names[iris.target].astype(object)
+    frame.iloc[7, 0] = None
+    frame.loc[5, "species"] = None
+    return frame
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, flowers):
+    """A folder with flowers.csv and, in run/, what training on it wrote."""
+    folder = tmp_path_factory.mktemp("flowers")
+    flowers.to_csv(folder / "flowers.csv", index=False)
+    arguments = ["--target", "species", "--output", folder / "run", "--hidden-layer-sizes", "16"]
+    result = run("train", folder / "flowers.csv", *arguments, "--max-iter", 40, "--learning-rate-init", 0.02)
+    assert result.code == 0, result.err
+    (folder / "printed").write_text(result.out)
+    return folder
+
+
+def test_digits_reach_97_percent_and_everything_is_written(tmp_path):
+    command = start("train", cwd=tmp_path)
+    out, err = command.communicate()
+    assert (command.returncode, err) == (0, "")
+    for word in ("1,293 train, 360 test, 144 validation", "64 - 256 - 128 - 10", "validation accuracy", "examples/s"):
+        assert word in out
+    assert re.search(r"scikit-learn +\d+ ", out)
+    got = {path.name for path in (tmp_path / "fastnn-run").iterdir()}
+    assert got == {"model.fastnn", "learning_curve.png", "report.json"}
+    report = json.loads((tmp_path / "fastnn-run/report.json").read_text())
+    assert report["fastnn"]["test_score"] >= 0.97
+    assert report["fastnn"]["epochs"] == report["scikit_learn"]["epochs"] == len(report["history"])
+
+
+def test_a_model_of_digits_takes_pixels_as_scikit_learn_gives_them(tmp_path):
+    assert run("train", "--output", tmp_path, "--max-iter", 20, "--no-compare").code == 0
+    X, y = load_digits(return_X_y=True)
+    assert fastnn.load(tmp_path / "model.fastnn").score(X, y) > 0.95
+    pd.DataFrame(X[:5]).to_csv(tmp_path / "five.csv", index=False)
+    got = run("predict", tmp_path / "model.fastnn", tmp_path / "five.csv", "--output", "-")
+    expected = ["prediction", *(f"probability_{digit}" for digit in range(10))]
+    assert list(pd.read_csv(io.StringIO(got.out))) == expected
+    pd.DataFrame(X[:5, :3]).to_csv(tmp_path / "three.csv", index=False)
+    got = run("predict", tmp_path / "model.fastnn", tmp_path / "three.csv")
+    assert (got.code, got.err) == (2, "fastnn: the table has 3 columns, but this network expects 64\n")
+
+
+def test_training_on_a_table_says_what_was_left_out_and_what_came_out(folder):
+    printed = (folder / "printed").read_text()
+    assert "flowers.csv: 3 classes" in printed
+    assert "rows left out because species is missing: 1" in printed
+    assert "'name'" in printed
+    assert re.search(r"accuracy \d\.\d+ in the test", printed)
+
+
+def test_the_report_holds_everything(folder):
+    report = json.loads((folder / "run/report.json").read_text())
+    assert report["data"]["classes"] == ["setosa", "versicolor", "virginica"]
+    assert report["features"][-3:] == ["colour=blue", "colour=red", "colour=(missing)"]
+    assert sum(report["examples"].values()) == 149
+    assert report["parameters"]["max_iter"] == 40
+    assert report["network"]["dtype"] == "float32"
+    assert {"test_score", "seconds", "epoch_seconds", "compile_seconds", "examples_per_second"} <= set(report["fastnn"])
+    assert {"epoch", "loss", "validation_score", "seconds"} == set(report["history"][0])
+    assert report["fastnn"]["test_score"] > 0.8
+
+
+def test_the_picture_is_a_picture(folder):
+    assert (folder / "run/learning_curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_predictions_carry_the_name_of_the_target_and_a_probability_for_each_class(folder, flowers, monkeypatch):
+    monkeypatch.chdir(folder)
+    shuffled = flowers.drop(columns=["species", "name"])[["colour", *flowers.columns[:4]]].assign(other=1)
+    shuffled.to_csv("new.csv", index=False)
+    got = run("predict", "run/model.fastnn", "new.csv")
+    assert (got.code, got.err) == (0, "")
+    predictions = pd.read_csv("new-predictions.csv")
+    classes = ("setosa", "versicolor", "virginica")
+    assert list(predictions) == ["predicted_species", *(f"probability_{name}" for name in classes)]
+    assert (predictions["predicted_species"] == flowers["species"]).mean() > 0.8
+    np.testing.assert_allclose(predictions.iloc[:, 1:].sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_regression_predicts_in_the_unit_of_its_target(tmp_path):
+    diabetes = load_diabetes(as_frame=True, scaled=False).frame
+    diabetes.to_csv(tmp_path / "d.csv", index=False)
+    got = run("train", tmp_path / "d.csv", "--target", "target", "--output", tmp_path, "--no-compare")
+    assert "R^2" in got.out
+    assert run("predict", tmp_path / "model.fastnn", tmp_path / "d.csv", "--output", tmp_path / "p.csv").code == 0
+    predicted = pd.read_csv(tmp_path / "p.csv")["predicted_target"]
+    assert abs(predicted.mean() - diabetes["target"].mean()) < 15
+    assert np.corrcoef(predicted, diabetes["target"])[0, 1] > 0.6
+
+
+def test_a_model_saved_in_python_predicts_by_the_names_of_its_features(tmp_path):
+    diabetes = load_diabetes(as_frame=True).data[["age", "bmi", "bp"]]
+    model = fastnn.MLPRegressor(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
+    model.fit(diabetes, diabetes[["age", "bp"]])
+    fastnn.save(model, tmp_path / "m")
+    diabetes[["bp", "bmi", "age"]].assign(other="x").to_csv(tmp_path / "d.csv", index=False)
+    got = run("predict", tmp_path / "m.fastnn", tmp_path / "d.csv", "--output", "-")
+    assert (got.code, got.err) == (0, "")
+    predicted = pd.read_csv(io.StringIO(got.out))
+    assert list(predicted) == ["prediction_0", "prediction_1"]
+    np.testing.assert_allclose(predicted, model.predict(diabetes), rtol=1e-6)
+
+
+@pytest.mark.parametrize("option", ["--early-stopping", "--no-early-stopping"])
+def test_there_is_a_validation_score_with_and_without_early_stopping(folder, tmp_path, option):
+    arguments = ["--target", "species", "--output", tmp_path, "--no-compare", option]
+    assert run("train", folder / "flowers.csv", *arguments, *QUICK).code == 0
+    history = json.loads((tmp_path / "report.json").read_text())["history"]
+    assert [epoch["epoch"] for epoch in history] == [1, 2, 3, 4]
+    assert all(0 <= epoch["validation_score"] <= 1 for epoch in history)
+
+
+def test_the_same_seed_gives_the_same_model(folder, tmp_path):
+    for name in "ab":
+        run("train", folder / "flowers.csv", "--target", "species", "--output", tmp_path / name, "--no-compare", *QUICK)
+    a, b = (fastnn.load(tmp_path / name / "model.fastnn") for name in "ab")
+    np.testing.assert_array_equal(a.coefs_[0], b.coefs_[0])
+
+
+def test_a_terminal_gets_a_progress_bar(folder, tmp_path, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with contextlib.redirect_stdout(Terminal()) as terminal, pytest.raises(SystemExit):
+        cli.main(["train", str(folder / "flowers.csv"), "--target", "species", "--output", str(tmp_path), *QUICK])
+    assert re.search(r"4/4.*━.*loss .*validation accuracy", terminal.getvalue())
+
+
+def test_an_interrupt_keeps_the_model_trained_so_far(tmp_path):
+    command = start("train", "--hidden-layer-sizes", "800,800", "--output", tmp_path)
+    for line in command.stdout:
+        if line.startswith("epoch"):
+            break
+    command.send_signal(signal.SIGINT)
+    out, err = command.communicate()
+    assert (command.returncode, err) == (0, "")
+    assert "interrupted: the model trained so far is kept" in out
+    assert fastnn.load(tmp_path / "model.fastnn").n_features_in_ == 64
+    assert json.loads((tmp_path / "report.json").read_text())["fastnn"]["interrupted"]
+
+
+def test_info_and_version_are_printed():
+    assert len(run("info").out.splitlines()) >= 5
+    assert run("--version").out == f"fastnn {fastnn.__version__}\n"
+
+
+def test_without_arguments_the_commands_are_listed():
+    got = run()
+    assert got.code == 0
+    assert all(name in got.out for name in ("train", "predict", "info"))
+
+
+TABLES = {
+    "good.csv": "a,b,y\n" + "".join(f"{i},{i % 5},{'uv'[i % 2]}\n" for i in range(40)),
+    "empty.csv": "",
+    "header.csv": "a,y\n",
+    "ragged.csv": "a,y\n1,2\n1,2,3\n",
+    "binary.csv": "a,y\n\x00\x01,\x02\n",
+    "one.csv": "a,y\n" + "1,u\n" * 20,
+    "missing.csv": "a,y\n" + "1,\n" * 20,
+    "infinite.csv": "a,y\n" + "1,2.5\n2,3.5\n" * 10 + "inf,0.5\n" * 20,
+    "infinite-target.csv": "a,y\n" + "1,2.5\n" * 10 + "1,inf\n",
+    "constant.csv": "a,y\n" + "1,2.5\n" * 10,
+    "tiny.csv": "a,y\n1,u\n2,v\n3,u\n",
+    "target-only.csv": "y\n" + "u\nv\n" * 10,
+    "rare.csv": "a,y\n" + "1,u\n" * 20 + "2,v\n" + "3,w\n" * 20,
+    "lopsided.csv": "a,y\n" + "1,u\n" * 20 + "2,v\n",
+}
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory, folder):
+    """A folder of tables and models that are no good, or good for what is asked of them."""
+    bad = tmp_path_factory.mktemp("bad")
+    for name, text in TABLES.items():
+        (bad / name).write_text(text)
+    (bad / "latin.csv").write_bytes("a,y\né,1\n".encode("latin-1"))
+    (bad / "noise.parquet").write_bytes(b"noise")
+    model = (folder / "run/model.fastnn").read_bytes()
+    (bad / "good.fastnn").write_bytes(model)
+    (bad / "cut.fastnn").write_bytes(model[:-100])
+    (bad / "text.fastnn").write_text("hello")
+    return bad
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train none.csv --target y", "no such file: none.csv"),
+        ("train . --target y", "no such file: ."),
+        ("train good.csv", "which column is to be predicted? --target may be 'a', 'b', 'y'"),
+        ("train good.csv --target Y", "no column 'Y' (meant: 'y'?); the columns are 'a', 'b', 'y'"),
+        ("train good.csv --target y --task regression", "column 'y' should hold numbers, but row 1 holds 'u'"),
+        ("train infinite.csv --target y --task classification", "target 'y' holds 2.5, which is no class"),
+        ("train empty.csv --target y", "empty.csv is empty"),
+        ("train header.csv --target y", "header.csv has no rows"),
+        ("train ragged.csv --target y", "ragged.csv cannot be read"),
+        ("train latin.csv --target y", "latin.csv cannot be read"),
+        ("train noise.parquet --target y", "noise.parquet cannot be read"),
+        ("train binary.csv --target y", "'y'"),
+        ("train one.csv --target y", "target 'y' has one class only, u"),
+        ("train missing.csv --target y", "target 'y' is missing in every row"),
+        ("train infinite.csv --target y", "column 'a' should hold finite numbers, but row"),
+        ("train infinite-target.csv --target y", "column 'y' should hold finite numbers, but row 11 holds inf"),
+        ("train constant.csv --target y", "target 'y' is 2.5 in every row"),
+        ("train tiny.csv --target y", "3 usable rows are too few"),
+        ("train target-only.csv --target y", "no column to learn from"),
+        ("train rare.csv --target y --early-stopping", "try --no-early-stopping"),
+        ("train lopsided.csv --target y", "rows to train hold u: there is nothing to learn"),
+        ("train --target y", "--target and --task regression need DATA"),
+        ("train --hidden-layer-sizes abc", "--hidden-layer-sizes is 'abc'"),
+        ("train --hidden-layer-sizes 5,0", "--hidden-layer-sizes is '5,0'"),
+        ("train --batch-size few", "--batch-size is 'few'"),
+        ("train --batch-size 0", "The 'batch_size' parameter of MLPClassifier must be"),
+        ("train --alpha -1", "The 'alpha' parameter of MLPClassifier must be"),
+        ("train --alpha nan", "The 'alpha' parameter of MLPClassifier must be"),
+        ("train --learning-rate-init 1e30 --solver sgd --max-iter 3", "non-finite"),
+        ("train --max-iter 0", "The 'max_iter' parameter of MLPClassifier must be"),
+        ("train --test-fraction 1", "--test-fraction is 1, but a number between 0 and 1 is wanted"),
+        ("train --validation-fraction nan", "--validation-fraction is nan"),
+        ("train --seed -1", "--seed"),
+        ("train --activation gelu", "--activation"),
+        ("train --colour red", "--colour"),
+        ("train --output good.csv", "good.csv: File exists"),
+        ("train --output good.csv/run", "good.csv/run: Not a directory"),
+        ("predict none.fastnn good.csv", "none.fastnn: No such file or directory"),
+        ("predict cut.fastnn good.csv", "cut.fastnn is damaged or cut short"),
+        ("predict text.fastnn good.csv", "text.fastnn is not a fastnn model file"),
+        ("predict good.csv good.csv", "good.csv is not a fastnn model file"),
+        ("predict good.fastnn none.csv", "no such file: none.csv"),
+        ("predict good.fastnn good.csv", "no column 'sepal length (cm)', 'sepal width (cm)'"),
+        ("predict good.fastnn", "Missing argument 'DATA'"),
+        ("teach", "No such command 'teach'"),
+    ],
+)
+def test_bad_input_gets_one_line_and_status_2(bad, monkeypatch, arguments, message):
+    monkeypatch.chdir(bad)
+    if arguments.startswith("train") and "--output" not in arguments:
+        arguments += " --output run --no-compare"
+    got = run(*arguments.split())
+    assert got.code == 2
+    assert got.err.startswith("fastnn: ")
+    assert got.err.count("\n") == 1
+    assert message.lower() in got.err.lower()
+
+
+def test_a_missing_extra_is_named_with_what_installs_it(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    got = run("train", folder / "flowers.csv", "--target", "species", "--output", folder / "again")
+    assert got.code == 2
+    assert 'pip install "fastnn-mlp[cli]"' in got.err
+
+
+def test_without_typer_the_command_says_what_to_install():
+    code = "import sys; sys.modules['typer'] = None; import fastnn.cli"
+    got = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert got.returncode == 2
+    assert got.stderr.startswith("fastnn: typer is not installed")
+    assert got.stderr.count("\n") == 1
+
+
+def test_a_process_of_its_own_ends_with_status_2_and_no_traceback(tmp_path):
+    command = start("train", tmp_path / "none.csv", "--target", "y", "--output", tmp_path / "run")
+    out, err = command.communicate()
+    assert (command.returncode, out) == (2, "")
+    assert err == f"fastnn: no such file: {tmp_path / 'none.csv'}\n"

@@ -1,0 +1,156 @@
+"""The workloads are what they say, and every library trains exactly as many steps as it is timed for."""
+
+from collections import Counter
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPClassifier
+
+from fastnn import comparison
+from fastnn.comparison import LIBRARIES, WORKLOADS, Timing, Workload, data, fastest, measure, minibatches, pieces
+
+TASKS = {"binary": 1, "multiclass": 3, "regression": 1}
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+
+
+def tiny(task="binary", **changes):
+    return replace(Workload("tiny", 5, (8, 6), TASKS[task], "tanh", task, 200, 20, "float64", "tests"), **changes)
+
+
+def rival(library, workload, X, y):
+    pytest.importorskip(LIBRARIES[library].package)
+    if not LIBRARIES[library].installed():
+        pytest.skip("no C++ compiler")
+    return LIBRARIES[library](workload, X, y, n_threads=1)
+
+
+def test_the_ten_workloads():
+    assert list(WORKLOADS) == [
+        "defaults",
+        "sklearnex-1104",
+        "skorch-1100",
+        "small-tanh",
+        "bench-mnist",
+        "sciml",
+        "higgs",
+        "wide",
+        "defaults-float64",
+        "bench-mnist-float64",
+    ]
+    assert WORKLOADS["sciml"].layer_sizes == (32, 256, 256, 256, 256, 256, 256, 10)
+
+
+def test_arithmetic_of_a_network_worked_by_hand():
+    # 20-(100)-1 has 2000 + 100 weights. Z and dW take 2 * 2 operations for each weight and example; dA takes 2, but
+    # only of the 100 weights of the second layer.
+    assert WORKLOADS["defaults"].flops_per_step == 200 * (4 * 2000 + 6 * 100)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_data_have_the_promised_shape_and_dtype(task, dtype):
+    workload = tiny(task, dtype=dtype)
+    X, y = data(workload)
+    assert X.shape == (200, 5)
+    assert X.dtype == dtype
+    assert X.flags.c_contiguous
+    assert y.shape == (200,)
+    if task == "regression":
+        assert y.dtype == dtype
+    else:
+        assert set(y) == set(range(max(2, workload.n_outputs)))
+    np.testing.assert_array_equal(X, data(workload)[0])
+    assert not np.array_equal(X, data(workload, seed=1)[0])
+
+
+def test_minibatches_are_whole_and_reshuffled_each_epoch():
+    workload = tiny(n_samples=50)  # two minibatches an epoch; ten examples are left out
+    batches = list(islice(minibatches(workload, np.random.default_rng(0).permutation), 4))
+    assert [len(batch) for batch in batches] == [20] * 4
+    for epoch in (batches[:2], batches[2:]):
+        assert len(set(np.concatenate(epoch))) == 40
+    assert set(batches[0]) != set(batches[2])
+
+
+def test_pieces_end_where_the_epoch_ends():
+    assert list(pieces(tiny(), 7, 15)) == [(7, 10), (0, 10), (0, 2)]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("task", TASKS)
+def test_loss_decreases(library, task):
+    trained = rival(library, tiny(task), *data(tiny(task)))
+    trained.run(1)
+    before = trained.loss()
+    trained.run(100)
+    assert trained.loss() < 0.9 * before
+    assert trained.predict(trained.X[:7]).shape == (7, TASKS[task])
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_steps_are_exactly_as_many_as_asked_for(library):
+    # Constant examples make shuffling and minibatches irrelevant: only the number of steps decides where Adam arrives.
+    workload = tiny()
+    X, y = data(workload)
+    X[:], y[:] = X[0], y[0]
+    got, expected, one_more = (rival(library, workload, X, y) for _ in range(3))
+    for n_steps in (3, 9, 1, 12):  # over the ends of epochs
+        got.run(n_steps)
+    expected.run(25)
+    one_more.run(26)
+    assert got.loss() == pytest.approx(expected.loss(), rel=1e-12)
+    assert got.loss() != pytest.approx(one_more.loss(), rel=1e-6)
+
+
+def test_scikit_learn_does_what_its_fit_does():
+    workload = tiny("multiclass")
+    X, y = data(workload)
+    expected = MLPClassifier((8, 6), activation="tanh", batch_size=20, max_iter=3, random_state=0)
+    with pytest.warns(match="Maximum iterations"):
+        expected.fit(X, y)
+    got = rival("sklearn", workload, X, y)
+    got.run(3 * workload.steps_per_epoch)
+    np.testing.assert_array_equal(got.predict(X), expected.predict_proba(X))
+
+
+def test_runs_are_interleaved(monkeypatch):
+    calls = []
+
+    class Fake(comparison.Rival):
+        def run(self, n_steps):
+            calls.append((type(self).__name__, self.n_threads))
+
+    monkeypatch.setitem(LIBRARIES, "a", type("A", (Fake,), {}))
+    monkeypatch.setitem(LIBRARIES, "b", type("B", (Fake,), {}))
+    monkeypatch.setattr(comparison, "timed", lambda rival, n_steps: rival.run(n_steps) or 1e-3 * rival.n_threads)
+    timings = measure(["a", "b"], tiny(), [1, 2], n_runs=3, pause=0)
+    turns = [("A", 1), ("A", 2), ("B", 1), ("B", 2)]
+    assert calls[-24:] == [turn for turn in turns for _ in range(2)] * 3  # each turn wakes its threads, then is timed
+    assert Counter(calls) == dict.fromkeys(turns, 8)
+    assert [(timing.library, timing.n_threads, timing.median) for timing in timings] == [
+        ("a", 1, 1e3),
+        ("a", 2, 2e3),
+        ("b", 1, 1e3),
+        ("b", 2, 2e3),
+    ]
+
+
+def test_measured_times_are_times_of_a_step():
+    (timing,) = measure(["sklearn"], tiny(), [1], n_runs=2, seconds=0.01, pause=0)
+    assert len(timing.microseconds) == 2
+    assert 10 < timing.median < 1e5
+
+
+def test_the_fastest_number_of_threads_counts():
+    one, two = (Timing(tiny(), "a", n, (100.0 / n, 300.0 / n, 200.0 / n)) for n in (1, 2))
+    assert one.quartiles == (150, 200, 250)
+    assert one.gigaflops == tiny().flops_per_step / 200e3
+    assert fastest([one, two]) == {"a": two}
+
+
+def test_installed_names_libraries():
+    assert "sklearn" in comparison.installed()
+    assert set(comparison.installed()) <= set(LIBRARIES)

@@ -1,0 +1,115 @@
+"""Runs of steps: trajectories against the reference, and the same bits for any team."""
+import numpy as np
+import pytest
+from conftest import NETWORKS, examples
+
+from fastnn import reference, training
+from fastnn.network import Network
+from fastnn.training import SGD, Adam, Trainer
+
+OPTIMIZERS = {
+    "adam": lambda: Adam(0.01),
+    "sgd": lambda: SGD(0.01, momentum=0.9, nesterovs_momentum=False),
+    "nesterov": lambda: SGD(0.01, momentum=0.9),
+    "plain": lambda: SGD(0.01, momentum=0.0),
+}
+
+
+def reference_steps(net, theta, X, Y, order, batch_size, n_steps, optimizer, alpha):
+    """The same steps with the equations of `fastnn.reference`."""
+    costs, moments = [], [np.zeros_like(theta), np.zeros_like(theta)]
+    weights = np.concatenate([np.r_[np.ones(W.size), np.zeros(b.size)] for W, b in net.views(theta)])
+    for t in range(1, n_steps + 1):
+        first = (t - 1) * batch_size % order.size
+        rows = order[first:first + batch_size]
+        parameters = net.as_dict(theta)
+        A_L, cache = reference.forward_propagation(X[:, rows], parameters, net.activation, net.out_activation)
+        costs.append((reference.compute_cost(A_L, Y[:, rows], net.out_activation),
+                      alpha / (2 * rows.size) * (weights * theta**2).sum()))
+        gradients = reference.backward_propagation(parameters, cache, X[:, rows], Y[:, rows], net.activation,
+                                                   net.out_activation)
+        gradient = net.from_dict({name[1:]: value for name, value in gradients.items()}, theta.dtype)
+        gradient += alpha / rows.size * weights * theta
+        if isinstance(optimizer, Adam):
+            theta, *moments = reference.adam(theta, gradient, *moments, t, optimizer.learning_rate_init)
+        else:
+            theta, moments[0] = reference.sgd(theta, gradient, moments[0], optimizer.learning_rate_init,
+                                              optimizer.momentum, optimizer.nesterovs_momentum)
+    return theta, np.array(costs)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_ten_shuffled_minibatch_steps_follow_the_reference(network, optimizer):
+    net = Network(*network)
+    X, Y = examples(network, 100, np.float64)
+    start = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), np.float64)
+    order = np.random.default_rng(2).permutation(100)
+    expected, expected_costs = reference_steps(net, start, X, Y, order, 25, 10, optimizer(), alpha=0.1)
+    theta = start.copy()
+    costs = Trainer(net, theta, optimizer(), X.T, Y.T, 25, alpha=0.1).run(order, 10)
+    np.testing.assert_allclose(costs, expected_costs, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(theta, expected, rtol=1e-7, atol=1e-9)      # Adam divides small numbers by small ones
+
+
+def test_float32_follows_float64(network):
+    net = Network(*network)
+    results = []
+    for dtype in (np.float64, np.float32):
+        X, Y = examples(network, 100, dtype)
+        theta = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), dtype)
+        trainer = Trainer(net, theta, SGD(0.01), X.T, Y.T, 30)
+        results.append(trainer.run(np.arange(100), 8)[:, 0])
+        assert theta.dtype == trainer.optimizer.moments.dtype == dtype
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("network", [NETWORKS[2], NETWORKS[4], ((30, 300, 100, 3), "tanh", "softmax")],
+                         ids=["small", "odd", "wide"])
+@pytest.mark.parametrize("batch_size", [1, 50, 600])
+def test_same_bits_for_any_number_of_threads(network, batch_size, dtype, monkeypatch):
+    net = Network(*network)
+    X, Y = examples(network, 620, dtype)
+    order = np.random.default_rng(2).permutation(620)
+    start = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), dtype)
+    results = []
+    for threads in (1, 2, 3, 4):
+        monkeypatch.setattr(training, "SERIAL_BELOW", 0)
+        monkeypatch.setattr(training, "n_threads", lambda threads=threads: threads)
+        theta = start.copy()
+        trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, batch_size, alpha=0.01)
+        assert trainer.wanted == threads
+        results.append((theta, trainer.run(order, 6)))
+    for theta, costs in results[1:]:
+        np.testing.assert_array_equal(theta, results[0][0])
+        np.testing.assert_array_equal(costs, results[0][1])
+
+
+def test_a_run_in_slices_is_the_same_run():
+    network = NETWORKS[2]
+    net = Network(*network)
+    X, Y = examples(network, 90, np.float64)
+    results = []
+    for n_steps in (30, 1):
+        theta = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), np.float64)
+        trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, 20)
+        trainer._steps = n_steps
+        trainer.run(np.arange(90), 30)
+        results.append(theta)
+    np.testing.assert_array_equal(*results)
+
+
+def test_a_second_thread_trains_alone_while_the_region_is_taken():
+    net = Network(*NETWORKS[2])
+    X, Y = examples(NETWORKS[2], 90, np.float64)
+    results = []
+    for busy in (False, True):
+        theta = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), np.float64)
+        trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, 20)
+        trainer.wanted = 2
+        if busy:
+            with training._region:
+                trainer.run(np.arange(90), 10)
+        else:
+            trainer.run(np.arange(90), 10)
+        results.append(theta)
+    np.testing.assert_array_equal(*results)

@@ -1,0 +1,230 @@
+"""MLPClassifier and MLPRegressor beside scikit-learn's: the same contract, the same numbers, scores no worse."""
+import pickle
+
+import numpy as np
+import pytest
+from sklearn import neural_network as theirs
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import fastnn
+from fastnn import MLPClassifier, MLPRegressor
+
+iris, wine, cancer, diabetes = (load(return_X_y=True) for load in (
+    load_iris, load_wine, load_breast_cancer, load_diabetes))
+
+
+def scaled(data):
+    X, y = data
+    return StandardScaler().fit_transform(X), y
+
+
+@pytest.mark.parametrize(("ours", "their", "data", "parameters"), [
+    (MLPClassifier, theirs.MLPClassifier, wine, {}),
+    (MLPClassifier, theirs.MLPClassifier, cancer, {"activation": "tanh", "alpha": 0.1, "batch_size": 33}),
+    (MLPClassifier, theirs.MLPClassifier, iris, {"solver": "sgd", "activation": "logistic"}),
+    (MLPClassifier, theirs.MLPClassifier, cancer, {"solver": "sgd", "learning_rate": "invscaling",
+                                                   "nesterovs_momentum": False, "hidden_layer_sizes": ()}),
+    (MLPClassifier, theirs.MLPClassifier, wine, {"early_stopping": True, "hidden_layer_sizes": (20, 10)}),
+    (MLPRegressor, theirs.MLPRegressor, diabetes, {"hidden_layer_sizes": 17, "shuffle": False}),
+    (MLPRegressor, theirs.MLPRegressor, diabetes, {"solver": "sgd", "learning_rate": "adaptive", "momentum": 0.5,
+                                                   "learning_rate_init": 1e-5, "tol": 1e3, "n_iter_no_change": 2}),
+    (MLPRegressor, theirs.MLPRegressor, (iris[0], iris[0][:, :2]), {"activation": "identity"}),
+], ids=str)
+def test_training_follows_scikit_learn_epoch_by_epoch(ours, their, data, parameters):
+    X, y = scaled(data)
+    model, expected = (kind(random_state=1, max_iter=20, **parameters).fit(X, y) for kind in (ours, their))
+    np.testing.assert_allclose(model.loss_curve_, expected.loss_curve_, rtol=1e-9)
+    for got, wanted in zip((*model.coefs_, *model.intercepts_), (*expected.coefs_, *expected.intercepts_),
+                           strict=True):
+        assert got.shape == wanted.shape
+        np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(model.predict(X), expected.predict(X), rtol=1e-6)
+    if ours is MLPClassifier:
+        np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X), rtol=1e-6, atol=1e-12)
+    for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_",
+                 "validation_scores_", "best_validation_score_"):
+        assert getattr(model, name) == getattr(expected, name), name
+
+
+@pytest.mark.parametrize(("kind", "data"), [
+    ("MLPClassifier", (load_digits(return_X_y=True)[0] / 16, load_digits(return_X_y=True)[1])),
+    ("MLPClassifier", scaled(cancer)), ("MLPClassifier", scaled(iris)), ("MLPClassifier", scaled(wine)),
+    ("MLPRegressor", (scaled(diabetes)[0], (diabetes[1] - diabetes[1].mean()) / diabetes[1].std())),
+], ids=["digits", "cancer", "iris", "wine", "diabetes"])
+def test_scores_are_no_worse_than_scikit_learns(kind, data):
+    X_train, X_test, y_train, y_test = train_test_split(*data, random_state=0)
+    scores = {library: [getattr(library, kind)(hidden_layer_sizes=(30,), max_iter=60, random_state=seed)
+                        .fit(X_train.astype(np.float32), y_train).score(X_test.astype(np.float32), y_test)
+                        for seed in range(3)] for library in (fastnn, theirs)}
+    # float32 rounds differently in the two libraries, so single examples may fall on the other side.
+    assert np.mean(scores[fastnn]) >= np.mean(scores[theirs]) - 1 / len(y_test)
+
+
+def test_float32_stays_float32():
+    X, y = scaled(wine)
+    model = MLPClassifier(random_state=0, max_iter=5).fit(X.astype(np.float32), y)
+    assert {array.dtype for array in (*model.coefs_, *model.intercepts_)} == {np.dtype(np.float32)}
+    assert model.predict_proba(X.astype(np.float32)).dtype == np.float32
+
+
+def test_pipeline_grid_search_and_cross_validation():
+    search = GridSearchCV(make_pipeline(StandardScaler(), MLPClassifier(max_iter=50, learning_rate_init=0.01)),
+                          {"mlpclassifier__hidden_layer_sizes": [(5,), (20, 10)]}, cv=3).fit(*wine)
+    assert search.best_score_ > 0.9
+    assert cross_val_score(make_pipeline(StandardScaler(), MLPRegressor(max_iter=30)), *diabetes, cv=3).shape == (3,)
+
+
+def test_partial_fit_goes_on_where_it_ended():
+    X, y = scaled(wine)
+    ours, expected = MLPClassifier(random_state=1), theirs.MLPClassifier(random_state=1)
+    for model in (ours, expected):
+        for _ in range(5):
+            model.partial_fit(X, y, classes=[0, 1, 2])
+    np.testing.assert_allclose(ours.loss_curve_, expected.loss_curve_, rtol=1e-9)
+    assert ours.t_ == 5 * len(X)
+
+
+def test_warm_start_goes_on_from_the_last_solution():
+    X, y = scaled(wine)
+    ours, expected = (kind(random_state=1, max_iter=4, warm_start=True).fit(X, y).fit(X, y)
+                      for kind in (MLPClassifier, theirs.MLPClassifier))
+    assert len(ours.loss_curve_) == 8
+    np.testing.assert_allclose(ours.loss_curve_, expected.loss_curve_, rtol=1e-9)
+
+
+def test_labels_may_be_strings_and_several_at_once():
+    X, y = scaled(wine)
+    names = np.array(["red", "rose", "white"])[y]
+    assert set(MLPClassifier(max_iter=40, random_state=0).fit(X, names).predict(X)) == set(names)
+    labels = np.eye(3, dtype=int)[y] + np.eye(3, dtype=int)[(y + 1) % 3]
+    model = MLPClassifier(max_iter=200, random_state=0).fit(X, labels)
+    assert model.out_activation_ == "logistic"
+    assert (model.predict(X) == labels).mean() > 0.95
+
+
+def test_binary_probabilities_have_two_columns_that_sum_to_one():
+    X, y = scaled(cancer)
+    model = MLPClassifier(max_iter=10, random_state=0).fit(X, y)
+    proba = model.predict_proba(X)
+    assert proba.shape == (len(X), 2)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    np.testing.assert_array_equal(model.predict(X), proba.argmax(axis=1))
+    np.testing.assert_array_equal(model.predict_log_proba(X), np.log(proba))
+
+
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda X: np.repeat(X, 2, axis=0)[::2], lambda X: X.tolist()],
+                         ids=["Fortran", "strided", "list"])
+def test_any_layout_of_X_gives_the_same(layout):
+    X, y = scaled(wine)
+    expected = MLPClassifier(max_iter=3, random_state=0).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(
+        MLPClassifier(max_iter=3, random_state=0).fit(layout(X), y).predict_proba(layout(X)), expected)
+
+
+def test_read_only_data_and_parameters():
+    X, y = scaled(wine)
+    X.flags.writeable = False
+    model = MLPClassifier(max_iter=3, random_state=0).fit(X, y)
+    expected = model.predict_proba(X)
+    for array in (*model.coefs_, *model.intercepts_):
+        array.flags.writeable = False
+    np.testing.assert_array_equal(model.predict_proba(X), expected)
+
+
+def test_data_are_not_written_to():
+    X, y = scaled(wine)
+    X_before, y_before = X.copy(), y.copy()
+    MLPClassifier(max_iter=3).fit(X, y).predict(X)
+    np.testing.assert_array_equal(X, X_before)
+    np.testing.assert_array_equal(y, y_before)
+
+
+def test_a_pickled_model_predicts_the_same_and_trains_on():
+    X, y = scaled(wine)
+    model = MLPClassifier(max_iter=3, random_state=0).fit(X, y)
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.predict_proba(X), model.predict_proba(X))
+    np.testing.assert_array_equal(copy.partial_fit(X, y).predict_proba(X), model.partial_fit(X, y).predict_proba(X))
+
+
+def test_parameters_put_in_by_hand_count():
+    X, y = scaled(diabetes)
+    model = MLPRegressor(hidden_layer_sizes=(5,), max_iter=3, random_state=0).fit(X, y)
+    model.coefs_ = [np.zeros_like(coef) for coef in model.coefs_]
+    model.intercepts_ = [np.zeros(5), np.array([7.0])]
+    np.testing.assert_array_equal(model.predict(X), 7)
+
+
+def test_interrupted_training_leaves_a_usable_model():
+    X, y = scaled(wine)
+
+    def interrupt(epoch):
+        if epoch.n_iter == 4:
+            raise KeyboardInterrupt
+
+    with fastnn.watch(interrupt), pytest.warns(UserWarning, match="Training interrupted by user"):
+        model = MLPClassifier(max_iter=100, random_state=0).fit(X, y)
+    assert model.n_iter_ == 4
+    np.testing.assert_array_equal(
+        model.predict_proba(X), MLPClassifier(max_iter=4, random_state=0).fit(X, y).predict_proba(X))
+
+
+def test_watchers_see_every_epoch_also_within_a_pipeline():
+    seen = []
+    with fastnn.watch(seen.append):
+        model = make_pipeline(StandardScaler(), MLPClassifier(max_iter=5, early_stopping=True)).fit(*wine)
+    MLPClassifier(max_iter=1).fit(*wine)
+    assert [epoch.n_iter for epoch in seen] == [1, 2, 3, 4, 5]
+    assert [epoch.loss for epoch in seen] == model[-1].loss_curve_
+    assert [epoch.validation_score for epoch in seen] == model[-1].validation_scores_
+    assert all(epoch.n_samples == 160 and epoch.seconds > 0 for epoch in seen)
+
+
+def test_no_convergence_is_a_warning():
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached"):
+        MLPClassifier(max_iter=2).fit(*scaled(wine))
+
+
+def test_clone_has_the_parameters_and_nothing_else():
+    model = MLPClassifier(hidden_layer_sizes=(3,), alpha=0.5, max_iter=2).fit(*scaled(wine))
+    assert clone(model).get_params() == model.get_params()
+    assert not hasattr(clone(model), "coefs_")
+
+
+def test_signatures_are_scikit_learns():
+    for ours, their in ((MLPClassifier, theirs.MLPClassifier), (MLPRegressor, theirs.MLPRegressor)):
+        assert ours().get_params() == their().get_params()
+
+
+@pytest.mark.parametrize(("parameters", "message"), [
+    ({"alpha": -1}, r"The 'alpha' parameter of MLPClassifier must be a float in the range \[0.0, inf\). Got -1"),
+    ({"activation": "gelu"}, "The 'activation' parameter of MLPClassifier must be a str among"),
+    ({"hidden_layer_sizes": (3, 0)}, r"hidden_layer_sizes must be > 0, got \[3, 0\]"),
+])
+def test_wrong_parameters_are_named(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(**parameters).fit(*wine)
+
+
+def test_wrong_data_are_named():
+    X, y = scaled(wine)
+    with pytest.raises(NotFittedError):
+        MLPClassifier().predict(X)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        MLPClassifier().fit(np.where(X > 2, np.nan, X), y)
+    model = MLPClassifier(max_iter=2).fit(X, y)
+    with pytest.raises(ValueError, match="X has 2 features, but MLPClassifier is expecting 13 features"):
+        model.predict(X[:, :2])
+    with pytest.raises(ValueError, match="classes must be passed on the first call to partial_fit"):
+        MLPClassifier().partial_fit(X, y)
+    with pytest.raises(ValueError, match="`y` has classes not in `self.classes_`"):
+        MLPClassifier().partial_fit(X, y, classes=[0, 1])
+    with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
+        MLPClassifier(early_stopping=True).partial_fit(X, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        MLPRegressor(solver="sgd", learning_rate_init=1e10, max_iter=9).fit(1e10 * X, 1e10 * y)
