@@ -211,22 +211,34 @@ def pieces(workload: Workload, n_done: int, n_steps: int) -> Iterator[tuple[int,
 
 
 class Fastnn(Rival):
-    """This library, through its estimators."""
+    """This library: what the estimators do between validation and the end of an epoch."""
 
     package = "fastnn"
 
     def __init__(self, workload: Workload, X: NDArray[Any], y: NDArray[Any], n_threads: int) -> None:
         super().__init__(workload, X, y, n_threads)
-        import fastnn
+        import numba
+        from sklearn.utils import check_random_state, shuffle
 
-        estimator: Any = fastnn.MLPRegressor if workload.task == "regression" else fastnn.MLPClassifier
-        self.model = estimator(
+        import fastnn
+        from fastnn.training import Trainer
+
+        self.model: Any = (fastnn.MLPRegressor if workload.task == "regression" else fastnn.MLPClassifier)(
             hidden_layer_sizes=workload.hidden_layer_sizes,
             activation=workload.activation,
             batch_size=workload.batch_size,
-            random_state=0,
         )
-        self.classes = {} if workload.task == "regression" else {"classes": np.unique(y)}
+        numba.set_num_threads(n_threads)
+        self.model._random_state = check_random_state(0)
+        X, Y = self.model._validate_input(X, y, incremental=False, reset=True)
+        self.model.n_outputs_ = workload.n_outputs
+        self.model._initialize(list(workload.layer_sizes), X.dtype)
+        self.trainer = Trainer(
+            self.model._network(), self.model._parameters(), self.model._new_optimizer(), X, Y.reshape(len(X), -1),
+            workload.batch_size, self.model.alpha,
+        )
+        self.reshuffled = partial(shuffle, random_state=self.model._random_state)
+        self.order: Any = np.arange(workload.n_samples)
         self.n_done = 0
 
     def run(self, n_steps: int) -> None:
@@ -234,14 +246,13 @@ class Fastnn(Rival):
 
         numba.set_num_threads(self.n_threads)
         for first, last in pieces(self.workload, self.n_done, n_steps):
-            rows = slice(first * self.workload.batch_size, last * self.workload.batch_size)
-            self.model.partial_fit(self.X[rows], self.y[rows], **self.classes)
+            if first == 0:
+                self.order = self.reshuffled(self.order)
+            self.trainer.run(self.order, last - first, first)
         self.n_done += n_steps
 
     def predict(self, X: NDArray[Any]) -> NDArray[Any]:
-        if self.workload.task == "regression":
-            return self.model.predict(X).reshape(-1, 1)
-        return self.model.predict_proba(X)[:, -self.workload.n_outputs :]
+        return self.model._outputs(X)
 
 
 class ScikitLearn(Rival):

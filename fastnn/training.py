@@ -186,8 +186,8 @@ class Trainer:
         self.wanted = n_threads() if flops >= SERIAL_BELOW else 1
         self._steps = max(1, int(SLICE * 1e10 / flops))           # a first guess: 10 GFLOP/s
 
-    def run(self, order: npt.NDArray[np.int64], n_steps: int) -> npt.NDArray[np.float64]:
-        """That many steps over the examples in this order, again and again from its start.
+    def run(self, order: npt.NDArray[np.int64], n_steps: int, first_step: int = 0) -> npt.NDArray[np.float64]:
+        """That many steps over the examples in this order, from that step of it on, again and again.
 
         Returns the mean loss and the penalty of each step (n_steps, 2), before its update.
         """
@@ -197,7 +197,7 @@ class Trainer:
             start = time.perf_counter()
             rates = self.optimizer.rates(len(part)).astype(self.X.dtype)
             run(epoch.train, epoch.train_team, self.wanted, self.model,
-                epoch.Batches(self.X, self.Y, order, done, self.batch_size), self.room,
+                epoch.Batches(self.X, self.Y, order, first_step + done, self.batch_size), self.room,
                 epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.optimizer.moments), part)
             seconds = time.perf_counter() - start
             done += len(part)

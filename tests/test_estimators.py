@@ -222,7 +222,7 @@ def test_wrong_data_are_named():
         model.predict(X[:, :2])
     with pytest.raises(ValueError, match="classes must be passed on the first call to partial_fit"):
         MLPClassifier().partial_fit(X, y)
-    with pytest.raises(ValueError, match="`y` has classes not in `self.classes_`"):
+    with pytest.raises(ValueError, match=r"`y` has classes not in `self\.classes_`"):
         MLPClassifier().partial_fit(X, y, classes=[0, 1])
     with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
         MLPClassifier(early_stopping=True).partial_fit(X, y, classes=[0, 1, 2])

@@ -71,7 +71,7 @@ def test_a_batch_larger_than_the_workspace_goes_through_in_turns(dtype):
 
 def test_any_layout_of_the_arrays_gives_the_same(dtype):
     network = ((5, 4, 3), "tanh", "softmax")
-    X, Y = examples(network, 20, dtype)
+    X, _ = examples(network, 20, dtype)
     parameters = reference.initialize_parameters(network[0], rng=0, dtype=dtype)
     expected, _ = functional.forward_propagation(X, parameters)
     read_only = X.copy()
