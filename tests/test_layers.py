@@ -1,6 +1,8 @@
 """The three products, and what moves numbers about, against NumPy on awkward shapes."""
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fastnn.kernels import layers, passes
 from fastnn.kernels.jit import entry
@@ -48,6 +50,16 @@ def assert_product(got, X, Y, bias=0.0):
 
 @pytest.mark.parametrize(("n_out", "n_in", "m"), SHAPES)
 def test_products(n_out, n_in, m, dtype):
+    assert_products(n_out, n_in, m, dtype)
+
+
+@given(st.integers(1, 40), st.integers(1, 150), st.integers(1, 150), st.sampled_from([np.float32, np.float64]))
+@settings(max_examples=60, deadline=None)
+def test_products_of_any_shape(n_out, n_in, m, dtype):
+    assert_products(n_out, n_in, m, dtype)
+
+
+def assert_products(n_out, n_in, m, dtype):
     W, b, A, dZ = random(dtype, (n_out, n_in), n_out, (n_in, m), (n_out, m))
     Z, dA = np.full((n_out, m), np.nan, dtype), np.full((n_in, m), np.nan, dtype)
     dW, dW_inner, db = np.empty_like(W), np.empty_like(W), np.empty_like(b)
