@@ -1,0 +1,48 @@
+"""Kernel by kernel, beside NumPy's line for the same equation."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from fastnn import reference
+from fastnn.kernels import losses, passes
+from fastnn.workspace import ACTIVATIONS, LOSSES
+
+N_OUT, N_IN, M = 100, 100, 200
+
+
+def cases(dtype):
+    """Name of the kernel: the call of it, and the same in NumPy."""
+    rng = np.random.default_rng(0)
+    W, A, dZ = (rng.standard_normal(shape).astype(dtype) for shape in ((N_OUT, N_IN), (N_IN, M), (N_OUT, M)))
+    b, db = np.zeros(N_OUT, dtype), np.empty(N_OUT, dtype)
+    Z, dA, dW = np.empty((N_OUT, M), dtype), np.empty((N_IN, M), dtype), np.empty((N_OUT, N_IN), dtype)
+    A_T, rows, Y = np.ascontiguousarray(A.T), np.arange(M), (dZ > 0).astype(dtype)
+    rate, scratch, cost = dtype.type(1e-3), np.empty((2, M), dtype), np.empty(M, dtype)
+    theta, gradient = dW.copy().ravel(), W.ravel()
+    softmax = reference.OUT_ACTIVATIONS["softmax"]
+    return {
+        "affine": (lambda: passes.affine(W, b, A, Z, ACTIVATIONS["relu"]),
+                   lambda: np.maximum(W @ A + b[:, np.newaxis], 0)),
+        "backproject": (lambda: passes.backproject(W, dZ, A, dA, ACTIVATIONS["tanh"]),
+                        lambda: W.T @ dZ * (1 - A**2)),
+        "outer": (lambda: passes.outer(dZ, A_T, rows, dW), lambda: dZ @ A.T),
+        "inner": (lambda: passes.inner(dZ, A, dW), lambda: dZ @ A.T),
+        "row_sums": (lambda: passes.row_sums(dZ, db), lambda: dZ.sum(axis=1)),
+        "output": (lambda: passes.output(Z, scratch, LOSSES["softmax"]), lambda: softmax(Z)),
+        "loss_and_dZ": (lambda: passes.loss_and_dZ(Z, Y, cost, losses.SQUARED_ERROR),
+                        lambda: (((Z - Y)**2).sum(axis=0) / 2, Z - Y)),
+        "sgd": (lambda: passes.sgd(theta, gradient, rate), lambda: theta - rate * gradient),
+    }
+
+
+class Kernels:
+    params: ClassVar = [list(cases(np.dtype(np.float32))), ["float32", "float64"], ["fastnn", "numpy"]]
+    param_names: ClassVar = ["kernel", "dtype", "library"]
+
+    def setup(self, kernel, dtype, library):
+        self.call = cases(np.dtype(dtype))[kernel][library == "numpy"]
+        self.call()
+
+    def time_kernel(self, kernel, dtype, library):
+        self.call()
