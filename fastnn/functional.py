@@ -99,13 +99,13 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
     for l in range(L, 0, -1):
         A = cache[f"A{l - 1}"] if l > 1 else X
         n_out, n_in = sizes[l], sizes[l - 1]
-        dW, db = np.empty((n_out, n_in), dtype), np.empty(n_out, dtype)
+        dW, db = np.empty((n_out, n_in), dtype), np.empty((1, n_out), dtype)
         if workspace.is_narrow(n_in, n_out):
             passes.inner(dZ, _of(dtype, A), dW)
         else:
             passes.outer(dZ, _of(dtype, A.T), np.arange(m), dW)
         passes.row_sums(dZ, db)
-        gradients[f"dW{l}"], gradients[f"db{l}"] = dW / dtype.type(m), db[:, np.newaxis] / dtype.type(m)
+        gradients[f"dW{l}"], gradients[f"db{l}"] = dW / dtype.type(m), db.T / dtype.type(m)
         if l > 1:
             dA = np.empty((n_in, m), dtype)
             passes.backproject(_of(dtype, parameters[f"W{l}"]), dZ, _of(dtype, A), dA,

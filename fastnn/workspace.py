@@ -42,6 +42,18 @@ def is_narrow(n_in: int, n_out: int) -> bool:
     return n_in < 16 or n_out < 8
 
 
+def n_shards(network: Network, chunk: int) -> int:
+    """Into how many parts a chunk of examples is cut, each with a gradient of its own.
+
+    Between cores, the gradients of the shards are what travels; without shards it is the activations.  So a network
+    of few parameters has shards, long enough to fill the tiles.  The number must not depend on the threads: it
+    decides the order of the sums, and so the bits.
+    """
+    if network.n_params > chunk * sum(network.layer_sizes[1:]):
+        return 1
+    return min(max(chunk // 96, 1), 8)
+
+
 def _new_table(network: Network) -> npt.NDArray[np.int64]:
     """The table of layers, but for its offsets into the workspace."""
     layers = np.zeros((len(network.shapes), epoch.FIELDS), np.int64)
@@ -75,9 +87,11 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
         layer[epoch.GROUP] = 6 * -(-256 // (6 * n_in))
         layer[epoch.SQUARES] = squares
         squares += -(-n_out // int(layer[epoch.GROUP]))
+        # As many groups at a time as the cache holds with their moments: their gradient reads all the examples.
+        layer[epoch.TURN] = max(1, 32768 // (int(layer[epoch.GROUP]) * n_in))
     room = epoch.Room(
         work=aligned((buffer.size,), dtype), Y_T=aligned((network.layer_sizes[-1], columns), dtype),
-        losses=aligned((3, columns), dtype), chunk=np.arange(chunk), G=aligned((network.n_params,), dtype),
+        losses=aligned((3, columns), dtype), chunk=np.arange(chunk), G=aligned((n_shards(network, chunk) * network.n_params,), dtype),
         squares=aligned((squares,), dtype))
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
 

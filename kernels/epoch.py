@@ -21,7 +21,7 @@ from fastnn.kernels.simd import COLS, lanes, matrix
 from fastnn.kernels.team import barrier, roll_call, share
 
 #: The fields of a layer in the table: sizes, and offsets into theta, the workspace and `Room.squares`.
-N_IN, N_OUT, ACTIVATION, W, B, A_IN, A_OUT, DZ, A_T, GROUP, SQUARES, FIELDS = range(12)
+N_IN, N_OUT, ACTIVATION, W, B, A_IN, A_OUT, DZ, A_T, GROUP, TURN, SQUARES, FIELDS = range(13)
 #: In A_T: this layer's gradient is formed by `inner`, which needs no transposed copy.
 NONE = -1
 
@@ -61,7 +61,7 @@ class Room(NamedTuple):
     Y_T: np.ndarray              # (n_y, columns)
     losses: np.ndarray           # (3, columns): the loss of each example, and room for the softmax
     chunk: np.ndarray            # 0, 1 ... : the numbers of the examples of a chunk
-    G: np.ndarray                # (n_params,): the gradient of the sum of the losses
+    G: np.ndarray                # (n_shards * n_params,): the gradient of the sum of the losses of each shard
     squares: np.ndarray          # alpha times the sum of the squares of each group of weights
 
 
@@ -98,66 +98,90 @@ def propagate(model, batches, room, rows, first, last):
 
 
 @part
-def update(theta, G, rule, first, last, alpha, per_example, rate):
-    """The parameters from first to last, by the optimizer's rule."""
-    n = last - first
-    w, g, moment = matrix(theta, first, 1, n), matrix(G, first, 1, n), matrix(rule.moments, first, 1, n)
-    if rule.optimizer == ADAM:
-        return adam(w, g, moment, matrix(rule.moments, theta.size + first, 1, n), alpha, per_example, rate,
-                    rule.constants)
-    return sgd(w, g, moment, alpha, per_example, rate, rule.constants)
+def gradient(model, batches, room, rows, l, j, end, first, last, shard, more):
+    """dW = dZ A^T and db of layer l, in the rows from j to end, over the columns from first to last."""
+    layers, columns, start = model.layers, room.losses.shape[1], shard * model.theta.size
+    n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
+    dZ = matrix(room.work, layers[l, DZ], n_out, columns)
+    dW = matrix(room.G, start + layers[l, W], n_out, n_in)
+    if layers[l, A_T] == NONE:
+        A = matrix(room.work, layers[l, A_IN], n_in, columns)
+        if n_out > 1:
+            inner(dZ, A, dW, j, end, first, last, more)
+        elif j < end:
+            inner(A, dZ, matrix(room.G, start + layers[l, W], n_in, 1), 0, n_in, first, last, more)
+    elif l == 0:
+        outer(dZ, batches.X, rows, dW, j, end, first, last, more)
+    else:
+        outer(dZ, matrix(room.work, layers[l, A_T], columns, n_in), room.chunk, dW, j, end, first, last, more)
+    row_sums(dZ, matrix(room.G, start + layers[l, B], 1, n_out), j, end, first, last, more)
 
 
 @part
-def descend(rank, size, model, batches, room, rule, rows, more, final, per_example, rate):
-    """This member's rows of dW = dZ A^T and db, of every layer; with `final`, their update as well.
+def rule_of(rule, theta, G, moments, first, last, alpha, per_example, rate):
+    """The parameters from first to last, by the rule of the optimizer."""
+    if rule.optimizer == ADAM:
+        return adam(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
+    return sgd(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
 
-    The rows go group by group, so that the update finds theta and its gradient in the cache.
-    """
-    theta, layers, G, m, columns = model.theta, model.layers, room.G, rows.size, room.losses.shape[1]
-    for l in range(layers.shape[0]):
-        n_in, n_out, start, group = layers[l, N_IN], layers[l, N_OUT], layers[l, W], layers[l, GROUP]
-        dZ, dW, db = matrix(room.work, layers[l, DZ], n_out, columns), matrix(G, start, n_out, n_in), G[layers[l, B]:]
-        first_group, last_group = share((n_out + group - 1) // group, rank, size)
-        for g in range(first_group, last_group):
-            j, end = g * group, min((g + 1) * group, n_out)
-            if layers[l, A_T] == NONE:
-                inner(dZ, matrix(room.work, layers[l, A_IN], n_in, columns), dW, j, end, m, more)
-            elif l == 0:
-                outer(dZ, batches.X, rows, dW, j, end, m, more)
-            else:
-                outer(dZ, matrix(room.work, layers[l, A_T], columns, n_in), room.chunk, dW, j, end, m, more)
-            if final:
-                room.squares[layers[l, SQUARES] + g] = update(
-                    theta, G, rule, start + j * n_in, start + end * n_in, rule.alpha, per_example, rate)
-        j, end = first_group * group, min(last_group * group, n_out)
-        row_sums(dZ, db, j, end, m, more)
-        if final:
-            update(theta, G, rule, layers[l, B] + j, layers[l, B] + end, rule.alpha - rule.alpha, per_example, rate)
+
+@part
+def update(model, room, rule, l, first_group, last_group, per_example, rate):
+    """Weights and biases of layer l, in these groups of rows."""
+    layers, n = model.layers, model.theta.size
+    n_in, n_out, group = layers[l, N_IN], layers[l, N_OUT], layers[l, GROUP]
+    theta, G = matrix(model.theta, 0, 1, n), matrix(room.G, 0, room.G.size // n, n)
+    moments = matrix(rule.moments, 0, rule.moments.size // n, n)
+    for g in range(first_group, last_group):
+        j, end = g * group, min((g + 1) * group, n_out)
+        room.squares[layers[l, SQUARES] + g] = rule_of(
+            rule, theta, G, moments, layers[l, W] + j * n_in, layers[l, W] + end * n_in, rule.alpha, per_example, rate)
+    j, end = first_group * group, min(last_group * group, n_out)
+    rule_of(rule, theta, G, moments, layers[l, B] + j, layers[l, B] + end, rule.alpha - rule.alpha, per_example, rate)
 
 
 @part
 def steps(rank, size, team, model, batches, room, rule, costs):
     """The part of one member of the team in a run of steps.  costs (n_steps, 2): mean loss and penalty of each."""
-    number, order, chunk = model.theta.dtype.type, batches.order, room.chunk.size
-    block = COLS * lanes(model.theta)
+    number, order, chunk, layers = model.theta.dtype.type, batches.order, room.chunk.size, model.layers
+    vector, block, n_shards = lanes(model.theta), COLS * lanes(model.theta), room.G.size // model.theta.size
     steps_per_epoch = (order.size + batches.batch_size - 1) // batches.batch_size
     for step in range(rule.rates.size):
         start = (batches.first_step + step) % steps_per_epoch * batches.batch_size
         m = min(batches.batch_size, order.size - start)
         per_example, cost = number(1) / number(m), number(0)
         for done in range(0, m, chunk):
-            rows = order[start + done:start + min(done + chunk, m)]
-            first, last = share((rows.size + lanes(model.theta) - 1) // lanes(model.theta), rank, size)
-            last = min(last * lanes(model.theta), rows.size)
-            for i in range(first * lanes(model.theta), last, block):
-                propagate(model, batches, room, rows, i, min(i + block, last))
+            rows, more, final = order[start + done:start + min(done + chunk, m)], done > 0, done + chunk >= m
+            vectors = (rows.size + vector - 1) // vector
+            # Whole networks of few parameters go to one member each shard; of others, the examples are shared out
+            # to the last vector, for the first half of the step.
+            parts = n_shards if n_shards > 1 else size
+            first_part, last_part = share(n_shards, rank, size) if n_shards > 1 else (rank, rank + 1)
+            for p in range(first_part, last_part):
+                first, last = share(vectors, p, parts)
+                first, last = first * vector, min(last * vector, rows.size)
+                for i in range(first, last, block):
+                    propagate(model, batches, room, rows, i, min(i + block, last))
+                if n_shards > 1:
+                    for l in range(layers.shape[0]):
+                        gradient(model, batches, room, rows, l, 0, layers[l, N_OUT], first, last, p, more)
             barrier(team, size)
             if rank == 0:
                 for i in range(rows.size):
                     cost += room.losses[0, i]
-            descend(rank, size, model, batches, room, rule, rows, done > 0, done + chunk >= m, per_example,
-                    rule.rates[step])
+            for l in range(layers.shape[0]):
+                n_out, group = layers[l, N_OUT], layers[l, GROUP]
+                first_group, last_group = share((n_out + group - 1) // group, rank, size)
+                if n_shards == 1:
+                    turn = layers[l, TURN]
+                    for g in range(first_group, last_group, turn):
+                        end_group = min(g + turn, last_group)
+                        gradient(model, batches, room, rows, l, g * group, min(end_group * group, n_out), 0, rows.size,
+                                 0, more)
+                        if final:
+                            update(model, room, rule, l, g, end_group, per_example, rule.rates[step])
+                elif final:
+                    update(model, room, rule, l, first_group, last_group, per_example, rule.rates[step])
             barrier(team, size)
         if rank == 0:
             penalty = number(0)

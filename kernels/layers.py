@@ -15,13 +15,15 @@ from fastnn.kernels.simd import (
     COLS,
     ROWS,
     fma,
+    lane,
     lanes,
     load_first,
     maximum,
+    prefetch,
     splat,
     square,
     store_first,
-    sum_lanes,
+    sum_rows,
     tile,
     transpose_square,
     where_positive,
@@ -132,12 +134,12 @@ def backproject(W, dZ, A, dA, first, last, activation):
 
 
 @inline
-def _outer_tile(dZ, X, rows_of_X, dW, j, k, m, more, rows, cols, count):
+def _outer_tile(dZ, X, rows_of_X, dW, j, k, first, last, more, rows, cols, count):
     g, x = tile(dW, ROWS, COLS), tile(dW, 1, COLS)
     for r in range(rows):
         for c in range(cols):
             g[r, c] = load_first(dW, j + r, k + c * lanes(dW), count) if more else zero(dW)
-    for i in range(m):
+    for i in range(first, last):
         for c in range(cols):
             x[0, c] = load_first(X, rows_of_X[i], k + c * lanes(X), count)
         for r in range(rows):
@@ -150,21 +152,21 @@ def _outer_tile(dZ, X, rows_of_X, dW, j, k, m, more, rows, cols, count):
 
 
 @part
-def _outer_columns(dZ, X, rows_of_X, dW, first, last, k, m, more, cols, count):
-    left = (last - first) % 6
-    for j in range(first, last - left, 6):
-        _outer_tile(dZ, X, rows_of_X, dW, j, k, m, more, 6, cols, count)
+def _outer_columns(dZ, X, rows_of_X, dW, j, end, k, first, last, more, cols, count):
+    left = (end - j) % 6
+    for row in range(j, end - left, 6):
+        _outer_tile(dZ, X, rows_of_X, dW, row, k, first, last, more, 6, cols, count)
     if left & 4:
-        _outer_tile(dZ, X, rows_of_X, dW, last - left, k, m, more, 4, cols, count)
+        _outer_tile(dZ, X, rows_of_X, dW, end - left, k, first, last, more, 4, cols, count)
     if left & 2:
-        _outer_tile(dZ, X, rows_of_X, dW, last - left, k, m, more, 2, cols, count)
+        _outer_tile(dZ, X, rows_of_X, dW, end - left, k, first, last, more, 2, cols, count)
     if left & 1:
-        _outer_tile(dZ, X, rows_of_X, dW, last - 1, k, m, more, 1, cols, count)
+        _outer_tile(dZ, X, rows_of_X, dW, end - 1, k, first, last, more, 1, cols, count)
 
 
 @kernel
-def outer(dZ, X, rows_of_X, dW, first, last, m, more):
-    """dW = dZ X in the rows from first to last: the sum of the outer products of the m examples.
+def outer(dZ, X, rows_of_X, dW, j, end, first, last, more):
+    """dW = dZ X in the rows from j to end: the sum of the outer products of the examples from first to last.
 
     dZ (n_out, m), dW (n_out, n_in); X (any, n_in) holds A transposed, one example a row, and example i is
     row rows_of_X[i] of it: for the first layer, the user's own X.  With `more`, dW += dZ X.
@@ -174,62 +176,65 @@ def outer(dZ, X, rows_of_X, dW, first, last, m, more):
     n_in, width = dW.shape[1], COLS * lanes(dW)
     wide = n_in - n_in % width
     for k in range(0, wide, width):
-        _outer_columns(dZ, X, rows_of_X, dW, first, last, k, m, more, COLS, lanes(dW))
+        _outer_columns(dZ, X, rows_of_X, dW, j, end, k, first, last, more, COLS, lanes(dW))
     for k in range(wide, n_in, lanes(dW)):
-        _outer_columns(dZ, X, rows_of_X, dW, first, last, k, m, more, 1, min(lanes(dW), n_in - k))
+        _outer_columns(dZ, X, rows_of_X, dW, j, end, k, first, last, more, 1, min(lanes(dW), n_in - k))
 
 
 @inline
-def _inner_tile(dZ, A, dW, j, k, m, more, rows, cols):
-    g, a = tile(dW, ROWS, COLS), tile(dW, 1, COLS)
-    for r in range(rows):
-        for c in range(cols):
-            g[r, c] = zero(dW)
-    for i in range(0, m, lanes(dW)):
-        count = min(lanes(dW), m - i)
+def _inner_tile(dZ, A, dW, j, end, k, first, last, more, cols):
+    # As many sums as there are lanes, in rows x cols: `sum_rows` takes them all at once.  Rows beyond the end repeat
+    # the last one, and are not stored.
+    g, a, rows = square(dW), tile(dW, 1, 4), lanes(dW) // cols
+    for s in range(lanes(dW)):
+        g[s, 0] = zero(dW)
+    for i in range(first, last, lanes(dW)):
+        count = min(lanes(dW), last - i)
         for c in range(cols):
             a[0, c] = load_first(A, k + c, i, count)
         for r in range(rows):
-            d = load_first(dZ, j + r, i, count)
+            d = load_first(dZ, min(j + r, end - 1), i, count)
             for c in range(cols):
-                g[r, c] = fma(d, a[0, c], g[r, c])
+                g[r * cols + c, 0] = fma(d, a[0, c], g[r * cols + c, 0])
+    sums = sum_rows(g)
     for r in range(rows):
-        for c in range(cols):
-            total = sum_lanes(g[r, c])
-            dW[j + r, k + c] = dW[j + r, k + c] + total if more else total
-
-
-@part
-def _inner_columns(dZ, A, dW, first, last, k, m, more, cols):
-    left = (last - first) % 6
-    for j in range(first, last - left, 6):
-        _inner_tile(dZ, A, dW, j, k, m, more, 6, cols)
-    for j in range(last - left, last):
-        _inner_tile(dZ, A, dW, j, k, m, more, 1, cols)
+        if j + r < end:
+            for c in range(cols):
+                total = lane(sums, r * cols + c)
+                dW[j + r, k + c] = dW[j + r, k + c] + total if more else total
 
 
 @kernel
-def inner(dZ, A, dW, first, last, m, more):
-    """dW = dZ A^T in the rows from first to last, by inner products of rows: dW[j, k] = dZ[j] . A[k].
+def inner(dZ, A, dW, j, end, first, last, more):
+    """dW = dZ A^T in the rows from j to end, by inner products of rows, over the examples from first to last.
 
-    dZ (n_out, m), A (n_in, m), dW (n_out, n_in).  With `more`, dW += dZ A^T.
+    dZ (n_out, m), A (n_in, m), dW (n_out, n_in).  With `more`, dW += dZ A^T.  A matrix of one row is faster as one
+    of one column: dW^T = A dZ^T, and the memory is the same.
     """
     n_in = dW.shape[1]
-    wide = n_in - n_in % COLS
-    for k in range(0, wide, COLS):
-        _inner_columns(dZ, A, dW, first, last, k, m, more, COLS)
+    wide = n_in - n_in % 4
+    for k in range(0, wide, 4):
+        for row in range(j, end, lanes(dW) // 4):
+            _inner_tile(dZ, A, dW, row, end, k, first, last, more, 4)
     for k in range(wide, n_in):
-        _inner_columns(dZ, A, dW, first, last, k, m, more, 1)
+        for row in range(j, end, lanes(dW)):
+            _inner_tile(dZ, A, dW, row, end, k, first, last, more, 1)
 
 
 @kernel
-def row_sums(dZ, db, first, last, m, more):
-    """db = the sums of the rows from first to last of dZ (n_out, m)."""
-    for j in range(first, last):
-        total = zero(dZ)
-        for i in range(0, m, lanes(dZ)):
-            total = total + load_first(dZ, j, i, min(lanes(dZ), m - i))
-        db[j] = db[j] + sum_lanes(total) if more else sum_lanes(total)
+def row_sums(dZ, db, j, end, first, last, more):
+    """db = the sums of the rows from j to end of dZ, over the examples from first to last.  dZ (n, m), db (1, n)."""
+    g = square(dZ)
+    for row in range(j, end, lanes(dZ)):
+        for r in range(lanes(dZ)):
+            g[r, 0] = zero(dZ)
+        for i in range(first, last, lanes(dZ)):
+            for r in range(lanes(dZ)):
+                g[r, 0] = g[r, 0] + load_first(dZ, min(row + r, end - 1), i, min(lanes(dZ), last - i))
+        sums, count = sum_rows(g), min(lanes(dZ), end - row)
+        if more:
+            sums = sums + load_first(db, 0, row, count)
+        store_first(db, 0, row, count, sums)
 
 
 @kernel
@@ -242,6 +247,8 @@ def gather(X, rows_of_X, A, first, last):
             features = min(lanes(X), n - k)
             for e in range(lanes(X)):
                 t[e, 0] = load_first(X, rows_of_X[i + min(e, examples - 1)], k, features)
+                # The rows are anywhere in memory: ask for the next ones while these are turned.
+                prefetch(X, rows_of_X[min(i + lanes(X) + e, last - 1)], k)
             transpose_square(t)
             for f in range(lanes(X)):
                 if f < features:

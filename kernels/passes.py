@@ -33,19 +33,19 @@ def backproject(W, dZ, A, dA, activation):
 @entry
 def outer(dZ, A_T, rows, dW):
     """dW = dZ A^T from the transposed A.  dZ (n_out, m), A_T (any, n_in), rows (m): example i is A_T[rows[i]]."""
-    layers.outer(dZ, A_T, rows, dW, 0, dW.shape[0], rows.size, False)
+    layers.outer(dZ, A_T, rows, dW, 0, dW.shape[0], 0, rows.size, False)
 
 
 @entry
 def inner(dZ, A, dW):
     """dW = dZ A^T by inner products of rows.  dZ (n_out, m), A (n_in, m), dW (n_out, n_in)."""
-    layers.inner(dZ, A, dW, 0, dW.shape[0], A.shape[1], False)
+    layers.inner(dZ, A, dW, 0, dW.shape[0], 0, A.shape[1], False)
 
 
 @entry
 def row_sums(dZ, db):
-    """db = the sums of the rows of dZ (n_out, m)."""
-    layers.row_sums(dZ, db, 0, dZ.shape[0], dZ.shape[1], False)
+    """db = the sums of the rows of dZ.  dZ (n_out, m), db (1, n_out)."""
+    layers.row_sums(dZ, db, 0, dZ.shape[0], 0, dZ.shape[1], False)
 
 
 @entry

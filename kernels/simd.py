@@ -308,6 +308,13 @@ def square(typingctx, array):
     return kind(array), codegen
 
 
+def _exchange(n, step):
+    """Shuffles of two rows that exchange the off-diagonal quarters of all their 2 step x 2 step blocks."""
+    upper = [lane if not lane & step else n + lane - step for lane in range(n)]
+    lower = [lane + step if not lane & step else n + lane for lane in range(n)]
+    return (ir.Constant(ir.VectorType(INT32, n), mask) for mask in (upper, lower))
+
+
 @intrinsic
 def transpose_square(typingctx, t):
     """Exchange rows and lanes of a square tile, in log2(lanes) rounds of shuffles."""
@@ -317,10 +324,7 @@ def transpose_square(typingctx, t):
         rows = [builder.load(place) for place in places]
         step = 1
         while step < n:
-            # Each round exchanges the off-diagonal quarters of all 2 step x 2 step blocks.
-            upper = [lane if not lane & step else n + lane - step for lane in range(n)]
-            lower = [lane + step if not lane & step else n + lane for lane in range(n)]
-            upper, lower = (ir.Constant(ir.VectorType(INT32, n), mask) for mask in (upper, lower))
+            upper, lower = _exchange(n, step)
             for r in range(n):
                 if not r & step:
                     a, b = rows[r], rows[r + step]
@@ -331,6 +335,45 @@ def transpose_square(typingctx, t):
             builder.store(row, place)
         return context.get_dummy_value()
     return types.void(t), codegen
+
+
+@intrinsic
+def sum_rows(typingctx, t):
+    """The vector whose lane r is the sum of row r of a square tile: all sums at once, in log2(lanes) rounds.
+
+    3 n instructions for n sums, where `sum_lanes` takes 3 log2(n) for one.
+    """
+    def codegen(context, builder, sig, args):
+        n = t.rows
+        rows = [builder.load(builder.gep(args[0], [ir.Constant(INT32, r)], inbounds=True)) for r in range(n)]
+        step = n // 2
+        while step:
+            # Of rows r and r + step, one vector: sums of the former where the bit `step` of the lane is off.
+            upper, lower = _exchange(n, step)
+            rows = [builder.fadd(builder.shuffle_vector(rows[r], rows[r + step], upper),
+                                 builder.shuffle_vector(rows[r], rows[r + step], lower)) for r in range(step)]
+            step //= 2
+        return rows[0]
+    return t.vector(t), codegen
+
+
+@intrinsic
+def lane(typingctx, a, i):
+    """The number in lane i."""
+    def codegen(context, builder, sig, args):
+        return builder.extract_element(args[0], args[1])
+    return a.dtype(a, i), codegen
+
+
+@intrinsic
+def prefetch(typingctx, array, row, col):
+    """Ask for the cache line of array[row, col], which will be read soon."""
+    def codegen(context, builder, sig, args):
+        address = builder.bitcast(_address(context, builder, sig, args), ir.IntType(8).as_pointer())
+        _call(builder, "llvm.prefetch.p0", ir.VoidType(),
+              [address, *(ir.Constant(INT32, flag) for flag in (0, 3, 1))])     # to read, into L1, data
+        return context.get_dummy_value()
+    return types.void(array, row, col), codegen
 
 
 @intrinsic

@@ -23,12 +23,12 @@ def transpose(A, A_T, first, last):
 
 @entry
 def add_outer(dZ, A_T, rows, dW, first, last):
-    layers.outer(dZ, A_T, rows, dW, first, last, rows.size, True)
+    layers.outer(dZ, A_T, rows, dW, first, last, 0, rows.size, True)
 
 
 @entry
 def add_inner(dZ, A, dW, first, last):
-    layers.inner(dZ, A, dW, first, last, A.shape[1], True)
+    layers.inner(dZ, A, dW, first, last, 0, A.shape[1], True)
 
 
 @entry
@@ -62,7 +62,7 @@ def test_products_of_any_shape(n_out, n_in, m, dtype):
 def assert_products(n_out, n_in, m, dtype):
     W, b, A, dZ = random(dtype, (n_out, n_in), n_out, (n_in, m), (n_out, m))
     Z, dA = np.full((n_out, m), np.nan, dtype), np.full((n_in, m), np.nan, dtype)
-    dW, dW_inner, db = np.empty_like(W), np.empty_like(W), np.empty_like(b)
+    dW, dW_inner, db = np.empty_like(W), np.empty_like(W), np.empty((1, n_out), dtype)
     passes.affine(W, b, A, Z, 0)
     passes.backproject(W, dZ, A, dA, 0)
     passes.outer(dZ, np.ascontiguousarray(A.T), np.arange(m), dW)
@@ -72,7 +72,7 @@ def assert_products(n_out, n_in, m, dtype):
     assert_product(dA, W.T, dZ)
     assert_product(dW, dZ, A.T)
     assert_product(dW_inner, dZ, A.T)
-    assert_product(db[:, np.newaxis], dZ, np.ones((m, 1)))
+    assert_product(db.T, dZ, np.ones((m, 1)))
 
 
 def test_gradients_of_a_second_chunk_are_added(dtype):

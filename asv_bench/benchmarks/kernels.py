@@ -15,7 +15,7 @@ def cases(dtype):
     """Name of the kernel: the call of it, and the same in NumPy."""
     rng = np.random.default_rng(0)
     W, A, dZ = (rng.standard_normal(shape).astype(dtype) for shape in ((N_OUT, N_IN), (N_IN, M), (N_OUT, M)))
-    b, db = np.zeros(N_OUT, dtype), np.empty(N_OUT, dtype)
+    b, db = np.zeros(N_OUT, dtype), np.empty((1, N_OUT), dtype)
     Z, dA, dW = np.empty((N_OUT, M), dtype), np.empty((N_IN, M), dtype), np.empty((N_OUT, N_IN), dtype)
     A_T, rows, Y = np.ascontiguousarray(A.T), np.arange(M), (dZ > 0).astype(dtype)
     rate, scratch, cost = dtype.type(1e-3), np.empty((2, M), dtype), np.empty(M, dtype)
