@@ -1,8 +1,10 @@
 """The room that the kernels need: the table of layers, and one flat buffer that holds everything."""
+from math import ceil
+
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.kernels import activations, epoch, losses, predict
+from fastnn.kernels import activations, epoch, losses, predict, simd
 from fastnn.network import Array, Network
 
 #: How many examples go through the network before the gradient takes them in (a larger batch takes several turns),
@@ -39,7 +41,7 @@ def padded(numbers: int, dtype: npt.DTypeLike) -> int:
 
 def is_narrow(n_in: int, n_out: int) -> bool:
     """Whether a layer has so few inputs or outputs that `inner` forms its gradient faster than `outer`."""
-    return n_in < 16 or n_out < 8
+    return n_in < 32 or n_out < 8
 
 
 def n_shards(network: Network, chunk: int) -> int:
@@ -70,7 +72,9 @@ def _new_table(network: Network) -> npt.NDArray[np.int64]:
 def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Model, epoch.Room]:
     """What `kernels.epoch.train` needs to train theta on batches of up to `batch_size` examples."""
     dtype, chunk = theta.dtype, min(batch_size, CHUNK)
-    columns, buffer, squares = padded(chunk, dtype), _Buffer(), 0
+    shards, vector = n_shards(network, chunk), simd.REGISTER_BYTES // theta.dtype.itemsize
+    width = padded(ceil(ceil(chunk / vector) / shards) * vector, dtype)
+    columns, buffer, squares = shards * width, _Buffer(), 0
     layers = _new_table(network)
     a_in = buffer.room(network.layer_sizes[0] * columns)
     for l, (n_out, n_in) in enumerate(network.shapes):
@@ -90,9 +94,9 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
         # As many groups at a time as the cache holds with their moments: their gradient reads all the examples.
         layer[epoch.TURN] = max(1, 32768 // (int(layer[epoch.GROUP]) * n_in))
     room = epoch.Room(
-        work=aligned((buffer.size,), dtype), Y_T=aligned((network.layer_sizes[-1], columns), dtype),
-        losses=aligned((3, columns), dtype), chunk=np.arange(chunk), G=aligned((n_shards(network, chunk) * network.n_params,), dtype),
-        squares=aligned((squares,), dtype))
+        work=aligned((buffer.size,), dtype), Y_T=aligned((shards, network.layer_sizes[-1], width), dtype),
+        losses=aligned((shards, 3, width), dtype), columns=np.arange(chunk),
+        G=aligned((shards * network.n_params,), dtype), squares=aligned((squares,), dtype))
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
 
 

@@ -3,8 +3,13 @@
 A step has two halves.  In the first, the examples of the batch are shared out: each member of the team
 takes its columns, a block at a time, through the whole network and back, to dZ of every layer.  In the
 second, the parameters are shared out: each member sums dW = dZ A^T of its rows over all the examples and
-updates them while they are in its cache.  So every number is computed by one thread, in an order that
-does not depend on how many threads there are: the bits are the same for any team.
+updates them while they are in its cache.
+
+What travels between the cores is then the activations.  Where a network has fewer parameters than that,
+the batch is cut into shards instead: dW of a shard is formed by the member that has its columns, and what
+travels is the gradients.  The number of shards is the network's, not the team's, and every number is
+computed by one thread, in an order that does not depend on how many there are: the bits are the same for
+any team.
 
 A batch larger than the workspace goes through in chunks, whose gradients are added before the update.
 """
@@ -55,66 +60,77 @@ class Rule(NamedTuple):
 
 
 class Room(NamedTuple):
-    """The workspace of a run; `columns` examples have room, a little more than a chunk."""
+    """The workspace of a run.
+
+    A chunk of examples is cut into shards.  Each has arrays of its own, of `width` columns: if all lay in the rows
+    of one array, the prefetchers of two cores would fetch each other's columns.
+    """
 
     work: np.ndarray             # activations and dZ of every layer, at the offsets of the table
-    Y_T: np.ndarray              # (n_y, columns)
-    losses: np.ndarray           # (3, columns): the loss of each example, and room for the softmax
-    chunk: np.ndarray            # 0, 1 ... : the numbers of the examples of a chunk
+    Y_T: np.ndarray              # (n_shards, n_y, width)
+    losses: np.ndarray           # (n_shards, 3, width): the loss of each example, and room for the softmax
+    columns: np.ndarray          # 0, 1 ... to the length of a chunk
     G: np.ndarray                # (n_shards * n_params,): the gradient of the sum of the losses of each shard
     squares: np.ndarray          # alpha times the sum of the squares of each group of weights
 
 
 @part
-def forward(model, work, columns, l, first, last):
-    """A_l = g(W_l A_{l-1} + b_l) in the columns from first to last; the last layer stops at Z."""
+def forward(model, work, width, s, l, first, last):
+    """A_l = g(W_l A_{l-1} + b_l) in the columns from first to last of shard s; the last layer stops at Z."""
     layers, n_in, n_out = model.layers, model.layers[l, N_IN], model.layers[l, N_OUT]
     affine(matrix(model.theta, layers[l, W], n_out, n_in), model.theta[layers[l, B]:],
-           matrix(work, layers[l, A_IN], n_in, columns), matrix(work, layers[l, A_OUT], n_out, columns),
-           first, last, layers[l, ACTIVATION])
+           matrix(work, layers[l, A_IN] + s * n_in * width, n_in, width),
+           matrix(work, layers[l, A_OUT] + s * n_out * width, n_out, width), first, last, layers[l, ACTIVATION])
 
 
 @part
-def propagate(model, batches, room, rows, first, last):
-    """Forward propagation, the loss, and back to dZ_1, in the columns from first to last: examples rows[first:last]."""
-    theta, layers, work, columns = model.theta, model.layers, room.work, room.losses.shape[1]
-    n_layers = layers.shape[0]
-    gather(batches.X, rows, matrix(work, layers[0, A_IN], layers[0, N_IN], columns), first, last)
-    gather(batches.Y, rows, room.Y_T, first, last)
+def propagate(model, batches, room, rows, s, first, last):
+    """Forward propagation, the loss, and back to dZ_1, in the columns from first to last of shard s.
+
+    Column i of the shard is example rows[i].
+    """
+    theta, layers, work, width = model.theta, model.layers, room.work, room.losses.shape[2]
+    n_layers, n_x, n_y, losses = layers.shape[0], layers[0, N_IN], room.Y_T.shape[1], room.losses[s]
+    gather(batches.X, rows, matrix(work, layers[0, A_IN] + s * n_x * width, n_x, width), first, last)
+    gather(batches.Y, rows, room.Y_T[s], first, last)
     for l in range(n_layers):
         if l > 0 and layers[l, A_T] != NONE:
             n_in = layers[l, N_IN]
-            transpose(matrix(work, layers[l, A_IN], n_in, columns), matrix(work, layers[l, A_T], columns, n_in),
-                      first, last)
-        forward(model, work, columns, l, first, last)
-    Z = matrix(work, layers[n_layers - 1, A_OUT], layers[n_layers - 1, N_OUT], columns)
-    output(Z, room.losses[1], room.losses[2], first, last, model.loss)
-    loss_and_dZ(Z, room.Y_T, room.losses[0], first, last, model.loss)
+            place = s * n_in * width
+            transpose(matrix(work, layers[l, A_IN] + place, n_in, width),
+                      matrix(work, layers[l, A_T] + place, width, n_in), first, last)
+        forward(model, work, width, s, l, first, last)
+    Z = matrix(work, layers[n_layers - 1, A_OUT] + s * n_y * width, n_y, width)
+    output(Z, losses[1], losses[2], first, last, model.loss)
+    loss_and_dZ(Z, room.Y_T[s], losses[0], first, last, model.loss)
     for l in range(n_layers - 1, 0, -1):
         n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
-        backproject(matrix(theta, layers[l, W], n_out, n_in), matrix(work, layers[l, DZ], n_out, columns),
-                    matrix(work, layers[l, A_IN], n_in, columns),
-                    matrix(work, layers[l - 1, DZ], n_in, columns), first, last, layers[l - 1, ACTIVATION])
+        backproject(matrix(theta, layers[l, W], n_out, n_in),
+                    matrix(work, layers[l, DZ] + s * n_out * width, n_out, width),
+                    matrix(work, layers[l, A_IN] + s * n_in * width, n_in, width),
+                    matrix(work, layers[l - 1, DZ] + s * n_in * width, n_in, width), first, last,
+                    layers[l - 1, ACTIVATION])
 
 
 @part
-def gradient(model, batches, room, rows, l, j, end, first, last, shard, more):
-    """dW = dZ A^T and db of layer l, in the rows from j to end, over the columns from first to last."""
-    layers, columns, start = model.layers, room.losses.shape[1], shard * model.theta.size
+def gradient(model, batches, room, rows, s, l, j, end, m, more):
+    """dW = dZ A^T and db of layer l, in the rows from j to end, over the m columns of shard s."""
+    layers, width, start = model.layers, room.losses.shape[2], s * model.theta.size
     n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
-    dZ = matrix(room.work, layers[l, DZ], n_out, columns)
+    dZ = matrix(room.work, layers[l, DZ] + s * n_out * width, n_out, width)
     dW = matrix(room.G, start + layers[l, W], n_out, n_in)
     if layers[l, A_T] == NONE:
-        A = matrix(room.work, layers[l, A_IN], n_in, columns)
+        A = matrix(room.work, layers[l, A_IN] + s * n_in * width, n_in, width)
         if n_out > 1:
-            inner(dZ, A, dW, j, end, first, last, more)
+            inner(dZ, A, dW, j, end, 0, m, more)
         elif j < end:
-            inner(A, dZ, matrix(room.G, start + layers[l, W], n_in, 1), 0, n_in, first, last, more)
+            inner(A, dZ, matrix(room.G, start + layers[l, W], n_in, 1), 0, n_in, 0, m, more)
     elif l == 0:
-        outer(dZ, batches.X, rows, dW, j, end, first, last, more)
+        outer(dZ, batches.X, rows, dW, j, end, 0, m, more)
     else:
-        outer(dZ, matrix(room.work, layers[l, A_T], columns, n_in), room.chunk, dW, j, end, first, last, more)
-    row_sums(dZ, matrix(room.G, start + layers[l, B], 1, n_out), j, end, first, last, more)
+        transposed = matrix(room.work, layers[l, A_T] + s * n_in * width, width, n_in)
+        outer(dZ, transposed, room.columns, dW, j, end, 0, m, more)
+    row_sums(dZ, matrix(room.G, start + layers[l, B], 1, n_out), j, end, 0, m, more)
 
 
 @part
@@ -141,10 +157,17 @@ def update(model, room, rule, l, first_group, last_group, per_example, rate):
 
 
 @part
+def part_of(rows, lanes, rank, size):
+    """The share of the examples that is this member's, in whole vectors: (first, last)."""
+    first, last = share((rows.size + lanes - 1) // lanes, rank, size)
+    return first * lanes, min(last * lanes, rows.size)
+
+
+@part
 def steps(rank, size, team, model, batches, room, rule, costs):
     """The part of one member of the team in a run of steps.  costs (n_steps, 2): mean loss and penalty of each."""
-    number, order, chunk, layers = model.theta.dtype.type, batches.order, room.chunk.size, model.layers
-    vector, block, n_shards = lanes(model.theta), COLS * lanes(model.theta), room.G.size // model.theta.size
+    number, order, layers, vector = model.theta.dtype.type, batches.order, model.layers, lanes(model.theta)
+    n_shards, block, chunk = room.losses.shape[0], COLS * vector, room.columns.size
     steps_per_epoch = (order.size + batches.batch_size - 1) // batches.batch_size
     for step in range(rule.rates.size):
         start = (batches.first_step + step) % steps_per_epoch * batches.batch_size
@@ -152,36 +175,33 @@ def steps(rank, size, team, model, batches, room, rule, costs):
         per_example, cost = number(1) / number(m), number(0)
         for done in range(0, m, chunk):
             rows, more, final = order[start + done:start + min(done + chunk, m)], done > 0, done + chunk >= m
-            vectors = (rows.size + vector - 1) // vector
-            # Whole networks of few parameters go to one member each shard; of others, the examples are shared out
-            # to the last vector, for the first half of the step.
-            parts = n_shards if n_shards > 1 else size
-            first_part, last_part = share(n_shards, rank, size) if n_shards > 1 else (rank, rank + 1)
-            for p in range(first_part, last_part):
-                first, last = share(vectors, p, parts)
-                first, last = first * vector, min(last * vector, rows.size)
+            if n_shards == 1:
+                first, last = part_of(rows, vector, rank, size)
                 for i in range(first, last, block):
-                    propagate(model, batches, room, rows, i, min(i + block, last))
-                if n_shards > 1:
+                    propagate(model, batches, room, rows, 0, i, min(i + block, last))
+            else:
+                first_shard, last_shard = share(n_shards, rank, size)
+                for s in range(first_shard, last_shard):
+                    first, last = part_of(rows, vector, s, n_shards)
+                    for i in range(0, last - first, block):
+                        propagate(model, batches, room, rows[first:], s, i, min(i + block, last - first))
                     for l in range(layers.shape[0]):
-                        gradient(model, batches, room, rows, l, 0, layers[l, N_OUT], first, last, p, more)
+                        gradient(model, batches, room, rows[first:], s, l, 0, layers[l, N_OUT], last - first, more)
             barrier(team, size)
             if rank == 0:
-                for i in range(rows.size):
-                    cost += room.losses[0, i]
+                for s in range(n_shards):
+                    first, last = part_of(rows, vector, s, n_shards)
+                    for i in range(last - first):
+                        cost += room.losses[s, 0, i]
             for l in range(layers.shape[0]):
-                n_out, group = layers[l, N_OUT], layers[l, GROUP]
+                n_out, group, turn = layers[l, N_OUT], layers[l, GROUP], layers[l, TURN]
                 first_group, last_group = share((n_out + group - 1) // group, rank, size)
-                if n_shards == 1:
-                    turn = layers[l, TURN]
-                    for g in range(first_group, last_group, turn):
-                        end_group = min(g + turn, last_group)
-                        gradient(model, batches, room, rows, l, g * group, min(end_group * group, n_out), 0, rows.size,
-                                 0, more)
-                        if final:
-                            update(model, room, rule, l, g, end_group, per_example, rule.rates[step])
-                elif final:
-                    update(model, room, rule, l, first_group, last_group, per_example, rule.rates[step])
+                for g in range(first_group, last_group, turn):
+                    end = min(g + turn, last_group)
+                    if n_shards == 1:
+                        gradient(model, batches, room, rows, 0, l, g * group, min(end * group, n_out), rows.size, more)
+                    if final:
+                        update(model, room, rule, l, g, end, per_example, rule.rates[step])
             barrier(team, size)
         if rank == 0:
             penalty = number(0)

@@ -140,8 +140,11 @@ def _outer_tile(dZ, X, rows_of_X, dW, j, k, first, last, more, rows, cols, count
         for c in range(cols):
             g[r, c] = load_first(dW, j + r, k + c * lanes(dW), count) if more else zero(dW)
     for i in range(first, last):
+        row = rows_of_X[i]
+        if row < 0:      # Never: but a loop of unknown length is not unrolled, which would cost more registers than
+            break        # there are.  Unrolled twice, this ran at half its speed.
         for c in range(cols):
-            x[0, c] = load_first(X, rows_of_X[i], k + c * lanes(X), count)
+            x[0, c] = load_first(X, row, k + c * lanes(X), count)
         for r in range(rows):
             d = splat(dZ[j + r, i])
             for c in range(cols):

@@ -35,7 +35,7 @@ def predict(wanted, team, model, X, room, out):
             m = min(columns, end - i)
             gather(X[i:i + m], room.chunk, A_0, 0, m)
             for l in range(n_layers):
-                forward(model, work, columns, l, 0, m)
+                forward(model, work, columns, 0, l, 0, m)
             output(A_L, room.scratch[rank, 0], room.scratch[rank, 1], 0, m, model.loss)
             transpose(A_L, out[i:i + m], 0, m)
 
