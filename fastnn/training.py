@@ -17,8 +17,9 @@ from fastnn.system import n_threads
 
 #: Seconds between two returns to Python: how soon an interrupt is heard.
 SLICE = 0.1
-#: Arithmetic of a step (floating point operations) below which one thread is faster than a team.
-SERIAL_BELOW = 4e6
+#: Arithmetic of a step (floating point operations) below which one thread is faster than a team: on two cores, a step
+#: of 0.2e6 took 5 us alone and 5.5 together, one of 1.7e6 took 32 and 22.
+SERIAL_BELOW = 1e6
 #: Two regions at once abort the process under Numba's workqueue layer, and crowd the cores under the others:
 #: whoever comes second works alone.
 _region = threading.Lock()

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from fastnn.kernels.jit import call, entry, part
+from fastnn.kernels.jit import call, entry, kernel, part
 from fastnn.kernels.layers import affine, backproject, gather, inner, outer, row_sums, transpose
 from fastnn.kernels.losses import loss_and_dZ, output
 from fastnn.kernels.optimizers import ADAM, adam, sgd
@@ -83,7 +83,7 @@ def forward(model, work, width, s, l, first, last):
            matrix(work, layers[l, A_OUT] + s * n_out * width, n_out, width), first, last, layers[l, ACTIVATION])
 
 
-@part
+@kernel
 def propagate(model, batches, room, rows, s, first, last):
     """Forward propagation, the loss, and back to dZ_1, in the columns from first to last of shard s.
 
@@ -112,7 +112,7 @@ def propagate(model, batches, room, rows, s, first, last):
                     layers[l - 1, ACTIVATION])
 
 
-@part
+@kernel
 def gradient(model, batches, room, rows, s, l, j, end, m, more):
     """dW = dZ A^T and db of layer l, in the rows from j to end, over the m columns of shard s."""
     layers, width, start = model.layers, room.losses.shape[2], s * model.theta.size

@@ -28,6 +28,12 @@ OPTIONS = dict(error_model="numpy", nogil=True,
                fastmath={"contract"})
 
 class _CalledByKernels(CPUDispatcher):
+    def get_call_template(self, args, kws):
+        # Numba would compile a kernel again for a literal 0: only a tile, which is unrolled, gains by that.
+        if not self.targetoptions.get("forceinline"):
+            args = [types.unliteral(arg) for arg in args]
+        return super().get_call_template(args, kws)
+
     def __call__(self, *args, **kwargs):
         raise TypeError(f"{self.__name__} can be called by compiled code only; Python calls the entries, "
                         "or an @njit function of its own that calls this")

@@ -7,10 +7,10 @@
 Examples are columns: Z, dZ (n_out, m), A, dA (n_in, m), W (n_out, n_in).  A tile of up to ROWS x COLS
 vectors is accumulated in registers.  Its body is written once for any `rows`, `cols` and `count` (how many
 lanes of the last vector exist); inlined where these are constants, it is unrolled and loses its masks.
-What does not fill a tile takes a smaller one: 6, 4, 2 or 1 rows, COLS vectors or one, masked.
+What does not fill a tile takes a smaller one: 6, 4, 2 or 1 rows of COLS vectors, or 6 or 1 rows of one, masked.
 """
 from fastnn.kernels.activations import LOGISTIC, RELU, TANH, activate
-from fastnn.kernels.jit import inline, kernel, part
+from fastnn.kernels.jit import inline, kernel
 from fastnn.kernels.simd import (
     COLS,
     ROWS,
@@ -50,33 +50,30 @@ def _affine_tile(W, b, A, Z, j, i, activation, rows, cols, count):
             store_first(Z, j + r, i + c * lanes(Z), count, value)
 
 
-@part
-def _affine_columns(W, b, A, Z, i, activation, cols, count):
-    n_out = W.shape[0]
-    left = n_out % 6
-    for j in range(0, n_out - left, 6):
-        _affine_tile(W, b, A, Z, j, i, activation, 6, cols, count)
-    if left & 4:
-        _affine_tile(W, b, A, Z, n_out - left, i, activation, 4, cols, count)
-    if left & 2:
-        _affine_tile(W, b, A, Z, n_out - left, i, activation, 2, cols, count)
-    if left & 1:
-        _affine_tile(W, b, A, Z, n_out - 1, i, activation, 1, cols, count)
-
-
 @kernel
 def affine(W, b, A, Z, first, last, activation):
     """Z = g(W A + b) in the columns from first to last.  W (n_out, n_in), b (n_out), A (n_in, m), Z (n_out, m).
 
     relu is applied to a tile before it leaves the registers, logistic and tanh while the columns are in the cache.
     """
-    width = COLS * lanes(A)
-    wide = last - (last - first) % width
-    for i in range(first, wide, width):
-        _affine_columns(W, b, A, Z, i, activation, COLS, lanes(A))
-        activate(Z, i, i + width, activation)
-    for i in range(wide, last, lanes(A)):
-        _affine_columns(W, b, A, Z, i, activation, 1, min(lanes(A), last - i))
+    n_out, full = W.shape[0], lanes(A)
+    left, wide = n_out % 6, last - (last - first) % (COLS * full)
+    for i in range(first, wide, COLS * full):
+        for j in range(0, n_out - left, 6):
+            _affine_tile(W, b, A, Z, j, i, activation, 6, COLS, full)
+        if left & 4:
+            _affine_tile(W, b, A, Z, n_out - left, i, activation, 4, COLS, full)
+        if left & 2:
+            _affine_tile(W, b, A, Z, n_out - left, i, activation, 2, COLS, full)
+        if left & 1:
+            _affine_tile(W, b, A, Z, n_out - 1, i, activation, 1, COLS, full)
+        activate(Z, i, i + COLS * full, activation)
+    for i in range(wide, last, full):
+        count = min(full, last - i)
+        for j in range(0, n_out - left, 6):
+            _affine_tile(W, b, A, Z, j, i, activation, 6, 1, count)
+        for j in range(n_out - left, n_out):
+            _affine_tile(W, b, A, Z, j, i, activation, 1, 1, count)
     activate(Z, wide, last, activation)
 
 
@@ -105,32 +102,29 @@ def _backproject_tile(W, dZ, A, dA, k, i, activation, rows, cols, count):
             store_first(dA, k + r, i + c * lanes(dA), count, value)
 
 
-@part
-def _backproject_columns(W, dZ, A, dA, i, activation, cols, count):
-    n_in = W.shape[1]
-    left = n_in % 6
-    for k in range(0, n_in - left, 6):
-        _backproject_tile(W, dZ, A, dA, k, i, activation, 6, cols, count)
-    if left & 4:
-        _backproject_tile(W, dZ, A, dA, n_in - left, i, activation, 4, cols, count)
-    if left & 2:
-        _backproject_tile(W, dZ, A, dA, n_in - left, i, activation, 2, cols, count)
-    if left & 1:
-        _backproject_tile(W, dZ, A, dA, n_in - 1, i, activation, 1, cols, count)
-
-
 @kernel
 def backproject(W, dZ, A, dA, first, last, activation):
     """dA = W^T dZ * g'(A) in the columns from first to last.  W (n_out, n_in), dZ (n_out, m), A, dA (n_in, m).
 
     dA may be A: a tile reads its part of A before it writes there.
     """
-    width = COLS * lanes(A)
-    wide = last - (last - first) % width
-    for i in range(first, wide, width):
-        _backproject_columns(W, dZ, A, dA, i, activation, COLS, lanes(A))
-    for i in range(wide, last, lanes(A)):
-        _backproject_columns(W, dZ, A, dA, i, activation, 1, min(lanes(A), last - i))
+    n_in, full = W.shape[1], lanes(A)
+    left, wide = n_in % 6, last - (last - first) % (COLS * full)
+    for i in range(first, wide, COLS * full):
+        for k in range(0, n_in - left, 6):
+            _backproject_tile(W, dZ, A, dA, k, i, activation, 6, COLS, full)
+        if left & 4:
+            _backproject_tile(W, dZ, A, dA, n_in - left, i, activation, 4, COLS, full)
+        if left & 2:
+            _backproject_tile(W, dZ, A, dA, n_in - left, i, activation, 2, COLS, full)
+        if left & 1:
+            _backproject_tile(W, dZ, A, dA, n_in - 1, i, activation, 1, COLS, full)
+    for i in range(wide, last, full):
+        count = min(full, last - i)
+        for k in range(0, n_in - left, 6):
+            _backproject_tile(W, dZ, A, dA, k, i, activation, 6, 1, count)
+        for k in range(n_in - left, n_in):
+            _backproject_tile(W, dZ, A, dA, k, i, activation, 1, 1, count)
 
 
 @inline
@@ -154,19 +148,6 @@ def _outer_tile(dZ, X, rows_of_X, dW, j, k, first, last, more, rows, cols, count
             store_first(dW, j + r, k + c * lanes(dW), count, g[r, c])
 
 
-@part
-def _outer_columns(dZ, X, rows_of_X, dW, j, end, k, first, last, more, cols, count):
-    left = (end - j) % 6
-    for row in range(j, end - left, 6):
-        _outer_tile(dZ, X, rows_of_X, dW, row, k, first, last, more, 6, cols, count)
-    if left & 4:
-        _outer_tile(dZ, X, rows_of_X, dW, end - left, k, first, last, more, 4, cols, count)
-    if left & 2:
-        _outer_tile(dZ, X, rows_of_X, dW, end - left, k, first, last, more, 2, cols, count)
-    if left & 1:
-        _outer_tile(dZ, X, rows_of_X, dW, end - 1, k, first, last, more, 1, cols, count)
-
-
 @kernel
 def outer(dZ, X, rows_of_X, dW, j, end, first, last, more):
     """dW = dZ X in the rows from j to end: the sum of the outer products of the examples from first to last.
@@ -176,12 +157,23 @@ def outer(dZ, X, rows_of_X, dW, j, end, first, last, more):
     Summing along the lanes of A instead (`inner`) needs no transposed copy, but a horizontal sum a weight:
     it is the faster way only for a layer with few inputs or few outputs.
     """
-    n_in, width = dW.shape[1], COLS * lanes(dW)
-    wide = n_in - n_in % width
-    for k in range(0, wide, width):
-        _outer_columns(dZ, X, rows_of_X, dW, j, end, k, first, last, more, COLS, lanes(dW))
-    for k in range(wide, n_in, lanes(dW)):
-        _outer_columns(dZ, X, rows_of_X, dW, j, end, k, first, last, more, 1, min(lanes(dW), n_in - k))
+    n_in, full, left = dW.shape[1], lanes(dW), (end - j) % 6
+    wide = n_in - n_in % (COLS * full)
+    for k in range(0, wide, COLS * full):
+        for row in range(j, end - left, 6):
+            _outer_tile(dZ, X, rows_of_X, dW, row, k, first, last, more, 6, COLS, full)
+        if left & 4:
+            _outer_tile(dZ, X, rows_of_X, dW, end - left, k, first, last, more, 4, COLS, full)
+        if left & 2:
+            _outer_tile(dZ, X, rows_of_X, dW, end - left, k, first, last, more, 2, COLS, full)
+        if left & 1:
+            _outer_tile(dZ, X, rows_of_X, dW, end - 1, k, first, last, more, 1, COLS, full)
+    for k in range(wide, n_in, full):
+        count = min(full, n_in - k)
+        for row in range(j, end - left, 6):
+            _outer_tile(dZ, X, rows_of_X, dW, row, k, first, last, more, 6, 1, count)
+        for row in range(end - left, end):
+            _outer_tile(dZ, X, rows_of_X, dW, row, k, first, last, more, 1, 1, count)
 
 
 @inline
