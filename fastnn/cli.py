@@ -241,6 +241,58 @@ def info() -> None:
         print(f"{name:{max(map(len, facts))}}  {fact}")
 
 
+@app.command()
+def warmup() -> None:
+    """Compile all kernels now, so that no program has to wait for them later."""
+    start = time.perf_counter()
+    with fastnn.compilation(lambda name: say("compiling", name)):
+        fastnn.warmup()
+    say("ready", f"after {time.perf_counter() - start:.1f} s")
+
+
+@app.command()
+def bench(
+    workloads: Annotated[
+        list[str] | None, typer.Argument(help="Such as defaults or bench-mnist; all, if none.", show_default=False)
+    ] = None,
+    libraries: Annotated[
+        list[str] | None, typer.Option("--library", help="One of those to compare; all installed.", show_default=False)
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, help="Interleaved runs of each.")] = 7,
+    seconds: Annotated[float, typer.Option(help="Length of a run.")] = 0.1,
+    output: Annotated[Path | None, typer.Option(help="A picture to write.", show_default=False)] = None,
+) -> None:
+    """Time training steps beside scikit-learn, PyTorch and JAX, as far as they are installed, in one run."""
+    from . import comparison
+
+    for kind, wanted, known in (
+        ("workload", workloads or [], list(comparison.WORKLOADS)),
+        ("library", libraries or [], comparison.installed()),
+    ):
+        if unknown := set(wanted) - set(known):
+            raise ValueError(f"no {kind} {', '.join(sorted(unknown))}: there are {', '.join(known)}")
+    system = fastnn.system_info()
+    say("machine", f"{system['cpu']}, {system['threads']} threads, {system['simd_bits']} bits")
+    say("", "microseconds a step, median of interleaved runs; in brackets the best number of threads")
+    names = libraries or comparison.installed()
+    medians: dict[str, dict[str, float]] = {}
+    for name in workloads or comparison.WORKLOADS:
+        workload = comparison.WORKLOADS[name]
+        best = comparison.fastest(comparison.measure(names, workload, n_runs=runs, seconds=seconds))
+        limit = comparison.peak(workload.dtype)
+        medians[name] = {library: best[library].median for library in names}
+        row = [f"{library} {timing.median:,.1f} ({timing.n_threads})" for library, timing in best.items()]
+        if "fastnn" in best:
+            ours = best["fastnn"]
+            rivals = [median for library, median in medians[name].items() if library != "fastnn"]
+            row.append(f"{ours.gigaflops / limit / ours.n_threads:.0%} of the peak")
+            row += [f"{min(rivals) / ours.median:.2f} x the best other"] if rivals else []
+        say(name if len(name) < 11 else name + " ", ", ".join(row))
+    if output:
+        draw_bench(medians, output)
+        say("written", str(output))
+
+
 @dataclass
 class Source:
     """What is to be learned, as it was read: a table or a matrix, and its target."""
@@ -593,6 +645,25 @@ def draw(run: Run, problem: Problem, early_stopping: bool, path: Path) -> None:
         axes[1].legend(frameon=False, loc="lower right")
     axes[1].set_xlabel("epoch")
     axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.savefig(path, dpi=150)
+
+
+def draw_bench(medians: dict[str, dict[str, float]], path: Path) -> None:
+    """Draw microseconds a step, one group of bars a workload."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1 + 0.8 * len(medians)), layout="constrained")
+    ax = figure.subplots()
+    names = list(next(iter(medians.values())))
+    for i, library in enumerate(names):
+        places = [row + 0.8 * i / len(names) for row in range(len(medians))]
+        ax.barh(places, [times[library] for times in medians.values()], 0.8 / len(names), label=library, align="edge")
+    ax.set_yticks([row + 0.4 for row in range(len(medians))], list(medians))
+    ax.invert_yaxis()
+    ax.set_xscale("log")
+    ax.set_xlabel("microseconds a training step (less is better)")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False)
     figure.savefig(path, dpi=150)
 
 

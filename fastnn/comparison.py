@@ -599,6 +599,21 @@ def measure(
     return [Timing(workload, *turn, tuple(results)) for turn, results in zip(turns, runs, strict=True)]
 
 
+def peak(dtype: str, seconds: float = 0.1) -> float:
+    """Multiply-adds that one core can do, in 10^9 operations a second: the best of some runs in registers only."""
+    from fastnn.kernels.peak import peak as kernel
+    from fastnn.kernels.simd import COLS, REGISTER_BYTES, ROWS
+
+    A = np.zeros((ROWS, COLS * REGISTER_BYTES // np.dtype(dtype).itemsize), dtype)
+    kernel(1, A)
+    best, end = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        operations = kernel(20_000, A)
+        best = max(best, operations / (time.perf_counter() - start) / 1e9)
+    return best
+
+
 def timed(rival: Rival, n_steps: int) -> float:
     """Seconds a step."""
     start = time.perf_counter()

@@ -214,11 +214,37 @@ class Trainer:
         return float(loss), float(penalty)
 
 
-def predict(network: Network, theta: Array, X: Array) -> Array:
-    """A_L^T (n_samples, n_y) for the rows of X (n_samples, n_x)."""
+def predict(network: Network, theta: Array, X: Array, wanted: int | None = None) -> Array:
+    """A_L^T (n_samples, n_y) for the rows of X (n_samples, n_x), on `wanted` threads (default: as suits the work)."""
     X = examples(X, theta.dtype)
-    wanted = n_threads() if 2 * network.n_params * len(X) >= SERIAL_BELOW else 1
+    wanted = wanted or (n_threads() if 2 * network.n_params * len(X) >= SERIAL_BELOW else 1)
     model, room = workspace.for_prediction(network, theta, -(-len(X) // wanted), wanted)
     out = np.empty((len(X), network.layer_sizes[-1]), theta.dtype)
     run(prediction.predict, prediction.predict_team, wanted, model, X, room, out)
     return out
+
+
+def warmup() -> None:
+    """Compile every kernel, for float32 and float64, so that no later call has to wait for it.
+
+    The machine code is kept on this machine's disk: once is enough.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.warmup()
+    """
+    from fastnn import functional as nn
+
+    for dtype in (np.float32, np.float64):
+        X, Y = np.ones((40, 3), dtype), np.ones((1, 3), dtype)
+        network = Network((40, 9, 1), "tanh", "logistic")
+        parameters = nn.initialize_parameters(network.layer_sizes, 0, dtype=dtype)
+        A_L, cache = nn.forward_propagation(X, parameters)
+        nn.compute_cost(A_L, Y)
+        nn.update_parameters(parameters, nn.backward_propagation(parameters, cache, X, Y), 0.1)
+        theta = network.from_dict(parameters, dtype)
+        trainer = Trainer(network, theta, Adam(0.001), X.T, Y.T, 3)
+        for trainer.wanted in (1, 2):
+            trainer.run(np.arange(3), 1)
+            predict(network, theta, X.T, trainer.wanted)

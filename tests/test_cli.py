@@ -188,6 +188,25 @@ def test_an_interrupt_keeps_the_model_trained_so_far(tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["fastnn"]["interrupted"]
 
 
+def test_bench_prints_a_row_and_draws_a_picture(tmp_path):
+    got = run("bench", "small-tanh", "--library", "fastnn", "--library", "sklearn", "--runs", "1", "--seconds", "0.01",
+              "--output", f"{tmp_path}/b.png")
+    assert (got.code, got.err) == (0, "")
+    assert all(words in got.out for words in ("small-tanh", "fastnn ", "sklearn ", "of the peak", "x the best other"))
+    assert (tmp_path / "b.png").stat().st_size > 1000
+
+
+def test_bench_names_what_there_is():
+    got = run("bench", "tiny")
+    assert got.code == 2
+    assert got.err.startswith("fastnn: no workload tiny: there are defaults, ")
+
+
+def test_warmup_leaves_nothing_to_compile():
+    assert run("warmup").code == 0
+    assert "compiling" not in run("warmup").out
+
+
 def test_info_and_version_are_printed():
     assert len(run("info").out.splitlines()) >= 5
     assert run("--version").out == f"fastnn {fastnn.__version__}\n"

@@ -12,7 +12,7 @@ import pytest
 
 import fastnn
 from fastnn import reference, workspace
-from fastnn.kernels import epoch, jit, layers, optimizers, passes, predict, team
+from fastnn.kernels import epoch, jit, layers, optimizers, passes, peak, predict, team
 from fastnn.network import Network
 
 ROOT = Path(fastnn.__file__).parents[1]
@@ -126,7 +126,8 @@ def float32_programs():
     calls = [(epoch.train, training), (predict.predict, prediction), (passes.affine, (A, b, A, A, 0)),
              (passes.backproject, (A, A, A, A, 0)), (passes.outer, (A, A, rows, A)), (passes.inner, (A, A, A)),
              (passes.row_sums, (A, A)), (passes.output, (A, A, 0)), (passes.loss_and_dZ, (A, A, b, 0)),
-             (passes.sgd, (b, b, np.float32(1)))]
+             (passes.sgd, (b, b, np.float32(1))),
+             (peak.peak, (1, np.zeros((6, 64), np.float32)))]
     assert {call for call, _ in calls} | {epoch.train_team, predict.predict_team} == {
         entry for entry in jit.ENTRIES if entry.__module__.startswith("fastnn.kernels")}
     programs = {}

@@ -13,7 +13,7 @@ from fastnn import reference
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.S)
-COMMANDS = re.findall(r"^fastnn (?:train|predict|info)[^\n#]*", README, re.M)
+COMMANDS = re.findall(r"^fastnn (?:train|predict|info|warmup|bench)[^\n#]*", README, re.M)
 
 
 def test_the_python_examples_run_and_print_what_they_say(tmp_path, monkeypatch, capsys):
@@ -44,7 +44,8 @@ def test_the_commands_run(command, tmp_path_factory):
     folder.mkdir(exist_ok=True)
     iris = load_iris(as_frame=True)
     iris.data.assign(species=pd.Series(iris.target_names[iris.target])).to_csv(folder / "flowers.csv", index=False)
-    extra = ["--max-iter", "3", "--no-compare"] if "train" in command else []
+    extra = {"train": ["--max-iter", "3", "--no-compare"],
+             "bench": ["--runs", "1", "--seconds", "0.01", "--library", "fastnn"]}.get(command.split()[1], [])
     got = subprocess.run([sys.executable, "-m", "fastnn.cli", *shlex.split(command)[1:], *extra], cwd=folder,
                          capture_output=True, text=True, check=False)
     assert (got.returncode, got.stderr) == (0, "")
