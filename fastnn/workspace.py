@@ -1,4 +1,5 @@
 """The room that the kernels need: the table of layers, and one flat buffer that holds everything."""
+from functools import lru_cache
 from math import ceil
 
 import numpy as np
@@ -100,14 +101,21 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
 
 
-def for_prediction(network: Network, theta: Array, n_samples: int, n_threads: int
-                   ) -> tuple[epoch.Model, predict.Room]:
-    """What `kernels.predict.predict` needs: two buffers that the layers use in turn, for each thread."""
-    columns = padded(min(n_samples, CHUNK), theta.dtype)
+@lru_cache(maxsize=32)
+def _prediction_layout(network: Network, columns: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+    """The table of layers, 0 ... columns - 1, and the size of the buffer: kept, because one row is soon predicted."""
     layers, buffer = _new_table(network), _Buffer()
-    rooms = [buffer.room(max(network.layer_sizes) * columns) for _ in range(2)]
+    rooms = [buffer.room(max(network.layer_sizes) * columns) for _ in range(2)]      # the layers use them in turn
     for l, layer in enumerate(layers):
         layer[[epoch.A_IN, epoch.A_OUT]] = rooms[l % 2], rooms[1 - l % 2]
-    room = predict.Room(work=aligned((n_threads, buffer.size), theta.dtype),
-                        scratch=aligned((n_threads, 2, columns), theta.dtype), chunk=np.arange(columns))
+    return layers, np.arange(columns), buffer.size
+
+
+def for_prediction(network: Network, theta: Array, n_samples: int, n_threads: int
+                   ) -> tuple[epoch.Model, predict.Room]:
+    """What `kernels.predict.predict` needs, for up to `n_samples` examples in each thread."""
+    columns = padded(min(n_samples, CHUNK), theta.dtype)
+    layers, chunk, size = _prediction_layout(network, columns)
+    room = predict.Room(work=np.empty((n_threads, size), theta.dtype),
+                        scratch=np.empty((n_threads, 2, columns), theta.dtype), chunk=chunk)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room

@@ -220,6 +220,12 @@ def test_wrong_data_are_named():
     model = MLPClassifier(max_iter=2).fit(X, y)
     with pytest.raises(ValueError, match="X has 2 features, but MLPClassifier is expecting 13 features"):
         model.predict(X[:, :2])
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        model.predict(np.where(X > 2, np.nan, X))
+    with pytest.raises(ValueError, match="Found array with 0 sample"):
+        model.predict(X[:0])
+    with pytest.raises(ValueError, match="Expected 2D array, got 1D array instead"):
+        model.predict(X[0])
     with pytest.raises(ValueError, match="classes must be passed on the first call to partial_fit"):
         MLPClassifier().partial_fit(X, y)
     with pytest.raises(ValueError, match=r"`y` has classes not in `self\.classes_`"):
