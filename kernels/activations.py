@@ -7,7 +7,7 @@ g' is written in the output A = g(Z), so that Z may be overwritten by A:
 exp, expm1 and log are ours, because Numba has had no vector mathematics library since 0.62 and calls
 the scalar one of C for each number (19 ns for a tanh, where a loop over these takes 0.5 ns).  Each is a
 reduction of the argument, a Taylor polynomial (coefficients 1 / k!, so no table of magic numbers) and a
-scaling by powers of two.  The tests hold them to 2.5 ulp over the whole range.
+scaling by powers of two.  Over the whole range the tests hold exp to 1.1 ulp, log to 2, logistic to 3, tanh to 2.5.
 """
 import math
 
