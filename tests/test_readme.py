@@ -9,8 +9,6 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 
-from fastnn import reference
-
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.S)
 COMMANDS = re.findall(r"^fastnn (?:train|predict|info|warmup|bench)[^\n#]*", README, re.M)
@@ -56,4 +54,3 @@ def test_the_layout_names_files_that_exist():
     for folder, files in re.findall(r"^(\w+)/ (.*?)(?=^\w|\Z)", layout, re.M | re.S):
         for file in re.findall(r"(?:^ {4}| )(\w+\.py)\b", files):
             assert (Path(__file__).parents[1] / folder / file).exists(), file
-    assert reference.__doc__
