@@ -17,22 +17,64 @@ import tempfile
 from pathlib import Path
 
 import numba
-from numba import njit, typeof, types
+from numba import _dynfunc, njit, typeof, types
 from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import register_pass
 from numba.core.registry import CPUDispatcher
+from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic
 
-#: NaN and inf keep their meaning: "nnan" and "ninf" are left out on purpose.
-OPTIONS = dict(error_model="numpy", nogil=True,
+#: NaN and inf keep their meaning: "nnan" and "ninf" are left out on purpose.  A kernel makes no arrays, so it needs
+#: none of the reference counting, whose calls would stand in every loop.
+OPTIONS = dict(error_model="numpy", nogil=True, _nrt=False,
                fastmath={"contract"})
+
+
+class _Fragment(JITCodeLibrary):
+    """The code of an inner kernel: linked into the entry that calls it, and optimised there, once and for all."""
+
+    def _optimize_final_module(self):
+        pass
+
+    def _finalize_final_module(self):
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _FragmentLowering(NativeLowering):
+    """Down to LLVM's language, and no further."""
+
+    _name = "fragment_lowering"
+
+    def run_pass(self, state):
+        state.library = _Fragment(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.no_compile = True
+        super().run_pass(state)
+        description = state.cr.fndesc
+        name = _dynfunc.make_function(description.lookup_module(), description.qualname, "", 0, state.cr.env,
+                                      (state.library,))              # what callers know it by; it cannot be called
+        state.targetctx.insert_user_function(name, description, [state.library])
+        state.cr = state.cr._replace(cfunc=name)
+        return True
+
+
+class _FragmentCompiler(CompilerBase):
+    def define_pipelines(self):
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.passes = [(_FragmentLowering if step is NativeLowering else step, about)
+                         for step, about in passes.passes]
+        passes.finalize()
+        return [passes]
+
 
 class _CalledByKernels(CPUDispatcher):
     def get_call_template(self, args, kws):
-        # Numba would compile a kernel again for a literal 0: only a tile, which is unrolled, gains by that.
-        if not self.targetoptions.get("forceinline"):
-            args = [types.unliteral(arg) for arg in args]
-        return super().get_call_template(args, kws)
+        # Numba would compile a kernel again for a literal 0: that is for LLVM to make use of, once it has inlined it.
+        return super().get_call_template([types.unliteral(arg) for arg in args], kws)
 
     def __call__(self, *args, **kwargs):
         raise TypeError(f"{self.__name__} can be called by compiled code only; Python calls the entries, "
@@ -40,16 +82,16 @@ class _CalledByKernels(CPUDispatcher):
 
 
 def _inner(**options):
-    """njit for what only kernels call: without the wrappers for Python and C, a fifth of the compile time."""
+    """njit for what only kernels call: without wrappers for Python and C, and a third of the compile time."""
     def decorate(function):
-        dispatcher = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **{**OPTIONS, **options})(function)
+        dispatcher = njit(pipeline_class=_FragmentCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **{**OPTIONS, **options})(function)
         dispatcher.__class__ = _CalledByKernels      # without its wrapper, a call from Python would crash
         return dispatcher
     return decorate
 
 
 kernel = _inner()
-#: For the body of a tile: written once, compiled anew for every literal that it is called with.
+#: For the body of a tile: written once, unrolled by LLVM wherever it is called with constants.
 inline = _inner(forceinline=True)
 #: For a stretch of another kernel that has a name of its own: LLVM sees (and optimises) it once, there.
 part = _inner(inline="always")

@@ -20,6 +20,7 @@ from fastnn.kernels.simd import (
     load_first,
     maximum,
     prefetch,
+    rolled,
     splat,
     square,
     store_first,
@@ -38,6 +39,7 @@ def _affine_tile(W, b, A, Z, j, i, activation, rows, cols, count):
         for c in range(cols):
             z[r, c] = splat(b[j + r])
     for k in range(W.shape[1]):
+        rolled()
         for c in range(cols):
             a[0, c] = load_first(A, k, i + c * lanes(A), count)
         for r in range(rows):
@@ -84,22 +86,30 @@ def _backproject_tile(W, dZ, A, dA, k, i, activation, rows, cols, count):
         for c in range(cols):
             g[r, c] = zero(dA)
     for j in range(W.shape[0]):
+        rolled()
         for c in range(cols):
             d[0, c] = load_first(dZ, j, i + c * lanes(dZ), count)
         for r in range(rows):
             w = splat(W[j, k + r])
             for c in range(cols):
                 g[r, c] = fma(w, d[0, c], g[r, c])
+    if activation == RELU:
+        for r in range(rows):
+            for c in range(cols):
+                g[r, c] = where_positive(load_first(A, k + r, i + c * lanes(A), count), g[r, c])
+    elif activation == TANH:
+        for r in range(rows):
+            for c in range(cols):
+                a = load_first(A, k + r, i + c * lanes(A), count)
+                g[r, c] = g[r, c] - g[r, c] * a * a
+    elif activation == LOGISTIC:
+        for r in range(rows):
+            for c in range(cols):
+                a = load_first(A, k + r, i + c * lanes(A), count)
+                g[r, c] = g[r, c] * (a - a * a)
     for r in range(rows):
         for c in range(cols):
-            value, a = g[r, c], load_first(A, k + r, i + c * lanes(A), count)
-            if activation == RELU:
-                value = where_positive(a, value)
-            elif activation == TANH:
-                value = value - value * a * a
-            elif activation == LOGISTIC:
-                value = value * (a - a * a)
-            store_first(dA, k + r, i + c * lanes(dA), count, value)
+            store_first(dA, k + r, i + c * lanes(dA), count, g[r, c])
 
 
 @kernel
@@ -134,11 +144,9 @@ def _outer_tile(dZ, X, rows_of_X, dW, j, k, first, last, more, rows, cols, count
         for c in range(cols):
             g[r, c] = load_first(dW, j + r, k + c * lanes(dW), count) if more else zero(dW)
     for i in range(first, last):
-        row = rows_of_X[i]
-        if row < 0:      # Never: but a loop of unknown length is not unrolled, which would cost more registers than
-            break        # there are.  Unrolled twice, this ran at half its speed.
+        rolled()
         for c in range(cols):
-            x[0, c] = load_first(X, row, k + c * lanes(X), count)
+            x[0, c] = load_first(X, rows_of_X[i], k + c * lanes(X), count)
         for r in range(rows):
             d = splat(dZ[j + r, i])
             for c in range(cols):

@@ -250,6 +250,19 @@ def sqrt(typingctx, a):
     return a(a), codegen
 
 
+@intrinsic
+def rolled(typingctx):
+    """Keep LLVM from unrolling the loop that this stands in: a tile fills the registers, and two would spill.
+
+    It is an empty instruction that is declared convergent, and an unrolled loop would need a second copy of it.
+    """
+    def codegen(context, builder, sig, args):
+        nothing = ir.InlineAsm(ir.FunctionType(ir.VoidType(), []), "", "", side_effect=True)
+        builder.call(nothing, [], attrs=("convergent", "nounwind"))
+        return context.get_dummy_value()
+    return types.void(), codegen
+
+
 @intrinsic(prefer_literal=True)
 def tile(typingctx, array, rows, cols):
     """A rows x cols block of vectors, of the dtype of `array`, on the stack; rows and cols are constants."""
