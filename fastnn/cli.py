@@ -273,19 +273,18 @@ def bench(
             raise ValueError(f"no {kind} {', '.join(sorted(unknown))}: there are {', '.join(known)}")
     system = fastnn.system_info()
     say("machine", f"{system['cpu']}, {system['threads']} threads, {system['simd_bits']} bits")
-    say("", "microseconds a step, median of interleaved runs; in brackets the best number of threads")
+    say("", "microseconds a step, median of interleaved runs; in brackets the threads used, the best number")
     names = libraries or comparison.installed()
     medians: dict[str, dict[str, float]] = {}
     for name in workloads or comparison.WORKLOADS:
         workload = comparison.WORKLOADS[name]
         best = comparison.fastest(comparison.measure(names, workload, n_runs=runs, seconds=seconds))
-        limit = comparison.peak(workload.dtype)
         medians[name] = {library: best[library].median for library in names}
-        row = [f"{library} {timing.median:,.1f} ({timing.n_threads})" for library, timing in best.items()]
+        row = [f"{library} {timing.median:,.1f} ({timing.n_used})" for library, timing in best.items()]
         if "fastnn" in best:
             ours = best["fastnn"]
             rivals = [median for library, median in medians[name].items() if library != "fastnn"]
-            row.append(f"{ours.gigaflops / limit / ours.n_threads:.0%} of the peak")
+            row.append(f"{ours.gigaflops / comparison.peak(workload.dtype, ours.n_used):.0%} of the peak")
             row += [f"{min(rivals) / ours.median:.2f} x the best other"] if rivals else []
         say(name if len(name) < 11 else name + " ", ", ".join(row))
     if output:

@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
@@ -170,6 +171,11 @@ class Rival:
         """Whether the library can be used here."""
         return find_spec(cls.package) is not None
 
+    @property
+    def n_used(self) -> int:
+        """Threads that the library uses."""
+        return self.n_threads
+
     def run(self, n_steps: int) -> None:
         """Train for exactly n_steps minibatches, going on where the last run ended; return when they are done."""
         raise NotImplementedError
@@ -240,6 +246,10 @@ class Fastnn(Rival):
         self.reshuffled = partial(shuffle, random_state=self.model._random_state)
         self.order: Any = np.arange(workload.n_samples)
         self.n_done = 0
+
+    @property
+    def n_used(self) -> int:
+        return self.trainer.crew.size
 
     def run(self, n_steps: int) -> None:
         import numba
@@ -529,11 +539,15 @@ def thread_counts() -> list[int]:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long one library took for a step of one workload: `microseconds` holds the mean of each run."""
+    """How long one library took for a step of one workload: `microseconds` holds the mean of each run.
+
+    n_used is the number of threads that it used of the n_threads that it had.
+    """
 
     workload: Workload
     library: str
     n_threads: int
+    n_used: int
     microseconds: tuple[float, ...]
 
     @property
@@ -596,21 +610,29 @@ def measure(
             time.sleep(pause)
             rival.run(1 + length // 10)  # wakes the threads and fills the caches
             results.append(1e6 * timed(rival, length))
-    return [Timing(workload, *turn, tuple(results)) for turn, results in zip(turns, runs, strict=True)]
+    return [Timing(workload, *turn, rival.n_used, tuple(results))
+            for turn, rival, results in zip(turns, rivals, runs, strict=True)]
 
 
-def peak(dtype: str, seconds: float = 0.1) -> float:
-    """Multiply-adds that one core can do, in 10^9 operations a second: the best of some runs in registers only."""
+def peak(dtype: str, n_threads: int = 1, seconds: float = 0.1) -> float:
+    """Multiply-adds that threads can do at the same time, in 10^9 operations a second: the best of some runs.
+
+    They work in registers only. Two threads may do less than twice as much as one: virtual processors can share a core.
+    """
     from fastnn.kernels.peak import peak as kernel
     from fastnn.kernels.simd import COLS, REGISTER_BYTES, ROWS
 
-    A = np.zeros((ROWS, COLS * REGISTER_BYTES // np.dtype(dtype).itemsize), dtype)
-    kernel(1, A)
+    def operations(_: int) -> int:
+        done: int = kernel(100_000, np.zeros((ROWS, COLS * REGISTER_BYTES // np.dtype(dtype).itemsize), dtype))
+        return done
+
+    operations(0)
     best, end = 0.0, time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        operations = kernel(20_000, A)
-        best = max(best, operations / (time.perf_counter() - start) / 1e9)
+    with ThreadPoolExecutor(n_threads) as threads:
+        while time.perf_counter() < end:
+            start = time.perf_counter()
+            total = sum(threads.map(operations, range(n_threads)))
+            best = max(best, total / (time.perf_counter() - start) / 1e9)
     return best
 
 

@@ -48,6 +48,7 @@ class _MLP(BaseEstimator):
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     }
 
     def _fit(self, X: Any, y: Any, incremental: bool = False) -> Self:
@@ -146,7 +147,8 @@ class _MLP(BaseEstimator):
             self._theta = theta
             self._bind(sizes)
         best = theta.copy()
-        trainer = Trainer(self._network(), theta, self._optimizer, X, Y, batch_size, self.alpha)
+        trainer = Trainer(self._network(), theta, self._optimizer, X, Y, batch_size, self.alpha,
+                          self.n_threads)
         order = np.arange(n_samples)
         # The mean over the outputs, where the gradient has the sum: scikit-learn's convention.
         scale = 1 / self.n_outputs_ if self.out_activation_ == "identity" else 1
@@ -211,7 +213,7 @@ class _MLP(BaseEstimator):
         """A_L^T (n_samples, n_outputs)."""
         from fastnn.training import predict
 
-        return predict(self._network(), self._parameters(), X)
+        return predict(self._network(), self._parameters(), X, self.n_threads)
 
     def _validated(self, X: Any) -> Array:
         # What is right at first sight needs no more looks, which take longer than the prediction of one row.
@@ -271,6 +273,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Epochs without progress before training stops.
     max_fun : int, default 15000
         For scikit-learn's solver "lbfgs".
+    n_threads : int or None, default None
+        How many threads at most; None for the limit of the process (see `fastnn.set_n_threads`).  Not in scikit-learn.
 
     Attributes
     ----------
@@ -306,7 +310,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
                  verbose: bool | int = False, warm_start: bool = False, momentum: float = 0.9,
                  nesterovs_momentum: bool = True, early_stopping: bool = False, validation_fraction: float = 0.1,
                  beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
-                 n_iter_no_change: int | float = 10, max_fun: int = 15000) -> None:
+                 n_iter_no_change: int | float = 10, max_fun: int = 15000, n_threads: int | None = None) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.solver = solver
@@ -330,6 +334,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.n_threads = n_threads
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
@@ -494,6 +499,8 @@ class MLPRegressor(RegressorMixin, _MLP):
         Epochs without progress before training stops.
     max_fun : int, default 15000
         For scikit-learn's solver "lbfgs".
+    n_threads : int or None, default None
+        How many threads at most; None for the limit of the process (see `fastnn.set_n_threads`).  Not in scikit-learn.
 
     Attributes
     ----------
@@ -529,7 +536,7 @@ class MLPRegressor(RegressorMixin, _MLP):
                  verbose: bool | int = False, warm_start: bool = False, momentum: float = 0.9,
                  nesterovs_momentum: bool = True, early_stopping: bool = False, validation_fraction: float = 0.1,
                  beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
-                 n_iter_no_change: int | float = 10, max_fun: int = 15000) -> None:
+                 n_iter_no_change: int | float = 10, max_fun: int = 15000, n_threads: int | None = None) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -554,6 +561,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.n_threads = n_threads
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:

@@ -3,18 +3,54 @@ import os
 import platform
 import sys
 from importlib import metadata
+from numbers import Integral
 from typing import Any
 
 import joblib
 
 import fastnn
 
+_n_threads: int | None = None
 
-def n_threads() -> int:
-    """The threads of a team: the cores that affinity, the container's quota and Numba leave us."""
+
+def set_n_threads(n_threads: int | None) -> None:
+    """How many threads this process may use, where an estimator says nothing else.
+
+    It is a limit: small steps are faster on fewer, and while it trains fastnn measures how many are best.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        None for as many as there are cores, less those that the affinity of the process, the quota of its container
+        or Numba (NUMBA_NUM_THREADS, `numba.set_num_threads`) do not leave it.
+
+    Raises
+    ------
+    ValueError
+        Unless it is None or a positive integer.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.set_n_threads(1)
+    >>> fastnn.get_n_threads()
+    1
+    >>> fastnn.set_n_threads(None)
+    """
+    global _n_threads
+    if n_threads is not None and (not isinstance(n_threads, Integral) or isinstance(n_threads, bool) or n_threads < 1):
+        raise ValueError(f"n_threads must be a positive integer or None, got {n_threads!r}")
+    _n_threads = None if n_threads is None else int(n_threads)
+
+
+def get_n_threads(n_threads: int | None = None) -> int:
+    """How many threads may be used, where n_threads are asked for; None stands for what `set_n_threads` says.
+
+    Numba starts its threads once: there are never more than that, nor than `numba.set_num_threads` allows.
+    """
     import numba
 
-    return min(joblib.cpu_count(), numba.get_num_threads())
+    return min(n_threads or _n_threads or joblib.cpu_count(), numba.get_num_threads())
 
 
 def _processor() -> str:
@@ -46,7 +82,7 @@ def system_info() -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu": _processor(),
         "cores": os.cpu_count(),
-        "threads": n_threads(),
+        "threads": get_n_threads(),
         "simd_bits": 8 * simd.REGISTER_BYTES,
         "tile": f"{simd.ROWS} x {simd.COLS}",
         "threading_layer": threading_layer(),

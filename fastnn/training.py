@@ -13,12 +13,14 @@ from fastnn.kernels import predict as prediction
 from fastnn.kernels.jit import address_of
 from fastnn.kernels.team import new_team
 from fastnn.network import Array, Network
-from fastnn.system import n_threads
+from fastnn.system import get_n_threads
 
 #: Seconds between two returns to Python: how soon an interrupt is heard.
 SLICE = 0.1
-#: Arithmetic of a step (floating point operations) below which one thread is faster than a team: on two cores, a step
-#: of 0.2e6 took 5 us alone and 5.5 together, one of 1.7e6 took 32 and 22.
+#: Seconds of training that decide whether another number of threads is faster, and seconds until that is asked again.
+TRIAL, SETTLED = 0.005, 2.0
+#: Arithmetic of a step (floating point operations) below which one thread is probably faster than a team: on two
+#: cores, a step of 0.2e6 took 5 us alone and 6 together, one of 1.7e6 took 28 and 20.
 SERIAL_BELOW = 1e6
 #: Two regions at once abort the process under Numba's workqueue layer, and crowd the cores under the others:
 #: whoever comes second works alone.
@@ -157,6 +159,51 @@ class Adam:
         return True
 
 
+class Crew:
+    """How many threads train: the number that is fastest, measured while they do.
+
+    It depends on the network, the machine and what else that does: where another process takes a core, a team of two
+    waits for it and is slower than one thread alone.  The result is the same for all, to the bit.
+
+    Parameters
+    ----------
+    most, guess : int
+        The largest number, and the first.
+    """
+
+    def __init__(self, most: int, guess: int) -> None:
+        self.sizes = sorted({most, *(2**k for k in range(most.bit_length()))})
+        self.size = guess
+        self.seconds_per_step: dict[int, float] = {}
+        self._turn, self._n_steps, self._seconds, self._age = TRIAL, 0, 0.0, 0.0
+        self._known: set[int] = set()
+
+    def steps(self) -> int | None:
+        """How many steps fill this turn; None where nothing is known."""
+        pace = self.seconds_per_step.get(self.size) or min(self.seconds_per_step.values(), default=0)
+        return max(1, int((self._turn - self._seconds) / pace)) if pace else None
+
+    def note(self, n_steps: int, seconds: float) -> None:
+        """These steps took so long: decide who takes the next ones."""
+        if self.size not in self._known:         # its first call wakes the threads, and may have compiled
+            self._known.add(self.size)
+            return
+        self._n_steps, self._seconds = self._n_steps + n_steps, self._seconds + seconds
+        if self._seconds < self._turn:
+            return
+        paces = self.seconds_per_step
+        paces[self.size] = self._seconds / self._n_steps
+        self._age += self._seconds
+        self._n_steps, self._seconds = 0, 0.0
+        self.size = min(paces, key=paces.__getitem__)
+        if self._age > SETTLED:
+            self._age, self.seconds_per_step = 0.0, {self.size: paces[self.size]}
+        place = self.sizes.index(self.size)
+        untried = set(self.sizes[max(place - 1, 0):place + 2]) - set(self.seconds_per_step)
+        self._turn = TRIAL if untried else SLICE
+        self.size = min(untried, default=self.size)
+
+
 class Trainer:
     """Steps of one network over one set of examples.
 
@@ -172,10 +219,12 @@ class Trainer:
     batch_size : int
     alpha : float
         Strength of the L2 penalty on the weights, alpha / (2 m) sum W^2.
+    n_threads : int or None
+        At most so many; None for the limit of the process.
     """
 
     def __init__(self, network: Network, theta: Array, optimizer: SGD | Adam, X: Array, Y: Array,
-                 batch_size: int, alpha: float = 0.0) -> None:
+                 batch_size: int, alpha: float = 0.0, n_threads: int | None = None) -> None:
         number = theta.dtype.type
         self.model, self.room = workspace.for_training(network, theta, batch_size)
         self.X, self.Y = examples(X, theta.dtype), examples(Y, theta.dtype)
@@ -184,8 +233,9 @@ class Trainer:
             optimizer.moments = np.zeros(optimizer.n_moments * theta.size, theta.dtype)
         self.alpha, self.constants = number(alpha), np.array(optimizer.constants(), theta.dtype)
         flops = (6 * network.n_params - 2 * np.prod(network.shapes[0])) * min(batch_size, len(X))
-        self.wanted = n_threads() if flops >= SERIAL_BELOW else 1
-        self._steps = max(1, int(SLICE * 1e10 / flops))           # a first guess: 10 GFLOP/s
+        most = get_n_threads(n_threads)
+        self.crew = Crew(most, most if flops >= SERIAL_BELOW else 1)
+        self._first_steps = max(1, int(TRIAL * 1e10 / flops))      # before anything is measured: at 10 GFLOP/s
 
     def run(self, order: npt.NDArray[np.int64], n_steps: int, first_step: int = 0) -> npt.NDArray[np.float64]:
         """That many steps over the examples in this order, from that step of it on, again and again.
@@ -194,15 +244,14 @@ class Trainer:
         """
         costs, done = np.empty((n_steps, 2), self.X.dtype), 0
         while done < n_steps:
-            part = costs[done:done + self._steps]
-            start = time.perf_counter()
+            part = costs[done:done + (self.crew.steps() or self._first_steps)]
             rates = self.optimizer.rates(len(part)).astype(self.X.dtype)
-            run(epoch.train, epoch.train_team, self.wanted, self.model,
+            start = time.perf_counter()
+            run(epoch.train, epoch.train_team, self.crew.size, self.model,
                 epoch.Batches(self.X, self.Y, order, first_step + done, self.batch_size), self.room,
                 epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.optimizer.moments), part)
-            seconds = time.perf_counter() - start
+            self.crew.note(len(part), time.perf_counter() - start)
             done += len(part)
-            self._steps = max(1, min(10 * self._steps, int(len(part) * SLICE / seconds)))
         return costs.astype(np.float64)
 
     def epoch(self, order: npt.NDArray[np.int64]) -> tuple[float, float]:
@@ -214,10 +263,14 @@ class Trainer:
         return float(loss), float(penalty)
 
 
-def predict(network: Network, theta: Array, X: Array, wanted: int | None = None) -> Array:
-    """A_L^T (n_samples, n_y) for the rows of X (n_samples, n_x), on `wanted` threads (default: as suits the work)."""
+def predict(network: Network, theta: Array, X: Array, n_threads: int | None = None) -> Array:
+    """A_L^T (n_samples, n_y) for the rows of X (n_samples, n_x), on up to n_threads threads if it is worth it."""
+    wanted = get_n_threads(n_threads) if 2 * network.n_params * len(X) >= SERIAL_BELOW else 1
+    return _predict(network, theta, X, wanted)
+
+
+def _predict(network: Network, theta: Array, X: Array, wanted: int) -> Array:
     X = examples(X, theta.dtype)
-    wanted = wanted or (n_threads() if 2 * network.n_params * len(X) >= SERIAL_BELOW else 1)
     model, room = workspace.for_prediction(network, theta, -(-len(X) // wanted), wanted)
     out = np.empty((len(X), network.layer_sizes[-1]), theta.dtype)
     run(prediction.predict, prediction.predict_team, wanted, model, X, room, out)
@@ -245,6 +298,6 @@ def warmup() -> None:
         nn.update_parameters(parameters, nn.backward_propagation(parameters, cache, X, Y), 0.1)
         theta = network.from_dict(parameters, dtype)
         trainer = Trainer(network, theta, Adam(0.001), X.T, Y.T, 3)
-        for trainer.wanted in (1, 2):
+        for trainer.crew.size in (1, 2):
             trainer.run(np.arange(3), 1)
-            predict(network, theta, X.T, trainer.wanted)
+            _predict(network, theta, X.T, trainer.crew.size)

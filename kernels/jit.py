@@ -84,7 +84,8 @@ class _CalledByKernels(CPUDispatcher):
 def _inner(**options):
     """njit for what only kernels call: without wrappers for Python and C, and a third of the compile time."""
     def decorate(function):
-        dispatcher = njit(pipeline_class=_FragmentCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **{**OPTIONS, **options})(function)
+        dispatcher = njit(pipeline_class=_FragmentCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True,
+                          **{**OPTIONS, **options})(function)
         dispatcher.__class__ = _CalledByKernels      # without its wrapper, a call from Python would crash
         return dispatcher
     return decorate

@@ -145,7 +145,7 @@ def test_measured_times_are_times_of_a_step():
 
 
 def test_the_fastest_number_of_threads_counts():
-    one, two = (Timing(tiny(), "a", n, (100.0 / n, 300.0 / n, 200.0 / n)) for n in (1, 2))
+    one, two = (Timing(tiny(), "a", n, n, (100.0 / n, 300.0 / n, 200.0 / n)) for n in (1, 2))
     assert one.quartiles == (150, 200, 250)
     assert one.gigaflops == tiny().flops_per_step / 200e3
     assert fastest([one, two]) == {"a": two}

@@ -5,7 +5,7 @@ from conftest import NETWORKS, examples
 
 from fastnn import reference, training
 from fastnn.network import Network
-from fastnn.training import SGD, Adam, Trainer
+from fastnn.training import SGD, Adam, Crew, Trainer
 
 OPTIMIZERS = {
     "adam": lambda: Adam(0.01),
@@ -63,21 +63,25 @@ def test_float32_follows_float64(network):
     np.testing.assert_allclose(results[1], results[0], rtol=1e-4)
 
 
+def crew_of(n_threads):
+    crew = Crew(n_threads, n_threads)
+    crew.sizes = [n_threads]
+    return crew
+
+
 @pytest.mark.parametrize("network", [NETWORKS[2], NETWORKS[4], ((30, 300, 100, 3), "tanh", "softmax")],
                          ids=["small", "odd", "wide"])
 @pytest.mark.parametrize("batch_size", [1, 50, 600])
-def test_same_bits_for_any_number_of_threads(network, batch_size, dtype, monkeypatch):
+def test_same_bits_for_any_number_of_threads(network, batch_size, dtype):
     net = Network(*network)
     X, Y = examples(network, 620, dtype)
     order = np.random.default_rng(2).permutation(620)
     start = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), dtype)
     results = []
     for threads in (1, 2, 3, 4):
-        monkeypatch.setattr(training, "SERIAL_BELOW", 0)
-        monkeypatch.setattr(training, "n_threads", lambda threads=threads: threads)
         theta = start.copy()
         trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, batch_size, alpha=0.01)
-        assert trainer.wanted == threads
+        trainer.crew = crew_of(threads)
         results.append((theta, trainer.run(order, 6)))
     for theta, costs in results[1:]:
         np.testing.assert_array_equal(theta, results[0][0])
@@ -92,7 +96,7 @@ def test_a_run_in_slices_is_the_same_run():
     for n_steps in (30, 1):
         theta = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), np.float64)
         trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, 20)
-        trainer._steps = n_steps
+        trainer._first_steps = n_steps
         trainer.run(np.arange(90), 30)
         results.append(theta)
     np.testing.assert_array_equal(*results)
@@ -105,7 +109,7 @@ def test_a_second_thread_trains_alone_while_the_region_is_taken():
     for busy in (False, True):
         theta = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), np.float64)
         trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, 20)
-        trainer.wanted = 2
+        trainer.crew = crew_of(2)
         if busy:
             with training._region:
                 trainer.run(np.arange(90), 10)
@@ -113,3 +117,33 @@ def test_a_second_thread_trains_alone_while_the_region_is_taken():
             trainer.run(np.arange(90), 10)
         results.append(theta)
     np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("paces", [{1: 3e-5, 2: 2e-5, 4: 4e-5}, {1: 1e-5, 2: 2e-5, 4: 3e-5}, {1: 4e-5, 2: 3e-5, 4: 2e-5}],
+                         ids=["two", "one", "all"])
+@pytest.mark.parametrize("guess", [1, 4])
+def test_most_of_the_time_goes_to_the_fastest_number_of_threads(paces, guess):
+    crew, spent = Crew(4, guess), dict.fromkeys(paces, 0.0)
+    while sum(spent.values()) < 5:
+        n_steps, size = crew.steps() or 100, crew.size
+        crew.note(n_steps, n_steps * paces[size])
+        spent[size] += n_steps * paces[size]
+    assert spent[min(paces, key=paces.get)] > 0.95 * sum(spent.values())
+
+
+def test_another_number_of_threads_takes_over_when_the_machine_changes():
+    crew, seconds, spent, paces = Crew(2, 2), 0.0, {1: 0.0, 2: 0.0}, {1: 3e-5, 2: 2e-5}
+    while seconds < 20:
+        if seconds > 10:
+            paces[2] = 2e-4                  # somebody else has taken a core
+        n_steps, size = crew.steps() or 100, crew.size
+        crew.note(n_steps, n_steps * paces[size])
+        seconds += n_steps * paces[size]
+        if seconds > 10:
+            spent[size] += n_steps * paces[size]
+    assert spent[1] > 4 * spent[2]
+
+
+def test_a_crew_is_never_larger_than_allowed():
+    assert Crew(1, 1).sizes == [1]
+    assert Crew(6, 6).sizes == [1, 2, 4, 6]

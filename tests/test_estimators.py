@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor
+from fastnn import MLPClassifier, MLPRegressor, training
 
 iris, wine, cancer, diabetes = (load(return_X_y=True) for load in (
     load_iris, load_wine, load_breast_cancer, load_diabetes))
@@ -196,9 +196,31 @@ def test_clone_has_the_parameters_and_nothing_else():
     assert not hasattr(clone(model), "coefs_")
 
 
-def test_signatures_are_scikit_learns():
+def test_signatures_are_scikit_learns_and_n_threads():
     for ours, their in ((MLPClassifier, theirs.MLPClassifier), (MLPRegressor, theirs.MLPRegressor)):
-        assert ours().get_params() == their().get_params()
+        assert ours().get_params() == {**their().get_params(), "n_threads": None}
+
+
+def test_no_more_threads_are_used_than_allowed(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(training, "run", lambda *args, run=training.run: sizes.append(args[2]) or run(*args))
+    monkeypatch.setattr(training, "SERIAL_BELOW", 0)
+    X, y = scaled(wine)
+    for limit in (1, 3):
+        sizes.clear()
+        model = MLPClassifier(max_iter=3, n_threads=limit).fit(X, y)
+        model.predict(X)
+        assert max(sizes) == limit
+    monkeypatch.setattr("fastnn.system._n_threads", 1)
+    sizes.clear()
+    MLPClassifier(max_iter=3).fit(X, y).predict(X)
+    assert set(sizes) == {1}
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True])
+def test_a_wrong_number_of_threads_is_named(wrong):
+    with pytest.raises(ValueError, match=f"positive integer or None, got {wrong!r}"):
+        fastnn.set_n_threads(wrong)
 
 
 @pytest.mark.parametrize(("parameters", "message"), [
