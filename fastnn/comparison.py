@@ -223,7 +223,6 @@ class Fastnn(Rival):
 
     def __init__(self, workload: Workload, X: NDArray[Any], y: NDArray[Any], n_threads: int) -> None:
         super().__init__(workload, X, y, n_threads)
-        import numba
         from sklearn.utils import check_random_state, shuffle
 
         import fastnn
@@ -233,15 +232,15 @@ class Fastnn(Rival):
             hidden_layer_sizes=workload.hidden_layer_sizes,
             activation=workload.activation,
             batch_size=workload.batch_size,
+            n_threads=n_threads,
         )
-        numba.set_num_threads(n_threads)
         self.model._random_state = check_random_state(0)
         X, Y = self.model._validate_input(X, y, incremental=False, reset=True)
         self.model.n_outputs_ = workload.n_outputs
         self.model._initialize(list(workload.layer_sizes), X.dtype)
         self.trainer = Trainer(
             self.model._network(), self.model._parameters(), self.model._new_optimizer(), X, Y.reshape(len(X), -1),
-            workload.batch_size, self.model.alpha,
+            workload.batch_size, self.model.alpha, n_threads,
         )
         self.reshuffled = partial(shuffle, random_state=self.model._random_state)
         self.order: Any = np.arange(workload.n_samples)
@@ -252,9 +251,6 @@ class Fastnn(Rival):
         return self.trainer.crew.size
 
     def run(self, n_steps: int) -> None:
-        import numba
-
-        numba.set_num_threads(self.n_threads)
         for first, last in pieces(self.workload, self.n_done, n_steps):
             if first == 0:
                 self.order = self.reshuffled(self.order)

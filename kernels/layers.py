@@ -7,7 +7,8 @@
 Examples are columns: Z, dZ (n_out, m), A, dA (n_in, m), W (n_out, n_in).  A tile of up to ROWS x COLS
 vectors is accumulated in registers.  Its body is written once for any `rows`, `cols` and `count` (how many
 lanes of the last vector exist); inlined where these are constants, it is unrolled and loses its masks.
-What does not fill a tile takes a smaller one: 6, 4, 2 or 1 rows of COLS vectors, or 6 or 1 rows of one, masked.
+What does not fill a tile takes a smaller one: a strip of columns is COLS vectors wide or one, masked, which may be half
+a vector; its rows are taken 6 at a time, and the last ones 4, 2 or 1.
 """
 from fastnn.kernels.activations import LOGISTIC, RELU, TANH, activate
 from fastnn.kernels.jit import inline, kernel
@@ -15,6 +16,7 @@ from fastnn.kernels.simd import (
     COLS,
     ROWS,
     fma,
+    half,
     lane,
     lanes,
     load_first,
@@ -37,13 +39,13 @@ def _affine_tile(W, b, A, Z, j, i, activation, rows, cols, count):
     z, a = tile(Z, ROWS, COLS), tile(Z, 1, COLS)
     for r in range(rows):
         for c in range(cols):
-            z[r, c] = splat(b[j + r])
+            z[r, c] = splat(Z, b[j + r])
     for k in range(W.shape[1]):
         rolled()
         for c in range(cols):
             a[0, c] = load_first(A, k, i + c * lanes(A), count)
         for r in range(rows):
-            w = splat(W[j + r, k])
+            w = splat(A, W[j + r, k])
             for c in range(cols):
                 z[r, c] = fma(w, a[0, c], z[r, c])
     for r in range(rows):
@@ -52,30 +54,35 @@ def _affine_tile(W, b, A, Z, j, i, activation, rows, cols, count):
             store_first(Z, j + r, i + c * lanes(Z), count, value)
 
 
+@inline
+def _affine_strip(W, b, A, Z, i, activation, cols, count):
+    n_out, left = W.shape[0], W.shape[0] % 6
+    for j in range(0, n_out - left, 6):
+        _affine_tile(W, b, A, Z, j, i, activation, 6, cols, count)
+    if left & 4:
+        _affine_tile(W, b, A, Z, n_out - left, i, activation, 4, cols, count)
+    if left & 2:
+        _affine_tile(W, b, A, Z, n_out - left, i, activation, 2, cols, count)
+    if left & 1:
+        _affine_tile(W, b, A, Z, n_out - 1, i, activation, 1, cols, count)
+
+
 @kernel
 def affine(W, b, A, Z, first, last, activation):
     """Z = g(W A + b) in the columns from first to last.  W (n_out, n_in), b (n_out), A (n_in, m), Z (n_out, m).
 
     relu is applied to a tile before it leaves the registers, logistic and tanh while the columns are in the cache.
     """
-    n_out, full = W.shape[0], lanes(A)
-    left, wide = n_out % 6, last - (last - first) % (COLS * full)
+    full = lanes(A)
+    wide = last - (last - first) % (COLS * full)
     for i in range(first, wide, COLS * full):
-        for j in range(0, n_out - left, 6):
-            _affine_tile(W, b, A, Z, j, i, activation, 6, COLS, full)
-        if left & 4:
-            _affine_tile(W, b, A, Z, n_out - left, i, activation, 4, COLS, full)
-        if left & 2:
-            _affine_tile(W, b, A, Z, n_out - left, i, activation, 2, COLS, full)
-        if left & 1:
-            _affine_tile(W, b, A, Z, n_out - 1, i, activation, 1, COLS, full)
+        _affine_strip(W, b, A, Z, i, activation, COLS, full)
         activate(Z, i, i + COLS * full, activation)
     for i in range(wide, last, full):
-        count = min(full, last - i)
-        for j in range(0, n_out - left, 6):
-            _affine_tile(W, b, A, Z, j, i, activation, 6, 1, count)
-        for j in range(n_out - left, n_out):
-            _affine_tile(W, b, A, Z, j, i, activation, 1, 1, count)
+        if last - i > full // 2:
+            _affine_strip(W, b, A, Z, i, activation, 1, min(full, last - i))
+        else:
+            _affine_strip(W, b, half(A), half(Z), i, activation, 1, last - i)
     activate(Z, wide, last, activation)
 
 
@@ -90,7 +97,7 @@ def _backproject_tile(W, dZ, A, dA, k, i, activation, rows, cols, count):
         for c in range(cols):
             d[0, c] = load_first(dZ, j, i + c * lanes(dZ), count)
         for r in range(rows):
-            w = splat(W[j, k + r])
+            w = splat(dZ, W[j, k + r])
             for c in range(cols):
                 g[r, c] = fma(w, d[0, c], g[r, c])
     if activation == RELU:
@@ -112,29 +119,34 @@ def _backproject_tile(W, dZ, A, dA, k, i, activation, rows, cols, count):
             store_first(dA, k + r, i + c * lanes(dA), count, g[r, c])
 
 
+@inline
+def _backproject_strip(W, dZ, A, dA, i, activation, cols, count):
+    n_in, left = W.shape[1], W.shape[1] % 6
+    for k in range(0, n_in - left, 6):
+        _backproject_tile(W, dZ, A, dA, k, i, activation, 6, cols, count)
+    if left & 4:
+        _backproject_tile(W, dZ, A, dA, n_in - left, i, activation, 4, cols, count)
+    if left & 2:
+        _backproject_tile(W, dZ, A, dA, n_in - left, i, activation, 2, cols, count)
+    if left & 1:
+        _backproject_tile(W, dZ, A, dA, n_in - 1, i, activation, 1, cols, count)
+
+
 @kernel
 def backproject(W, dZ, A, dA, first, last, activation):
     """dA = W^T dZ * g'(A) in the columns from first to last.  W (n_out, n_in), dZ (n_out, m), A, dA (n_in, m).
 
     dA may be A: a tile reads its part of A before it writes there.
     """
-    n_in, full = W.shape[1], lanes(A)
-    left, wide = n_in % 6, last - (last - first) % (COLS * full)
+    full = lanes(A)
+    wide = last - (last - first) % (COLS * full)
     for i in range(first, wide, COLS * full):
-        for k in range(0, n_in - left, 6):
-            _backproject_tile(W, dZ, A, dA, k, i, activation, 6, COLS, full)
-        if left & 4:
-            _backproject_tile(W, dZ, A, dA, n_in - left, i, activation, 4, COLS, full)
-        if left & 2:
-            _backproject_tile(W, dZ, A, dA, n_in - left, i, activation, 2, COLS, full)
-        if left & 1:
-            _backproject_tile(W, dZ, A, dA, n_in - 1, i, activation, 1, COLS, full)
+        _backproject_strip(W, dZ, A, dA, i, activation, COLS, full)
     for i in range(wide, last, full):
-        count = min(full, last - i)
-        for k in range(0, n_in - left, 6):
-            _backproject_tile(W, dZ, A, dA, k, i, activation, 6, 1, count)
-        for k in range(n_in - left, n_in):
-            _backproject_tile(W, dZ, A, dA, k, i, activation, 1, 1, count)
+        if last - i > full // 2:
+            _backproject_strip(W, dZ, A, dA, i, activation, 1, min(full, last - i))
+        else:
+            _backproject_strip(W, half(dZ), half(A), half(dA), i, activation, 1, last - i)
 
 
 @inline
@@ -148,12 +160,25 @@ def _outer_tile(dZ, X, rows_of_X, dW, j, k, first, last, more, rows, cols, count
         for c in range(cols):
             x[0, c] = load_first(X, rows_of_X[i], k + c * lanes(X), count)
         for r in range(rows):
-            d = splat(dZ[j + r, i])
+            d = splat(X, dZ[j + r, i])
             for c in range(cols):
                 g[r, c] = fma(d, x[0, c], g[r, c])
     for r in range(rows):
         for c in range(cols):
             store_first(dW, j + r, k + c * lanes(dW), count, g[r, c])
+
+
+@inline
+def _outer_strip(dZ, X, rows_of_X, dW, j, end, k, first, last, more, cols, count):
+    left = (end - j) % 6
+    for row in range(j, end - left, 6):
+        _outer_tile(dZ, X, rows_of_X, dW, row, k, first, last, more, 6, cols, count)
+    if left & 4:
+        _outer_tile(dZ, X, rows_of_X, dW, end - left, k, first, last, more, 4, cols, count)
+    if left & 2:
+        _outer_tile(dZ, X, rows_of_X, dW, end - left, k, first, last, more, 2, cols, count)
+    if left & 1:
+        _outer_tile(dZ, X, rows_of_X, dW, end - 1, k, first, last, more, 1, cols, count)
 
 
 @kernel
@@ -165,23 +190,15 @@ def outer(dZ, X, rows_of_X, dW, j, end, first, last, more):
     Summing along the lanes of A instead (`inner`) needs no transposed copy, but a horizontal sum a weight:
     it is the faster way only for a layer with few inputs or few outputs.
     """
-    n_in, full, left = dW.shape[1], lanes(dW), (end - j) % 6
+    n_in, full = dW.shape[1], lanes(dW)
     wide = n_in - n_in % (COLS * full)
     for k in range(0, wide, COLS * full):
-        for row in range(j, end - left, 6):
-            _outer_tile(dZ, X, rows_of_X, dW, row, k, first, last, more, 6, COLS, full)
-        if left & 4:
-            _outer_tile(dZ, X, rows_of_X, dW, end - left, k, first, last, more, 4, COLS, full)
-        if left & 2:
-            _outer_tile(dZ, X, rows_of_X, dW, end - left, k, first, last, more, 2, COLS, full)
-        if left & 1:
-            _outer_tile(dZ, X, rows_of_X, dW, end - 1, k, first, last, more, 1, COLS, full)
+        _outer_strip(dZ, X, rows_of_X, dW, j, end, k, first, last, more, COLS, full)
     for k in range(wide, n_in, full):
-        count = min(full, n_in - k)
-        for row in range(j, end - left, 6):
-            _outer_tile(dZ, X, rows_of_X, dW, row, k, first, last, more, 6, 1, count)
-        for row in range(end - left, end):
-            _outer_tile(dZ, X, rows_of_X, dW, row, k, first, last, more, 1, 1, count)
+        if n_in - k > full // 2:
+            _outer_strip(dZ, X, rows_of_X, dW, j, end, k, first, last, more, 1, min(full, n_in - k))
+        else:
+            _outer_strip(dZ, half(X), rows_of_X, half(dW), j, end, k, first, last, more, 1, n_in - k)
 
 
 @inline

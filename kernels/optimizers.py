@@ -26,8 +26,8 @@ def total(G, p, count):
 @kernel
 def sgd(theta, G, moments, first, last, alpha, per_example, rate, constants):
     """v = mu v - rate g, theta += v; with Nesterov's momentum theta += mu v - rate g (Sutskever et al. 2013)."""
-    squares, momentum = zero(theta), splat(constants[MOMENTUM])
-    decay, factor = splat(alpha), splat(rate * per_example)
+    squares, momentum = zero(theta), splat(theta, constants[MOMENTUM])
+    decay, factor = splat(theta, alpha), splat(theta, rate * per_example)
     for p in range(first, last, lanes(theta)):
         count = min(lanes(theta), last - p)
         w = load_first(theta, 0, p, count)
@@ -45,10 +45,10 @@ def adam(theta, G, moments, first, last, alpha, per_example, rate, constants):
 
     The correction of the bias is in `rate`: learning rate * sqrt(1 - b2^t) / (1 - b1^t), their section 2.
     """
-    squares, decay, factor = zero(theta), splat(alpha), splat(per_example)
-    beta_1, rest_1 = splat(constants[BETA_1]), splat(constants[REST_1])
-    beta_2, rest_2 = splat(constants[BETA_2]), splat(constants[REST_2])
-    epsilon, rate = splat(constants[EPSILON]), splat(rate)
+    squares, decay, factor = zero(theta), splat(theta, alpha), splat(theta, per_example)
+    beta_1, rest_1 = splat(theta, constants[BETA_1]), splat(theta, constants[REST_1])
+    beta_2, rest_2 = splat(theta, constants[BETA_2]), splat(theta, constants[REST_2])
+    epsilon, rate = splat(theta, constants[EPSILON]), splat(theta, rate)
     for p in range(first, last, lanes(theta)):
         count = min(lanes(theta), last - p)
         w = load_first(theta, 0, p, count)

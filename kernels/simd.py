@@ -37,17 +37,26 @@ REGISTER_BYTES, REGISTERS = _register()
 ROWS, COLS = (6, 4) if REGISTERS == 32 else (6, 2)
 
 
+class Halves(types.Array):
+    """An array that is taken in vectors of half a register (see `half`)."""
+
+    def __init__(self, array):
+        super().__init__(array.dtype, array.ndim, array.layout, readonly=not array.mutable, name=f"halves({array})")
+
+
 class VectorType(types.Type):
-    def __init__(self, dtype):
-        self.dtype = dtype
-        self.lanes = REGISTER_BYTES * 8 // dtype.bitwidth
-        super().__init__(name=f"vector({dtype})")
+    """The vector that arrays of this type are taken in."""
+
+    def __init__(self, array):
+        self.dtype = array.dtype
+        self.lanes = REGISTER_BYTES * 8 // array.dtype.bitwidth // (2 if isinstance(array, Halves) else 1)
+        super().__init__(name=f"vector({self.dtype}, {self.lanes})")
 
 
 class TileType(types.Type):
-    def __init__(self, dtype, rows, cols):
-        self.vector, self.rows, self.cols = VectorType(dtype), rows, cols
-        super().__init__(name=f"tile({dtype}, {rows}, {cols})")
+    def __init__(self, array, rows, cols):
+        self.vector, self.rows, self.cols = VectorType(array), rows, cols
+        super().__init__(name=f"tile({self.vector}, {rows}, {cols})")
 
 
 def _llvm(vector):
@@ -57,6 +66,9 @@ def _llvm(vector):
 
 def _suffix(vector):
     return f"v{vector.lanes}f{vector.dtype.bitwidth}"
+
+
+register_model(Halves)(models.ArrayModel)
 
 
 @register_model(VectorType)
@@ -90,7 +102,7 @@ def _address(context, builder, sig, args):
                 for value, kind in zip(args[1:3], sig.args[1:3], strict=True))
     cols = cgutils.unpack_tuple(builder, array.shape)[1]
     element = builder.gep(array.data, [builder.add(builder.mul(row, cols), col)], inbounds=True)
-    return builder.bitcast(element, _llvm(VectorType(sig.args[0].dtype)).as_pointer())
+    return builder.bitcast(element, _llvm(VectorType(sig.args[0])).as_pointer())
 
 
 def _mask(context, builder, count, count_type, lanes):
@@ -103,7 +115,7 @@ def _mask(context, builder, count, count_type, lanes):
 @intrinsic
 def lanes(typingctx, array):
     """How many numbers of the dtype of `array` one vector holds: a compile-time constant."""
-    count = VectorType(array.dtype).lanes
+    count = VectorType(array).lanes
 
     def codegen(context, builder, sig, args):
         return ir.Constant(ir.IntType(64), count)
@@ -115,7 +127,7 @@ def load(typingctx, array, row, col):
     """The vector at array[row, col : col + lanes]."""
     def codegen(context, builder, sig, args):
         return builder.load(_address(context, builder, sig, args), align=array.dtype.bitwidth // 8)
-    return VectorType(array.dtype)(array, row, col), codegen
+    return VectorType(array)(array, row, col), codegen
 
 
 @intrinsic
@@ -130,7 +142,7 @@ def store(typingctx, array, row, col, value):
 @intrinsic
 def load_first(typingctx, array, row, col, count):
     """The vector at array[row, col : col + count]; its other lanes are zero, and are not read."""
-    vector = VectorType(array.dtype)
+    vector = VectorType(array)
 
     def codegen(context, builder, sig, args):
         kind = _llvm(vector)
@@ -152,19 +164,33 @@ def store_first(typingctx, array, row, col, count, value):
 
 
 @intrinsic
-def splat(typingctx, scalar):
-    """The vector that holds one number in every lane."""
-    vector = VectorType(scalar)
+def half(typingctx, array):
+    """The same array, taken in vectors of half a register: for ends of rows that are no longer than that.
+
+    Half a register takes half the time where the processor works through a whole one in two turns.  Registers of less
+    than 64 bytes are not halved.
+    """
+    kind = Halves(array) if REGISTER_BYTES == 64 else array
 
     def codegen(context, builder, sig, args):
-        return _splat(builder, args[0], vector.lanes)
-    return vector(scalar), codegen
+        return args[0]
+    return kind(array), codegen
+
+
+@intrinsic
+def splat(typingctx, array, number):
+    """The vector that holds one number in every lane, of the dtype of `array`."""
+    vector = VectorType(array)
+
+    def codegen(context, builder, sig, args):
+        return _splat(builder, args[1], vector.lanes)
+    return vector(array, number), codegen
 
 
 @intrinsic
 def zero(typingctx, array):
     """The vector of zeros, of the dtype of `array`."""
-    vector = VectorType(array.dtype)
+    vector = VectorType(array)
 
     def codegen(context, builder, sig, args):
         return ir.Constant(_llvm(vector), [0.0] * vector.lanes)
@@ -266,7 +292,7 @@ def rolled(typingctx):
 @intrinsic(prefer_literal=True)
 def tile(typingctx, array, rows, cols):
     """A rows x cols block of vectors, of the dtype of `array`, on the stack; rows and cols are constants."""
-    kind = TileType(array.dtype, rows.literal_value, cols.literal_value)
+    kind = TileType(array, rows.literal_value, cols.literal_value)
 
     def codegen(context, builder, sig, args):
         vector = _llvm(kind.vector)
@@ -312,7 +338,7 @@ def _set(context, builder, sig, args):
 @intrinsic
 def square(typingctx, array):
     """A tile of lanes(array) rows and one column: as many numbers across as down."""
-    kind = TileType(array.dtype, VectorType(array.dtype).lanes, 1)
+    kind = TileType(array, VectorType(array).lanes, 1)
 
     def codegen(context, builder, sig, args):
         with builder.goto_entry_block():

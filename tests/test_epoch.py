@@ -119,8 +119,8 @@ def test_a_second_thread_trains_alone_while_the_region_is_taken():
     np.testing.assert_array_equal(*results)
 
 
-@pytest.mark.parametrize("paces", [{1: 3e-5, 2: 2e-5, 4: 4e-5}, {1: 1e-5, 2: 2e-5, 4: 3e-5}, {1: 4e-5, 2: 3e-5, 4: 2e-5}],
-                         ids=["two", "one", "all"])
+@pytest.mark.parametrize("paces", [
+    {1: 3e-5, 2: 2e-5, 4: 4e-5}, {1: 1e-5, 2: 2e-5, 4: 3e-5}, {1: 4e-5, 2: 3e-5, 4: 2e-5}], ids=["two", "one", "all"])
 @pytest.mark.parametrize("guess", [1, 4])
 def test_most_of_the_time_goes_to_the_fastest_number_of_threads(paces, guess):
     crew, spent = Crew(4, guess), dict.fromkeys(paces, 0.0)

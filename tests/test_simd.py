@@ -38,7 +38,7 @@ def copy_first(A, B, count):
 
 @entry
 def arithmetic(A, B):
-    a, b, three = load(A, 0, 0), load(A, 1, 0), splat(A[2, 0])
+    a, b, three = load(A, 0, 0), load(A, 1, 0), splat(A, A[2, 0])
     store(B, 0, 0, a + b)
     store(B, 1, 0, a - b)
     store(B, 2, 0, a * three)
