@@ -1,6 +1,7 @@
 """MLPClassifier and MLPRegressor: scikit-learn's multilayer perceptrons on the kernels."""
 import time
 import warnings
+from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -19,6 +20,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn import progress
 from fastnn.network import Array, Network
+
+#: One object for each kind of network: what it computes of itself is kept, because one row is soon predicted.
+_network = lru_cache(maxsize=32)(Network)
 
 
 class _MLP(BaseEstimator):
@@ -97,7 +101,7 @@ class _MLP(BaseEstimator):
         return [len(self.coefs_[0]), *(coef.shape[1] for coef in self.coefs_)]
 
     def _network(self) -> Network:
-        return Network(tuple(self._layer_sizes()), self.activation, self.out_activation_)
+        return _network(tuple(self._layer_sizes()), self.activation, self.out_activation_)
 
     def _parameters(self) -> Array:
         """theta; packed anew where somebody has put other arrays in coefs_ or intercepts_."""
@@ -126,16 +130,16 @@ class _MLP(BaseEstimator):
 
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = self._new_optimizer()
-        X_val = y_val = None
+        order, X_val, y_val = np.arange(len(X)), None, None
         if self.early_stopping:
             stratify = Y if isinstance(self, ClassifierMixin) and self.n_outputs_ == 1 else None
-            X, X_val, Y, Y_val = train_test_split(X, Y, random_state=self._random_state,
-                                                  test_size=self.validation_fraction, stratify=stratify)
-            if len(X_val) < 2:
+            order, held_out = train_test_split(order, random_state=self._random_state,
+                                               test_size=self.validation_fraction, stratify=stratify)
+            if len(held_out) < 2:
                 raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of "
                                  "your dataset.")
-            y_val = self._targets(Y_val)
-        n_samples = len(X)
+            X_val, y_val = X[held_out], self._targets(Y[held_out])
+        n_samples = len(order)
         batch_size = min(200, n_samples) if self.batch_size == "auto" else self.batch_size
         if batch_size > n_samples:
             warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
@@ -149,7 +153,6 @@ class _MLP(BaseEstimator):
         best = theta.copy()
         trainer = Trainer(self._network(), theta, self._optimizer, X, Y, batch_size, self.alpha,
                           self.n_threads)
-        order = np.arange(n_samples)
         # The mean over the outputs, where the gradient has the sum: scikit-learn's convention.
         scale = 1 / self.n_outputs_ if self.out_activation_ == "identity" else 1
         try:

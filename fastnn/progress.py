@@ -1,8 +1,10 @@
 """Looking on: what happens in a fit, epoch by epoch, and what is being compiled."""
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 
@@ -66,12 +68,41 @@ def report(epoch: Epoch) -> None:
         callback(epoch)
 
 
+_compilation_watchers: ContextVar[tuple[Callable[[str], object], ...]] = ContextVar("compilation_watchers", default=())
+_noticed = False
+
+
 @contextmanager
 def compilation(callback: Callable[[str], object]) -> Iterator[None]:
     """Have `callback` called with the name of each kernel whose compilation begins within the block.
 
     A kernel is compiled when it is first used on a machine; later its machine code is loaded, and nothing is reported.
+    Where nobody watches, a process that compiles says so once, if there is a terminal.
+
+    Parameters
+    ----------
+    callback : callable
+        Takes the name of the kernel.
     """
+    report_compilations()
+    token = _compilation_watchers.set((*_compilation_watchers.get(), callback))
+    try:
+        yield
+    finally:
+        _compilation_watchers.reset(token)
+
+
+def _notice(name: str) -> None:
+    global _noticed
+    if not _noticed and sys.stderr is not None and sys.stderr.isatty():
+        _noticed = True
+        print("fastnn: compiling the kernels for this processor, which takes some seconds; they are kept for next time",
+              file=sys.stderr, flush=True)
+
+
+@cache
+def report_compilations() -> None:
+    """From now on, tell whoever watches what is being compiled."""
     from numba.core import event
 
     from fastnn.kernels.jit import ENTRIES
@@ -79,10 +110,10 @@ def compilation(callback: Callable[[str], object]) -> Iterator[None]:
     class Listener(event.Listener):
         def on_start(self, compiling: Any) -> None:
             if compiling.data["dispatcher"] in ENTRIES:
-                callback(compiling.data["dispatcher"].__name__)
+                for callback in _compilation_watchers.get() or (_notice,):
+                    callback(compiling.data["dispatcher"].__name__)
 
         def on_end(self, compiling: Any) -> None:
             pass
 
-    with event.install_listener("numba:compile", Listener()):
-        yield
+    event.register("numba:compile", Listener())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import workspace
+from fastnn import progress, workspace
 from fastnn.kernels import epoch, optimizers
 from fastnn.kernels import predict as prediction
 from fastnn.kernels.jit import address_of
@@ -25,8 +25,12 @@ SERIAL_BELOW = 1e6
 #: Two regions at once abort the process under Numba's workqueue layer, and crowd the cores under the others:
 #: whoever comes second works alone.
 _region = threading.Lock()
+#: The team of a thread that works alone: it is never looked at.
+_NOBODY = new_team()
 #: Where the machine code of a kernel for a dtype is.
 _addresses: dict[tuple[Any, np.dtype[Any]], int] = {}
+
+progress.report_compilations()
 
 
 def run(serial: Any, parallel: Any, wanted: int, model: epoch.Model, *args: Any) -> None:
@@ -40,7 +44,7 @@ def run(serial: Any, parallel: Any, wanted: int, model: epoch.Model, *args: Any)
         finally:
             _region.release()
     else:
-        serial(1, new_team(), model, *args)
+        serial(1, _NOBODY, model, *args)
 
 
 def examples(array: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:
@@ -48,7 +52,10 @@ def examples(array: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:
 
     Read-only always, because to Numba that is another type: memory maps would need other machine code.
     """
-    view = np.require(array, dtype, ["C", "A"]).view()
+    if isinstance(array, np.ndarray) and array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+        view: Array = array.view()               # what `require` would find out, but sooner
+    else:
+        view = np.require(array, dtype, ["C", "A"]).view()
     view.flags.writeable = False
     return view
 

@@ -1,5 +1,6 @@
 """MLPClassifier and MLPRegressor beside scikit-learn's: the same contract, the same numbers, scores no worse."""
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -215,6 +216,18 @@ def test_no_more_threads_are_used_than_allowed(monkeypatch):
     sizes.clear()
     MLPClassifier(max_iter=3).fit(X, y).predict(X)
     assert set(sizes) == {1}
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_the_data_are_not_copied(early_stopping):
+    X, y = np.random.default_rng(0).standard_normal((50_000, 50)).astype(np.float32), np.arange(50_000.0)
+    model = MLPRegressor(hidden_layer_sizes=1, max_iter=3, early_stopping=early_stopping, tol=1e9, n_iter_no_change=1)
+    model.fit(X, y)
+    tracemalloc.start()
+    model.fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.4 * X.nbytes
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True])

@@ -109,6 +109,27 @@ def test_compilation_is_reported_when_it_happens(tmp_path):
         assert got.stdout.strip() == expected
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_a_compilation_says_so_on_a_terminal_once(tmp_path):
+    import pty
+
+    program = ("import numpy as np, fastnn.training\nfrom fastnn.kernels import passes\n"
+               "for n in (np.float32, np.float64): passes.row_sums(np.ones((2, 3), n), np.zeros((1, 2), n))")
+    said = []
+    for _ in range(2):
+        ours, theirs = pty.openpty()
+        subprocess.run([sys.executable, "-c", program], cwd="/", stdout=subprocess.DEVNULL, stderr=theirs, check=True,
+                       env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)})
+        os.close(theirs)
+        try:
+            said.append(os.read(ours, 10_000).decode())
+        except OSError:                     # Linux's way to say that nobody wrote anything
+            said.append("")
+        os.close(ours)
+    assert said[0].count("compiling the kernels") == 1
+    assert said[1] == ""
+
+
 @pytest.fixture(scope="module")
 def float32_programs():
     """LLVM's text of all that the entries make of float32 arrays."""

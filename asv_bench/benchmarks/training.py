@@ -1,6 +1,6 @@
 """Time of a training step, and what was learnt in it."""
 
-from fastnn.comparison import LIBRARIES, WORKLOADS, data, measure
+from fastnn.comparison import LIBRARIES, WORKLOADS, data, measure, peak
 
 from . import THREADS, skip_missing
 
@@ -19,6 +19,18 @@ class Step:
     def track_step(self, library, workload, n_threads):
         (timing,) = measure([library], WORKLOADS[workload], [THREADS[n_threads]], n_runs=5, seconds=0.05)
         return timing.median
+
+
+class Efficiency:
+    """How much of what the processor can do, on the threads that are used, becomes the arithmetic of the step."""
+
+    params = (tuple(WORKLOADS), tuple(THREADS))
+    param_names = ("workload", "n_threads")
+    unit = "of the peak"
+
+    def track_efficiency(self, workload, n_threads):
+        (timing,) = measure(["fastnn"], WORKLOADS[workload], [THREADS[n_threads]], n_runs=5, seconds=0.05)
+        return timing.gigaflops / peak(WORKLOADS[workload].dtype, timing.n_used)
 
 
 class Learning:
