@@ -223,7 +223,7 @@ class Fastnn(Rival):
 
     def __init__(self, workload: Workload, X: NDArray[Any], y: NDArray[Any], n_threads: int) -> None:
         super().__init__(workload, X, y, n_threads)
-        from sklearn.utils import check_random_state, shuffle
+        from sklearn.utils import check_random_state
 
         import fastnn
         from fastnn.training import Trainer
@@ -242,7 +242,6 @@ class Fastnn(Rival):
             self.model._network(), self.model._parameters(), self.model._new_optimizer(), X, Y.reshape(len(X), -1),
             workload.batch_size, self.model.alpha, n_threads,
         )
-        self.reshuffled = partial(shuffle, random_state=self.model._random_state)
         self.order: Any = np.arange(workload.n_samples)
         self.n_done = 0
 
@@ -253,7 +252,7 @@ class Fastnn(Rival):
     def run(self, n_steps: int) -> None:
         for first, last in pieces(self.workload, self.n_done, n_steps):
             if first == 0:
-                self.order = self.reshuffled(self.order)
+                self.model._random_state.shuffle(self.order)
             self.trainer.run(self.order, last - first, first)
         self.n_done += n_steps
 

@@ -13,7 +13,6 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils import shuffle as shuffled
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -160,7 +159,7 @@ class _MLP(BaseEstimator):
             for _ in range(self.max_iter):
                 start = time.perf_counter()
                 if self.shuffle:
-                    order = shuffled(order, random_state=self._random_state)
+                    self._random_state.shuffle(order)      # what sklearn.utils.shuffle does, without its copies
                 loss, penalty = trainer.epoch(order)
                 seconds = time.perf_counter() - start
                 self.n_iter_ += 1
