@@ -17,7 +17,7 @@ LOG_LOSS, CROSS_ENTROPY, SQUARED_ERROR = range(3)
 
 @kernel
 def softmax(Z, largest, total, first, last):
-    """Z = e^(z_j - max) / sum_j e^(z_j - max), column by column; leaves the maxima and the sums.  Z (n, m)."""
+    """Z = e^(z_j - max) / sum_j e^(z_j - max), column by column; largest and total are room for that.  Z (n, m)."""
     largest, total, z = largest[first:last], total[first:last], Z[0, first:last]
     for i in range(z.size):
         largest[i], total[i] = z[i], Z.dtype.type(0)
@@ -30,10 +30,12 @@ def softmax(Z, largest, total, first, last):
         for i in range(z.size):
             z[i] = exp(z[i] - largest[i])
             total[i] += z[i]
+    for i in range(total.size):
+        total[i] = Z.dtype.type(1) / total[i]
     for j in range(Z.shape[0]):
         z = Z[j, first:last]
         for i in range(z.size):
-            z[i] = z[i] / total[i]
+            z[i] *= total[i]
 
 
 @kernel
@@ -60,9 +62,13 @@ def loss_and_dZ(A, Y, losses, first, last, loss):
                 a[i] -= y[i]
                 cost[i] += half * a[i] * a[i]
         elif loss == CROSS_ENTROPY:
+            some = 0                          # of many classes, most have no example in a block
             for i in range(a.size):
-                cost[i] -= y[i] * log(min(max(a[i], eps), one - eps))
-                a[i] -= y[i]
+                some |= y[i] != 0
+            if some:
+                for i in range(a.size):
+                    cost[i] -= y[i] * log(min(max(a[i], eps), one - eps))
+                    a[i] -= y[i]
         else:
             for i in range(a.size):
                 p = min(max(a[i], eps), one - eps)
