@@ -18,7 +18,7 @@ from fastnn.system import get_n_threads
 #: Seconds between two returns to Python: how soon an interrupt is heard.
 SLICE = 0.1
 #: Seconds of training that decide whether another number of threads is faster, and seconds until that is asked again.
-TRIAL, SETTLED = 0.005, 2.0
+TRIAL, SETTLED = 0.01, 2.0
 #: Arithmetic of a step (floating point operations) below which one thread is probably faster than a team: on two
 #: cores, a step of 0.2e6 took 5 us alone and 6 together, one of 1.7e6 took 28 and 20.
 SERIAL_BELOW = 1e6
@@ -183,17 +183,18 @@ class Crew:
         self.size = guess
         self.seconds_per_step: dict[int, float] = {}
         self._turn, self._n_steps, self._seconds, self._age = TRIAL, 0, 0.0, 0.0
-        self._known: set[int] = set()
+        self._awake = False          # the first call of a team wakes its threads, and the first of all may compile
 
     def steps(self) -> int | None:
         """How many steps fill this turn; None where nothing is known."""
         pace = self.seconds_per_step.get(self.size) or min(self.seconds_per_step.values(), default=0)
-        return max(1, int((self._turn - self._seconds) / pace)) if pace else None
+        seconds = self._turn - self._seconds if self._awake else TRIAL / 8
+        return max(1, int(seconds / pace)) if pace else None
 
     def note(self, n_steps: int, seconds: float) -> None:
         """These steps took so long: decide who takes the next ones."""
-        if self.size not in self._known:         # its first call wakes the threads, and may have compiled
-            self._known.add(self.size)
+        if not self._awake:
+            self._awake = True
             return
         self._n_steps, self._seconds = self._n_steps + n_steps, self._seconds + seconds
         if self._seconds < self._turn:
@@ -202,13 +203,14 @@ class Crew:
         paces[self.size] = self._seconds / self._n_steps
         self._age += self._seconds
         self._n_steps, self._seconds = 0, 0.0
-        self.size = min(paces, key=paces.__getitem__)
+        before, self.size = self.size, min(paces, key=paces.__getitem__)
         if self._age > SETTLED:
             self._age, self.seconds_per_step = 0.0, {self.size: paces[self.size]}
         place = self.sizes.index(self.size)
         untried = set(self.sizes[max(place - 1, 0):place + 2]) - set(self.seconds_per_step)
         self._turn = TRIAL if untried else SLICE
         self.size = min(untried, default=self.size)
+        self._awake = self.size == before
 
 
 class Trainer:
@@ -242,7 +244,7 @@ class Trainer:
         flops = (6 * network.n_params - 2 * np.prod(network.shapes[0])) * min(batch_size, len(X))
         most = get_n_threads(n_threads)
         self.crew = Crew(most, most if flops >= SERIAL_BELOW else 1)
-        self._first_steps = max(1, int(TRIAL * 1e10 / flops))      # before anything is measured: at 10 GFLOP/s
+        self._first_steps = max(1, int(TRIAL / 8 * 1e10 / flops))  # before anything is measured: at 10 GFLOP/s
 
     def run(self, order: npt.NDArray[np.int64], n_steps: int, first_step: int = 0) -> npt.NDArray[np.float64]:
         """That many steps over the examples in this order, from that step of it on, again and again.
