@@ -2,6 +2,7 @@
 import threading
 import time
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from fastnn.system import get_n_threads
 #: Seconds between two returns to Python: how soon an interrupt is heard.
 SLICE = 0.1
 #: Seconds of training that decide whether another number of threads is faster, and seconds until that is asked again.
-TRIAL, SETTLED = 0.01, 2.0
+TRIAL, SETTLED = 0.016, 2.0
+#: Seconds of one of the calls of a trial.
+CALL = TRIAL / 8
 #: Arithmetic of a step (floating point operations) below which one thread is probably faster than a team: on two
 #: cores, a step of 0.2e6 took 5 us alone and 6 together, one of 1.7e6 took 28 and 20.
 SERIAL_BELOW = 1e6
@@ -182,33 +185,41 @@ class Crew:
         self.sizes = sorted({most, *(2**k for k in range(most.bit_length()))})
         self.size = guess
         self.seconds_per_step: dict[int, float] = {}
-        self._turn, self._n_steps, self._seconds, self._age = TRIAL, 0, 0.0, 0.0
+        self._age = 0.0              # seconds since the other numbers were tried
+        self._turn, self._trial = SLICE, False
+        self._calls: list[tuple[int, float]] = []      # of this turn: steps and seconds
         self._awake = False          # the first call of a team wakes its threads, and the first of all may compile
+        self._pace = 0.0             # of the last call
 
     def steps(self) -> int | None:
-        """How many steps fill this turn; None where nothing is known."""
-        pace = self.seconds_per_step.get(self.size) or min(self.seconds_per_step.values(), default=0)
-        seconds = self._turn - self._seconds if self._awake else TRIAL / 8
-        return max(1, int(seconds / pace)) if pace else None
+        """How many steps the next call should take; None where nothing is known."""
+        if not self._pace:
+            return None
+        left = self._turn - sum(seconds for _, seconds in self._calls)
+        return max(1, int((CALL if self._trial or not self._awake else max(left, CALL)) / self._pace))
 
     def note(self, n_steps: int, seconds: float) -> None:
         """These steps took so long: decide who takes the next ones."""
+        self._pace = seconds / n_steps
         if not self._awake:
             self._awake = True
             return
-        self._n_steps, self._seconds = self._n_steps + n_steps, self._seconds + seconds
-        if self._seconds < self._turn:
+        self._calls.append((n_steps, seconds))
+        total = sum(seconds for _, seconds in self._calls)
+        if total < self._turn:
             return
-        paces = self.seconds_per_step
-        paces[self.size] = self._seconds / self._n_steps
-        self._age += self._seconds
-        self._n_steps, self._seconds = 0, 0.0
-        before, self.size = self.size, min(paces, key=paces.__getitem__)
+        # In a trial, the median: a single call in which the system moves a thread says nothing.
+        self.seconds_per_step[self.size] = (
+            median(seconds / n_steps for n_steps, seconds in self._calls) if self._trial
+            else total / sum(n_steps for n_steps, _ in self._calls))
+        self._calls.clear()
+        self._age += total
+        before, self.size = self.size, min(self.seconds_per_step, key=self.seconds_per_step.__getitem__)
         if self._age > SETTLED:
-            self._age, self.seconds_per_step = 0.0, {self.size: paces[self.size]}
+            self._age, self.seconds_per_step = 0.0, {self.size: self.seconds_per_step[self.size]}
         place = self.sizes.index(self.size)
         untried = set(self.sizes[max(place - 1, 0):place + 2]) - set(self.seconds_per_step)
-        self._turn = TRIAL if untried else SLICE
+        self._trial, self._turn = bool(untried), TRIAL if untried else SLICE
         self.size = min(untried, default=self.size)
         self._awake = self.size == before
 
@@ -244,7 +255,7 @@ class Trainer:
         flops = (6 * network.n_params - 2 * np.prod(network.shapes[0])) * min(batch_size, len(X))
         most = get_n_threads(n_threads)
         self.crew = Crew(most, most if flops >= SERIAL_BELOW else 1)
-        self._first_steps = max(1, int(TRIAL / 8 * 1e10 / flops))  # before anything is measured: at 10 GFLOP/s
+        self._first_steps = max(1, int(CALL * 1e10 / flops))      # before anything is measured: at 10 GFLOP/s
 
     def run(self, order: npt.NDArray[np.int64], n_steps: int, first_step: int = 0) -> npt.NDArray[np.float64]:
         """That many steps over the examples in this order, from that step of it on, again and again.
