@@ -240,7 +240,7 @@ class Fastnn(Rival):
         self.model._initialize(list(workload.layer_sizes), X.dtype)
         self.trainer = Trainer(
             self.model._network(), self.model._parameters(), self.model._new_optimizer(), X, Y.reshape(len(X), -1),
-            workload.batch_size, self.model.alpha, n_threads,
+            workload.batch_size, self.model.alpha, n_threads=n_threads,
         )
         self.order: Any = np.arange(workload.n_samples)
         self.n_done = 0

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import OptimizeResult, minimize
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
@@ -14,8 +16,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.optimize import _check_optimize_result
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastnn import progress
 from fastnn.network import Array, Network
@@ -30,7 +34,7 @@ class _MLP(BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
-        "solver": [StrOptions({"sgd", "adam"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
@@ -54,21 +58,28 @@ class _MLP(BaseEstimator):
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    def _fit(self, X: Any, y: Any, incremental: bool = False) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
         hidden = self.hidden_layer_sizes
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         if np.any(np.array(hidden) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
-        if incremental and self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, Y = self._validate_input(X, y, incremental, reset=first_pass)
+        if issparse(X):
+            X = X.tocsr()
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
         Y = Y.reshape(len(Y), -1)
         self.n_outputs_ = Y.shape[1]
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
-        self._fit_stochastic(X, Y, incremental)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if self.solver == "lbfgs":
+            self._fit_lbfgs(X, Y, sample_weight)
+        else:
+            self._fit_stochastic(X, Y, sample_weight, incremental)
         if not all(np.isfinite(parameter).all() for parameter in (*self.coefs_, *self.intercepts_)):
             raise ValueError("Solver produced non-finite parameter weights. The input data may contain large values "
                              "and need to be preprocessed.")
@@ -85,11 +96,12 @@ class _MLP(BaseEstimator):
             bound = np.sqrt((2 if self.activation == "logistic" else 6) / sum(coef.shape))
             coef[:] = self._random_state.uniform(-bound, bound, coef.shape)
             intercept[:] = self._random_state.uniform(-bound, bound, intercept.shape)
-        self.loss_curve_: list[float] = []
-        self._no_improvement_count = 0
-        self.validation_scores_: Any = [] if self.early_stopping else None
-        self.best_validation_score_: Any = -np.inf if self.early_stopping else None
-        self.best_loss_: Any = None if self.early_stopping else np.inf
+        if self.solver != "lbfgs":
+            self.loss_curve_: list[float] = []
+            self._no_improvement_count = 0
+            self.validation_scores_: Any = [] if self.early_stopping else None
+            self.best_validation_score_: Any = -np.inf if self.early_stopping else None
+            self.best_loss_: Any = None if self.early_stopping else np.inf
 
     def _bind(self, layer_sizes: list[int]) -> None:
         """Make coefs_ and intercepts_ views of theta: W (n_out, n_in) is the transposed coef (n_in, n_out)."""
@@ -124,12 +136,48 @@ class _MLP(BaseEstimator):
             return Adam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
         return SGD(self.learning_rate_init, self.momentum, self.nesterovs_momentum, self.learning_rate, self.power_t)
 
-    def _fit_stochastic(self, X: Array, Y: Array, incremental: bool) -> None:
+    def _own_parameters(self) -> Array:
+        """theta, to be trained in place; coefs_ and intercepts_ are views of it."""
+        theta = self._parameters()
+        if theta is not getattr(self, "_theta", None):
+            sizes = self._layer_sizes()
+            self._theta = theta
+            self._bind(sizes)
+        return theta
+
+    def _fit_lbfgs(self, X: Any, Y: Array, sample_weight: Any) -> None:
+        from fastnn.training import Objective
+
+        theta = self._own_parameters()
+        objective = Objective(self._network(), X, Y, self.alpha, sample_weight, self.n_threads, theta.dtype)
+        self.n_iter_, start = 0, time.perf_counter()
+
+        def look(intermediate_result: OptimizeResult) -> None:
+            nonlocal start
+            theta[:] = intermediate_result.x
+            self.n_iter_ += 1
+            self.loss_ = float(intermediate_result.fun)
+            if self.verbose:
+                print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
+            now = time.perf_counter()
+            progress.report(progress.Epoch(self.n_iter_, self.max_iter, self.loss_, None, X.shape[0], now - start))
+            start = now
+
+        try:
+            result = minimize(objective, theta.astype(np.float64), method="L-BFGS-B", jac=True, callback=look,
+                              options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol})
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+            return
+        self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
+        theta[:], self.loss_ = result.x, float(result.fun)
+
+    def _fit_stochastic(self, X: Any, Y: Array, sample_weight: Any, incremental: bool) -> None:
         from fastnn.training import Trainer
 
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = self._new_optimizer()
-        order, X_val, y_val = np.arange(len(X)), None, None
+        order, X_val, y_val, val_weight = np.arange(X.shape[0]), None, None, None
         if self.early_stopping:
             stratify = Y if isinstance(self, ClassifierMixin) and self.n_outputs_ == 1 else None
             order, held_out = train_test_split(order, random_state=self._random_state,
@@ -138,19 +186,16 @@ class _MLP(BaseEstimator):
                 raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of "
                                  "your dataset.")
             X_val, y_val = X[held_out], self._targets(Y[held_out])
+            val_weight = None if sample_weight is None else sample_weight[held_out]
         n_samples = len(order)
         batch_size = min(200, n_samples) if self.batch_size == "auto" else self.batch_size
         if batch_size > n_samples:
             warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
                           stacklevel=4)
             batch_size = n_samples
-        theta = self._parameters()
-        if theta is not getattr(self, "_theta", None):
-            sizes = self._layer_sizes()
-            self._theta = theta
-            self._bind(sizes)
+        theta = self._own_parameters()
         best = theta.copy()
-        trainer = Trainer(self._network(), theta, self._optimizer, X, Y, batch_size, self.alpha,
+        trainer = Trainer(self._network(), theta, self._optimizer, X, Y, batch_size, self.alpha, sample_weight,
                           self.n_threads)
         # The mean over the outputs, where the gradient has the sum: scikit-learn's convention.
         scale = 1 / self.n_outputs_ if self.out_activation_ == "identity" else 1
@@ -168,7 +213,7 @@ class _MLP(BaseEstimator):
                 self.loss_curve_.append(self.loss_)
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
-                if self._improved(X_val, y_val):
+                if self._improved(X_val, y_val, val_weight):
                     best[:] = theta
                 progress.report(progress.Epoch(
                     self.n_iter_, self.max_iter, self.loss_,
@@ -188,7 +233,7 @@ class _MLP(BaseEstimator):
         if self.early_stopping:
             theta[:] = best
 
-    def _improved(self, X_val: Array | None, y_val: Any) -> bool:
+    def _improved(self, X_val: Any, y_val: Any, val_weight: Any) -> bool:
         """Note the score or the loss of an epoch; tell whether the score is the best so far."""
         if not self.early_stopping:
             worse = self.loss_ > self.best_loss_ - self.tol
@@ -196,7 +241,7 @@ class _MLP(BaseEstimator):
             if self.loss_ < self.best_loss_:
                 self.best_loss_ = self.loss_
             return False
-        score = self._validation_score(X_val, y_val)
+        score = self._validation_score(X_val, y_val, val_weight)
         self.validation_scores_.append(score)
         if self.verbose:
             print(f"Validation score: {score:f}")
@@ -211,20 +256,31 @@ class _MLP(BaseEstimator):
         what = "Validation score" if self.early_stopping else "Training loss"
         return f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} consecutive epochs."
 
-    def _outputs(self, X: Array) -> Array:
-        """A_L^T (n_samples, n_outputs)."""
+    def _outputs(self, X: Any) -> Array:
+        """A_L^T (n_samples, n_outputs), in the wider dtype of X and the parameters."""
         from fastnn.training import predict
 
-        return predict(self._network(), self._parameters(), X, self.n_threads)
+        theta = self._parameters()
+        return predict(self._network(), theta.astype(np.result_type(X, theta), copy=False), X, self.n_threads)
 
-    def _validated(self, X: Any) -> Array:
+    def _validated(self, X: Any) -> Any:
         # What is right at first sight needs no more looks, which take longer than the prediction of one row.
         if (type(X) is np.ndarray and X.ndim == 2 and X.dtype in (np.float32, np.float64) and len(X)
                 and X.shape[1] == getattr(self, "n_features_in_", None) and not hasattr(self, "feature_names_in_")
                 and hasattr(self, "coefs_") and np.isfinite(X).all()):
             return X
         check_is_fitted(self)
-        return validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
+        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False, dtype=(np.float64, np.float32))
+
+    def _check_solver(self) -> bool:
+        if self.solver == "lbfgs":
+            raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
 
 class MLPClassifier(ClassifierMixin, _MLP):
@@ -238,8 +294,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
         The widths of the hidden layers; () for none, which is logistic (or softmax) regression.
     activation : {"identity", "logistic", "tanh", "relu"}, default "relu"
         g of the hidden layers.
-    solver : {"adam", "sgd"}, default "adam"
-        Adam (Kingma & Ba 2015), or stochastic gradient descent with momentum.
+    solver : {"adam", "sgd", "lbfgs"}, default "adam"
+        Adam (Kingma & Ba 2015), stochastic gradient descent with momentum, or SciPy's L-BFGS-B on all examples at once.
     alpha : float, default 0.0001
         Strength of the L2 penalty, alpha / (2 m) times the sum of the squares of the weights, over batches of m.
     batch_size : int or "auto", default "auto"
@@ -251,7 +307,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
     power_t : float, default 0.5
         Exponent of "invscaling".
     max_iter : int, default 200
-        Epochs at most.
+        Epochs at most; for "lbfgs", iterations.
     shuffle : bool, default True
         Whether every epoch takes the examples in a new order.
     random_state : int, RandomState or None
@@ -274,7 +330,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
     n_iter_no_change : int, default 10
         Epochs without progress before training stops.
     max_fun : int, default 15000
-        For scikit-learn's solver "lbfgs".
+        For "lbfgs": evaluations of the cost at most.
     n_threads : int or None, default None
         How many threads at most; None for the limit of the process (see `fastnn.set_n_threads`).  Not in scikit-learn.
 
@@ -289,7 +345,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
     validation_scores_, best_validation_score_ : list of float, float; None without `early_stopping`
         Accuracy on the validation set after each epoch, and the best.
     n_iter_, t_ : int
-        Epochs of the last fit, and examples seen in all.
+        Epochs (or iterations) of the last fit, and examples seen in all.
     n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_
         As in scikit-learn.
 
@@ -339,29 +395,33 @@ class MLPClassifier(ClassifierMixin, _MLP):
         self.n_threads = n_threads
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
+    def fit(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Train on X and the labels y.
 
         Parameters
         ----------
-        X : array-like (n_samples, n_features)
+        X : array-like or sparse matrix (n_samples, n_features)
             float32 stays float32; everything else becomes float64.
         y : array-like (n_samples,) or (n_samples, n_labels)
             Classes, or for several labels at once 0 and 1.
+        sample_weight : array-like (n_samples,) or None
+            What each example counts for; None for 1.
 
         Returns
         -------
         self
         """
-        return self._fit(X, y)
+        return self._fit(X, y, sample_weight)
 
+    @available_if(_MLP._check_solver)
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: npt.ArrayLike, y: npt.ArrayLike, classes: npt.ArrayLike | None = None) -> Self:
-        """Train for one epoch on X and y, going on from where the last call ended.
+    def partial_fit(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None,
+                    classes: npt.ArrayLike | None = None) -> Self:
+        """Train for one epoch on X and y, going on from where the last call ended; not with "lbfgs".
 
         Parameters
         ----------
-        X, y : array-like
+        X, y, sample_weight : array-like
             As in `fit`.
         classes : array-like (n_classes,)
             All the classes that will ever come; needed in the first call.
@@ -373,14 +433,14 @@ class MLPClassifier(ClassifierMixin, _MLP):
         if _check_partial_fit_first_call(self, classes):
             self._label_binarizer = LabelBinarizer()
             self._label_binarizer.fit(y if type_of_target(y).startswith("multilabel") else classes)
-        return self._fit(X, y, incremental=True)
+        return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
+    def predict(self, X: Any) -> npt.NDArray[Any]:
         """The class of each example.
 
         Parameters
         ----------
-        X : array-like (n_samples, n_features)
+        X : array-like or sparse matrix (n_samples, n_features)
 
         Returns
         -------
@@ -388,12 +448,12 @@ class MLPClassifier(ClassifierMixin, _MLP):
         """
         return self._labels(self._outputs(self._validated(X)))
 
-    def predict_proba(self, X: npt.ArrayLike) -> Array:
+    def predict_proba(self, X: Any) -> Array:
         """The probability of each class, in the order of `classes_`.
 
         Parameters
         ----------
-        X : array-like (n_samples, n_features)
+        X : array-like or sparse matrix (n_samples, n_features)
 
         Returns
         -------
@@ -402,12 +462,12 @@ class MLPClassifier(ClassifierMixin, _MLP):
         outputs = self._outputs(self._validated(X))
         return np.hstack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
 
-    def predict_log_proba(self, X: npt.ArrayLike) -> Array:
+    def predict_log_proba(self, X: Any) -> Array:
         """The logarithm of `predict_proba`.
 
         Parameters
         ----------
-        X : array-like (n_samples, n_features)
+        X : array-like or sparse matrix (n_samples, n_features)
 
         Returns
         -------
@@ -416,7 +476,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
         return np.log(self.predict_proba(X))
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Array, Array]:
-        X, y = validate_data(self, X, y, multi_output=True, dtype=(np.float64, np.float32), reset=reset)
+        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
+                             dtype=(np.float64, np.float32), reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
@@ -431,7 +492,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
             elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
                 raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
                                  f"'y' has {classes}.")
-        return X, self._label_binarizer.transform(y)
+        return X, self._label_binarizer.transform(y).astype(bool)
 
     def _out_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
@@ -441,9 +502,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
 
     _targets = _labels
 
-    def _validation_score(self, X: Array, y: Any) -> float:
-        outputs = self._outputs(X)
-        return float(accuracy_score(y, self._labels(outputs))) if np.isfinite(outputs).all() else np.nan
+    def _validation_score(self, X: Any, y: Any, sample_weight: Any) -> float:
+        return float(accuracy_score(y, self._labels(self._outputs(X)), sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -454,18 +514,18 @@ class MLPClassifier(ClassifierMixin, _MLP):
 class MLPRegressor(RegressorMixin, _MLP):
     """Multilayer perceptron for regression: scikit-learn's `MLPRegressor`, many times as fast.
 
-    It minimises half the squared error, for one target or several.
+    It minimises half the squared error, or half the Poisson deviance, for one target or several.
 
     Parameters
     ----------
-    loss : {"squared_error"}, default "squared_error"
-        What is minimised.
+    loss : {"squared_error", "poisson"}, default "squared_error"
+        What is minimised; for "poisson", targets are counts or rates, and the outputs are e^z.
     hidden_layer_sizes : sequence of int, default (100,)
         The widths of the hidden layers; () for none, which is linear regression.
     activation : {"identity", "logistic", "tanh", "relu"}, default "relu"
         g of the hidden layers.
-    solver : {"adam", "sgd"}, default "adam"
-        Adam (Kingma & Ba 2015), or stochastic gradient descent with momentum.
+    solver : {"adam", "sgd", "lbfgs"}, default "adam"
+        Adam (Kingma & Ba 2015), stochastic gradient descent with momentum, or SciPy's L-BFGS-B on all examples at once.
     alpha : float, default 0.0001
         Strength of the L2 penalty, alpha / (2 m) times the sum of the squares of the weights, over batches of m.
     batch_size : int or "auto", default "auto"
@@ -477,7 +537,7 @@ class MLPRegressor(RegressorMixin, _MLP):
     power_t : float, default 0.5
         Exponent of "invscaling".
     max_iter : int, default 200
-        Epochs at most.
+        Epochs at most; for "lbfgs", iterations.
     shuffle : bool, default True
         Whether every epoch takes the examples in a new order.
     random_state : int, RandomState or None
@@ -500,7 +560,7 @@ class MLPRegressor(RegressorMixin, _MLP):
     n_iter_no_change : int, default 10
         Epochs without progress before training stops.
     max_fun : int, default 15000
-        For scikit-learn's solver "lbfgs".
+        For "lbfgs": evaluations of the cost at most.
     n_threads : int or None, default None
         How many threads at most; None for the limit of the process (see `fastnn.set_n_threads`).  Not in scikit-learn.
 
@@ -513,7 +573,7 @@ class MLPRegressor(RegressorMixin, _MLP):
     validation_scores_, best_validation_score_ : list of float, float; None without `early_stopping`
         R^2 on the validation set after each epoch, and the best.
     n_iter_, t_ : int
-        Epochs of the last fit, and examples seen in all.
+        Epochs (or iterations) of the last fit, and examples seen in all.
     n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_
         As in scikit-learn.
 
@@ -528,7 +588,7 @@ class MLPRegressor(RegressorMixin, _MLP):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_MLP._parameter_constraints, "loss": [StrOptions({"squared_error"})]}
+        **_MLP._parameter_constraints, "loss": [StrOptions({"squared_error", "poisson"})]}
 
     def __init__(self, loss: str = "squared_error", hidden_layer_sizes: npt.ArrayLike = (100,),
                  activation: str = "relu", *, solver: str = "adam", alpha: float = 0.0001,
@@ -566,43 +626,46 @@ class MLPRegressor(RegressorMixin, _MLP):
         self.n_threads = n_threads
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
+    def fit(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Train on X and the targets y.
 
         Parameters
         ----------
-        X : array-like (n_samples, n_features)
+        X : array-like or sparse matrix (n_samples, n_features)
             float32 stays float32; everything else becomes float64.
         y : array-like (n_samples,) or (n_samples, n_outputs)
             Numbers.
+        sample_weight : array-like (n_samples,) or None
+            What each example counts for; None for 1.
 
         Returns
         -------
         self
         """
-        return self._fit(X, y)
+        return self._fit(X, y, sample_weight)
 
+    @available_if(_MLP._check_solver)
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
-        """Train for one epoch on X and y, going on from where the last call ended.
+    def partial_fit(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
+        """Train for one epoch on X and y, going on from where the last call ended; not with "lbfgs".
 
         Parameters
         ----------
-        X, y : array-like
+        X, y, sample_weight : array-like
             As in `fit`.
 
         Returns
         -------
         self
         """
-        return self._fit(X, y, incremental=True)
+        return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X: npt.ArrayLike) -> Array:
+    def predict(self, X: Any) -> Array:
         """The prediction for each example.
 
         Parameters
         ----------
-        X : array-like (n_samples, n_features)
+        X : array-like or sparse matrix (n_samples, n_features)
 
         Returns
         -------
@@ -611,18 +674,18 @@ class MLPRegressor(RegressorMixin, _MLP):
         return self._targets(self._outputs(self._validated(X)))
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Array, Array]:
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=(np.float64, np.float32),
-                             reset=reset)
+        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
+                             dtype=(np.float64, np.float32), reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
 
     def _out_activation(self) -> str:
-        return "identity"
+        return "exp" if self.loss == "poisson" else "identity"
 
     def _targets(self, outputs: Array) -> Array:
         return outputs.ravel() if self.n_outputs_ == 1 else outputs
 
-    def _validation_score(self, X: Array, y: Array) -> float:
-        outputs = self._outputs(X)
-        return float(r2_score(y, self._targets(outputs))) if np.isfinite(outputs).all() else np.nan
+    def _validation_score(self, X: Any, y: Array, sample_weight: Any) -> float:
+        outputs = self._targets(self._outputs(X))
+        return float(r2_score(y, outputs, sample_weight=sample_weight)) if np.isfinite(outputs).all() else np.nan

@@ -12,7 +12,7 @@ Array = npt.NDArray[np.floating[Any]]
 Parameters = Mapping[str, Array]
 
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
-OUT_ACTIVATIONS = ("logistic", "softmax", "identity")
+OUT_ACTIVATIONS = ("logistic", "softmax", "identity", "exp")
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class Network:
         n_0 (features), the widths of the hidden layers, n_L (outputs).  Two sizes: no hidden layer.
     activation : {"identity", "logistic", "tanh", "relu"}
         g of the hidden layers.
-    out_activation : {"logistic", "softmax", "identity"}
-        g of the output layer.  It decides the loss: log loss, cross entropy, half the squared error.
+    out_activation : {"logistic", "softmax", "identity", "exp"}
+        g of the output layer.  It decides the loss: log loss, cross entropy, half the squared error, half the deviance
+        of Poisson's distribution.
     """
 
     layer_sizes: tuple[int, ...]

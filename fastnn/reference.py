@@ -40,7 +40,8 @@ def _softmax(Z: Array) -> Array:
 
 
 OUT_ACTIVATIONS: dict[str, Function] = {
-    "logistic": ACTIVATIONS["logistic"][0], "softmax": _softmax, "identity": ACTIVATIONS["identity"][0]}
+    "logistic": ACTIVATIONS["logistic"][0], "softmax": _softmax, "identity": ACTIVATIONS["identity"][0],
+    "exp": np.exp}
 
 
 def initialize_parameters(layer_sizes: tuple[int, ...], rng: np.random.Generator | int | None = None, *,
@@ -90,7 +91,7 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
         W1, b1, W2, b2 ...
     activation : {"identity", "logistic", "tanh", "relu"}
         g of the hidden layers.
-    out_activation : {"logistic", "softmax", "identity"}
+    out_activation : {"logistic", "softmax", "identity", "exp"}
         g of the output layer.
 
     Returns
@@ -121,13 +122,14 @@ def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic") -> floa
     """J = (1/m) sum_i L(a_i, y_i): "Cost function" in the notes, which leave out the sum.
 
     L(a, y) is sum_j -y_j log a_j - (1 - y_j) log(1 - a_j) for logistic outputs, -sum_j y_j log a_j for softmax,
-    sum_j (a_j - y_j)^2 / 2 for identity.  Probabilities are kept eps away from 0 and 1.
+    sum_j (a_j - y_j)^2 / 2 for identity, sum_j y_j log(y_j / a_j) - y_j + a_j (half the deviance of Poisson's
+    distribution) for exp.  Probabilities are kept eps away from 0 and 1.
 
     Parameters
     ----------
     A_L, Y : array (n_y, m)
         Predictions and targets.
-    out_activation : {"logistic", "softmax", "identity"}
+    out_activation : {"logistic", "softmax", "identity", "exp"}
         Of the outputs.
 
     Returns
@@ -140,6 +142,8 @@ def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic") -> floa
     check_examples("Y", Y, A.shape[0], A.shape[1])
     if out_activation == "identity":
         L = ((A - Y)**2).sum(axis=0) / 2
+    elif out_activation == "exp":
+        L = (np.where(Y > 0, Y * np.log(np.where(Y > 0, Y, 1) / A), 0) - Y + A).sum(axis=0)
     else:
         eps = np.finfo(common_dtype(A, Y)).eps
         A = np.clip(A, eps, 1 - eps)
@@ -153,7 +157,7 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
                          activation: str = "tanh", out_activation: str = "logistic") -> dict[str, Array]:
     """The derivatives of the cost by all parameters: equations 1 to 6 of the notes.
 
-    dZ_L = A_L - Y (1), for each of the three outputs with its loss; then for l = L ... 1
+    dZ_L = A_L - Y (1), for each of the four outputs with its loss; then for l = L ... 1
     dW_l = (1/m) dZ_l A_{l-1}^T (2, 5), db_l = (1/m) sum of the columns of dZ_l (3, 6) and
     dZ_{l-1} = W_l^T dZ_l * g'(Z_{l-1}) (4, where the notes have g for g').
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 
 from fastnn import progress, workspace
 from fastnn.kernels import epoch, optimizers
@@ -25,6 +26,8 @@ CALL = TRIAL / 8
 #: Arithmetic of a step (floating point operations) below which one thread is probably faster than a team: on two
 #: cores, a step of 0.2e6 took 5 us alone and 6 together, one of 1.7e6 took 28 and 20.
 SERIAL_BELOW = 1e6
+#: How many numbers of a sparse matrix are made dense at a time.
+DENSE = 1 << 22
 #: Two regions at once abort the process under Numba's workqueue layer, and crowd the cores under the others:
 #: whoever comes second works alone.
 _region = threading.Lock()
@@ -169,6 +172,23 @@ class Adam:
         return True
 
 
+@dataclass
+class NoStep:
+    """Parameters stay as they are; the gradient of the last step is left in `moments`."""
+
+    moments: Array | None = field(init=False, default=None, repr=False)
+
+    code = optimizers.NONE
+    n_moments = 1
+
+    def constants(self) -> list[float]:
+        return [0.0]
+
+    def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
+        """Of no meaning."""
+        return np.zeros(n_steps)
+
+
 class Crew:
     """How many threads train: the number that is fastest, measured while they do.
 
@@ -232,27 +252,33 @@ class Trainer:
     network : Network
     theta : array (n_params,)
         Trained in place.
-    optimizer : SGD or Adam
+    optimizer : SGD, Adam or NoStep
         Its moments are made here, unless it has some.
     X, Y : array (n_samples, n_x), (n_samples, n_y)
-        Not copied if C-contiguous and of the dtype of theta.
+        Not copied if C-contiguous and of the dtype of theta.  X may be sparse: the examples of some steps at a time
+        become dense.
     batch_size : int
     alpha : float
         Strength of the L2 penalty on the weights, alpha / (2 m) sum W^2.
+    sample_weight : array (n_samples,) or None
+        What each example counts for; m is then the sum over the batch.
     n_threads : int or None
         At most so many; None for the limit of the process.
     """
 
-    def __init__(self, network: Network, theta: Array, optimizer: SGD | Adam, X: Array, Y: Array,
-                 batch_size: int, alpha: float = 0.0, n_threads: int | None = None) -> None:
+    def __init__(self, network: Network, theta: Array, optimizer: SGD | Adam | NoStep, X: Any, Y: Array,
+                 batch_size: int, alpha: float = 0.0, sample_weight: Array | None = None,
+                 n_threads: int | None = None) -> None:
         number = theta.dtype.type
         self.model, self.room = workspace.for_training(network, theta, batch_size)
-        self.X, self.Y = examples(X, theta.dtype), examples(Y, theta.dtype)
+        self.X = X.tocsr() if issparse(X) else examples(X, theta.dtype)
+        self.Y = examples(Y, theta.dtype)
+        self.weights = examples([] if sample_weight is None else sample_weight, theta.dtype)
         self.optimizer, self.batch_size = optimizer, batch_size
         if optimizer.moments is None:
             optimizer.moments = np.zeros(optimizer.n_moments * theta.size, theta.dtype)
         self.alpha, self.constants = number(alpha), np.array(optimizer.constants(), theta.dtype)
-        flops = (6 * network.n_params - 2 * np.prod(network.shapes[0])) * min(batch_size, len(X))
+        flops = (6 * network.n_params - 2 * np.prod(network.shapes[0])) * min(batch_size, X.shape[0])
         most = get_n_threads(n_threads)
         self.crew = Crew(most, most if flops >= SERIAL_BELOW else 1)
         self._first_steps = max(1, int(CALL * 1e10 / flops))      # before anything is measured: at 10 GFLOP/s
@@ -262,17 +288,30 @@ class Trainer:
 
         Returns the mean loss and the penalty of each step (n_steps, 2), before its update.
         """
-        costs, done = np.empty((n_steps, 2), self.X.dtype), 0
+        costs, done = np.empty((n_steps, 2), self.Y.dtype), 0
         while done < n_steps:
             part = costs[done:done + (self.crew.steps() or self._first_steps)]
-            rates = self.optimizer.rates(len(part)).astype(self.X.dtype)
+            if issparse(self.X):
+                part, batches = self._dense(order, first_step + done, part)
+            else:
+                batches = epoch.Batches(self.X, self.Y, self.weights, order, first_step + done, self.batch_size)
+            rates = self.optimizer.rates(len(part)).astype(self.Y.dtype)
             start = time.perf_counter()
-            run(epoch.train, epoch.train_team, self.crew.size, self.model,
-                epoch.Batches(self.X, self.Y, order, first_step + done, self.batch_size), self.room,
+            run(epoch.train, epoch.train_team, self.crew.size, self.model, batches, self.room,
                 epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.optimizer.moments), part)
             self.crew.note(len(part), time.perf_counter() - start)
             done += len(part)
         return costs.astype(np.float64)
+
+    def _dense(self, order: npt.NDArray[np.int64], step: int, part: Array) -> tuple[Array, epoch.Batches]:
+        """As many of the next steps as have room when dense, none beyond the end of the order; and their examples."""
+        first = step % -(-order.size // self.batch_size) * self.batch_size
+        most = max(1, DENSE // (self.batch_size * self.X.shape[1]))
+        part = part[:min(most, -(-(order.size - first) // self.batch_size))]
+        rows = order[first:first + len(part) * self.batch_size]
+        return part, epoch.Batches(
+            examples(self.X[rows].toarray(), self.Y.dtype), examples(self.Y[rows], self.Y.dtype),
+            self.weights[rows] if self.weights.size else self.weights, np.arange(rows.size), 0, self.batch_size)
 
     def epoch(self, order: npt.NDArray[np.int64]) -> tuple[float, float]:
         """One pass over the examples in this order; returns the means of loss and of penalty over the examples."""
@@ -283,9 +322,45 @@ class Trainer:
         return float(loss), float(penalty)
 
 
-def predict(network: Network, theta: Array, X: Array, n_threads: int | None = None) -> Array:
+class Objective:
+    """The cost over all the examples and its gradient, for an optimizer from elsewhere.
+
+    Parameters
+    ----------
+    network, X, Y, alpha, sample_weight, n_threads
+        As in `Trainer`.
+    dtype : float32 or float64
+        Of the arithmetic.
+    """
+
+    def __init__(self, network: Network, X: Any, Y: Array, alpha: float, sample_weight: Array | None,
+                 n_threads: int | None, dtype: npt.DTypeLike) -> None:
+        # In slices of less than SLICE, so that an interrupt is heard; their sums are put together here.
+        size = max(workspace.CHUNK, int(SLICE * 1e10 / (6 * network.n_params)))
+        self.order = np.arange(X.shape[0])
+        weights = np.ones(X.shape[0]) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        self.totals = np.add.reduceat(weights, np.arange(0, X.shape[0], size))
+        self.theta, self.gradient = np.empty(network.n_params, dtype), NoStep()
+        self.trainer = Trainer(network, self.theta, self.gradient, X, Y, min(size, X.shape[0]),
+                               alpha / len(self.totals), sample_weight, n_threads)
+
+    def __call__(self, theta: Array) -> tuple[float, Array]:
+        """The cost, penalty included, and its gradient (n_params,), at theta (n_params,)."""
+        self.theta[:] = theta
+        cost, gradient = 0.0, np.zeros(theta.size)
+        for i, total in enumerate(self.totals):
+            cost += total * self.trainer.run(self.order, 1, i).sum()
+            gradient += total * self.gradient.moments
+        return cost / self.totals.sum(), gradient / self.totals.sum()
+
+
+def predict(network: Network, theta: Array, X: Any, n_threads: int | None = None) -> Array:
     """A_L^T (n_samples, n_y) for the rows of X (n_samples, n_x), on up to n_threads threads if it is worth it."""
-    wanted = get_n_threads(n_threads) if 2 * network.n_params * len(X) >= SERIAL_BELOW else 1
+    wanted = get_n_threads(n_threads) if 2 * network.n_params * X.shape[0] >= SERIAL_BELOW else 1
+    if issparse(X):
+        X, rows = X.tocsr(), max(1, DENSE // X.shape[1])
+        return np.concatenate([_predict(network, theta, X[first:first + rows].toarray(), wanted)
+                               for first in range(0, X.shape[0], rows)])
     return _predict(network, theta, X, wanted)
 
 

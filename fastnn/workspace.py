@@ -13,7 +13,8 @@ from fastnn.network import Array, Network
 CHUNK = 512
 ACTIVATIONS = {"identity": activations.IDENTITY, "logistic": activations.LOGISTIC,
                "tanh": activations.TANH, "relu": activations.RELU}
-LOSSES = {"logistic": losses.LOG_LOSS, "softmax": losses.CROSS_ENTROPY, "identity": losses.SQUARED_ERROR}
+LOSSES = {"logistic": losses.LOG_LOSS, "softmax": losses.CROSS_ENTROPY, "identity": losses.SQUARED_ERROR,
+          "exp": losses.POISSON}
 
 
 class _Buffer:

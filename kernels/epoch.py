@@ -12,6 +12,7 @@ computed by one thread, in an order that does not depend on how many there are: 
 any team.
 
 A batch larger than the workspace goes through in chunks, whose gradients are added before the update.
+Weights of the examples multiply their losses, and a mean is then divided by the sum of the weights.
 """
 from typing import NamedTuple
 
@@ -20,8 +21,8 @@ from numba import prange
 
 from fastnn.kernels.jit import call, entry, kernel, part
 from fastnn.kernels.layers import affine, backproject, gather, inner, outer, row_sums, transpose
-from fastnn.kernels.losses import loss_and_dZ, output
-from fastnn.kernels.optimizers import ADAM, adam, sgd
+from fastnn.kernels.losses import loss_and_dZ, output, weigh
+from fastnn.kernels.optimizers import ADAM, SGD, adam, none, sgd
 from fastnn.kernels.simd import COLS, lanes, matrix
 from fastnn.kernels.team import barrier, roll_call, share
 
@@ -44,6 +45,7 @@ class Batches(NamedTuple):
 
     X: np.ndarray                # (n_samples, n_x)
     Y: np.ndarray                # (n_samples, n_y)
+    weights: np.ndarray          # (n_samples,); or (0,), for weights of one
     order: np.ndarray            # (n_samples,), int64
     first_step: int
     batch_size: int
@@ -103,6 +105,8 @@ def propagate(model, batches, room, rows, s, first, last):
     Z = matrix(work, layers[n_layers - 1, A_OUT] + s * n_y * width, n_y, width)
     output(Z, losses[1], losses[2], first, last, model.loss)
     loss_and_dZ(Z, room.Y_T[s], losses[0], first, last, model.loss)
+    if batches.weights.size:
+        weigh(Z, losses[0], losses[1], batches.weights, rows, first, last)
     for l in range(n_layers - 1, 0, -1):
         n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
         backproject(matrix(theta, layers[l, W], n_out, n_in),
@@ -138,7 +142,9 @@ def rule_of(rule, theta, G, moments, first, last, alpha, per_example, rate):
     """The parameters from first to last, by the rule of the optimizer."""
     if rule.optimizer == ADAM:
         return adam(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
-    return sgd(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
+    if rule.optimizer == SGD:
+        return sgd(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
+    return none(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
 
 
 @part
@@ -172,7 +178,12 @@ def steps(rank, size, team, model, batches, room, rule, costs):
     for step in range(rule.rates.size):
         start = (batches.first_step + step) % steps_per_epoch * batches.batch_size
         m = min(batches.batch_size, order.size - start)
-        per_example, cost = number(1) / number(m), number(0)
+        total, cost = number(m), number(0)
+        if batches.weights.size:
+            total = number(0)
+            for row in order[start:start + m]:
+                total += batches.weights[row]
+        per_example = number(1) / total if total > 0 else number(0)        # a batch of weight zero has no gradient
         for done in range(0, m, chunk):
             rows, more, final = order[start + done:start + min(done + chunk, m)], done > 0, done + chunk >= m
             if n_shards == 1:

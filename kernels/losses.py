@@ -4,6 +4,7 @@
     LOG_LOSS             logistic(z_j)         - sum_j y_j log a_j + (1 - y_j) log(1 - a_j)   A_L - Y
     CROSS_ENTROPY        softmax(z)            - sum_j y_j log a_j                        A_L - Y
     SQUARED_ERROR        z_j                   sum_j (a_j - y_j)^2 / 2                    A_L - Y
+    POISSON              e^z_j                 sum_j y_j log(y_j / a_j) - y_j + a_j       A_L - Y
 
 Probabilities are kept eps away from 0 and 1 in the loss, as scikit-learn does.
 """
@@ -12,7 +13,7 @@ import numpy as np
 from fastnn.kernels.activations import LOGISTIC, activate, exp, log
 from fastnn.kernels.jit import kernel
 
-LOG_LOSS, CROSS_ENTROPY, SQUARED_ERROR = range(3)
+LOG_LOSS, CROSS_ENTROPY, SQUARED_ERROR, POISSON = range(4)
 
 
 @kernel
@@ -45,6 +46,11 @@ def output(Z, largest, total, first, last, loss):
         softmax(Z, largest, total, first, last)
     elif loss == LOG_LOSS:
         activate(Z, first, last, LOGISTIC)
+    elif loss == POISSON:
+        for j in range(Z.shape[0]):
+            z = Z[j, first:last]
+            for i in range(z.size):
+                z[i] = exp(z[i])
 
 
 @kernel
@@ -69,8 +75,25 @@ def loss_and_dZ(A, Y, losses, first, last, loss):
                 for i in range(a.size):
                     cost[i] -= y[i] * log(min(max(a[i], eps), one - eps))
                     a[i] -= y[i]
+        elif loss == POISSON:
+            for i in range(a.size):
+                cost[i] += (y[i] * log(y[i] / a[i]) if y[i] != 0 else number(0)) - y[i] + a[i]
+                a[i] -= y[i]
         else:
             for i in range(a.size):
                 p = min(max(a[i], eps), one - eps)
                 cost[i] -= y[i] * log(p) + (one - y[i]) * log(one - p)
                 a[i] -= y[i]
+
+
+@kernel
+def weigh(dZ, losses, scratch, weights, rows, first, last):
+    """Multiply the loss of example i, and its column of dZ, by weights[rows[i]].  dZ (n_L, m), losses, scratch (m)."""
+    cost, weight = losses[first:last], scratch[first:last]
+    for i in range(cost.size):
+        weight[i] = weights[rows[first + i]]
+        cost[i] *= weight[i]
+    for j in range(dZ.shape[0]):
+        d = dZ[j, first:last]
+        for i in range(d.size):
+            d[i] *= weight[i]

@@ -16,6 +16,7 @@ NETWORKS = [
     ((33, 18, 23, 2), "tanh", "identity"),
     ((2, 1, 1, 9), "relu", "logistic"),                # a neck of one unit
     ((40, 16, 8, 16, 40), "identity", "identity"),
+    ((5, 9, 2), "tanh", "exp"),                        # counts
 ]
 
 
@@ -36,6 +37,8 @@ def examples(network, m, dtype, seed=0):
     X = rng.standard_normal((n_x, m))
     if out_activation == "softmax":
         Y = np.eye(n_y)[:, rng.integers(0, n_y, m)]
+    elif out_activation == "exp":
+        Y = rng.poisson(1.5, (n_y, m))
     elif out_activation == "logistic":
         Y = rng.integers(0, 2, (n_y, m))
     else:
