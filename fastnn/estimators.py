@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_co
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
+from sklearn.neural_network import _multilayer_perceptron as multilayer_perceptron
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -21,7 +22,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastnn import progress
+from fastnn import conversion, progress
 from fastnn.network import Array, Network
 
 #: One object for each kind of network: what it computes of itself is kept, because one row is soon predicted.
@@ -30,6 +31,8 @@ _network = lru_cache(maxsize=32)(Network)
 
 class _MLP(BaseEstimator):
     """What the classifier and the regressor share: everything but the targets."""
+
+    _theirs: ClassVar[type]              # scikit-learn's class of the same name
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -272,6 +275,38 @@ class _MLP(BaseEstimator):
         check_is_fitted(self)
         return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False, dtype=(np.float64, np.float32))
 
+    def to_sklearn(self) -> Any:
+        """The same model as scikit-learn's own estimator: parameters, attributes and the state of the optimizer.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+            It shares no memory with this one.
+        """
+        return conversion.to_sklearn(self, self._theirs)
+
+    @classmethod
+    def from_sklearn(cls, model: Any) -> Self:
+        """A model of scikit-learn's own estimator: parameters, attributes and the state of the optimizer.
+
+        Parameters
+        ----------
+        model : sklearn.neural_network.MLPClassifier or MLPRegressor
+            Fitted or not.
+
+        Returns
+        -------
+        The estimator of the same name; it shares no memory with `model`.
+
+        Raises
+        ------
+        TypeError
+            If it is anything else.
+        """
+        if not isinstance(model, cls._theirs):
+            raise TypeError(f"model must be scikit-learn's {cls._theirs.__name__}, got {model!r}")
+        return conversion.from_sklearn(model, cls)
+
     def _check_solver(self) -> bool:
         if self.solver == "lbfgs":
             raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
@@ -360,6 +395,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
     >>> model.score(X_test, y_test) > 0.95
     True
     """
+
+    _theirs = multilayer_perceptron.MLPClassifier
 
     def __init__(self, hidden_layer_sizes: npt.ArrayLike = (100,), activation: str = "relu", *, solver: str = "adam",
                  alpha: float = 0.0001, batch_size: int | str = "auto", learning_rate: str = "constant",
@@ -587,6 +624,7 @@ class MLPRegressor(RegressorMixin, _MLP):
     True
     """
 
+    _theirs = multilayer_perceptron.MLPRegressor
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **_MLP._parameter_constraints, "loss": [StrOptions({"squared_error", "poisson"})]}
 

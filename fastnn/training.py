@@ -271,7 +271,7 @@ class Trainer:
                  n_threads: int | None = None) -> None:
         number = theta.dtype.type
         self.model, self.room = workspace.for_training(network, theta, batch_size)
-        self.X = X.tocsr() if issparse(X) else examples(X, theta.dtype)
+        self.X: Any = X.tocsr() if issparse(X) else examples(X, theta.dtype)
         self.Y = examples(Y, theta.dtype)
         self.weights = examples([] if sample_weight is None else sample_weight, theta.dtype)
         self.optimizer, self.batch_size = optimizer, batch_size
@@ -311,7 +311,8 @@ class Trainer:
         rows = order[first:first + len(part) * self.batch_size]
         return part, epoch.Batches(
             examples(self.X[rows].toarray(), self.Y.dtype), examples(self.Y[rows], self.Y.dtype),
-            self.weights[rows] if self.weights.size else self.weights, np.arange(rows.size), 0, self.batch_size)
+            examples(self.weights[rows] if self.weights.size else self.weights, self.Y.dtype),
+            np.arange(rows.size), 0, self.batch_size)
 
     def epoch(self, order: npt.NDArray[np.int64]) -> tuple[float, float]:
         """One pass over the examples in this order; returns the means of loss and of penalty over the examples."""
