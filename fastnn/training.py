@@ -1,12 +1,16 @@
 """The loop above the kernels: optimizers, and epochs of steps on one thread or on a team."""
+import os
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from math import inf
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba.np.ufunc import parallel as numba_threads
 from scipy.sparse import issparse
 
 from fastnn import progress, workspace
@@ -28,9 +32,13 @@ CALL = TRIAL / 8
 SERIAL_BELOW = 1e6
 #: How many numbers of a sparse matrix are made dense at a time.
 DENSE = 1 << 22
+#: Seconds below which a call keeps the GIL: a busy thread gives it back after as long as this.
+BRIEF = sys.getswitchinterval()
 #: Two regions at once abort the process under Numba's workqueue layer, and crowd the cores under the others:
 #: whoever comes second works alone.
 _region = threading.Lock()
+#: Whether this process may start a region: a child of a process that had threads has none, and OpenMP would abort it.
+_alone = False
 #: The team of a thread that works alone: it is never looked at.
 _NOBODY = new_team()
 #: Where the machine code of a kernel for a dtype is.
@@ -39,18 +47,44 @@ _addresses: dict[tuple[Any, np.dtype[Any]], int] = {}
 progress.report_compilations()
 
 
-def run(serial: Any, parallel: Any, wanted: int, model: epoch.Model, *args: Any) -> None:
-    """Call a kernel on up to `wanted` threads: `parallel` in a region if one can be had, else `serial` alone."""
-    if wanted > 1 and _region.acquire(blocking=False):
-        try:
-            call, key = (wanted, new_team(), model, *args), (serial, model.theta.dtype)
-            if key not in _addresses:
-                _addresses[key] = address_of(serial, *call)
-            parallel(_addresses[key], *call)
-        finally:
-            _region.release()
-    else:
-        serial(1, _NOBODY, model, *args)
+def _after_fork() -> None:
+    """In a forked child: a lock that a thread of the parent held stays locked for ever, and its threads are gone."""
+    global _alone, _region
+    _region, _alone = threading.Lock(), _alone or numba_threads._is_initialized
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class _Kernel(NamedTuple):
+    """A kernel and the ways to call it: with the GIL let go, or kept for a brief call; alone, or by a team."""
+
+    serial: Any
+    briefly: Any
+    team: Any
+    team_briefly: Any
+
+    def __call__(self, wanted: int, seconds: float, model: epoch.Model, *args: Any) -> None:
+        """Call it on up to `wanted` threads, if a region can be had, for about so many seconds."""
+        brief, key = seconds < BRIEF, (self.serial, model.theta.dtype)
+        alone = (1, _NOBODY, model, *args)
+        if key not in _addresses:
+            _addresses[key] = address_of(self.serial, *alone)
+        if wanted > 1 and not _alone and _region.acquire(blocking=False):
+            try:
+                region = self.team_briefly if brief else self.team
+                region(_addresses[key], wanted, new_team(), model, *args)
+            finally:
+                _region.release()
+        elif brief:
+            self.briefly(_addresses[key], *alone)
+        else:
+            self.serial(*alone)
+
+
+TRAIN = _Kernel(epoch.train, epoch.train_briefly, epoch.train_team, epoch.train_team_briefly)
+PREDICT = _Kernel(prediction.predict, prediction.predict_briefly, prediction.predict_team, prediction.predict_team)
 
 
 def examples(array: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:
@@ -209,7 +243,7 @@ class Crew:
         self._turn, self._trial = SLICE, False
         self._calls: list[tuple[int, float]] = []      # of this turn: steps and seconds
         self._awake = False          # the first call of a team wakes its threads, and the first of all may compile
-        self._pace = 0.0             # of the last call
+        self._pace, self.fastest = 0.0, inf      # seconds a step: of the last call, and of the best
 
     def steps(self) -> int | None:
         """How many steps the next call should take; None where nothing is known."""
@@ -225,13 +259,15 @@ class Crew:
             self._awake = True
             return
         self._calls.append((n_steps, seconds))
-        total = sum(seconds for _, seconds in self._calls)
-        if total < self._turn:
+        self.fastest = min(self.fastest, self._pace)
+        done, total = (sum(column) for column in zip(*self._calls, strict=True))
+        disturbed = total > 2 * done * self.fastest + CALL
+        if total < self._turn and not disturbed:
             return
         # In a trial, the median: a single call in which the system moves a thread says nothing.
         self.seconds_per_step[self.size] = (
             median(seconds / n_steps for n_steps, seconds in self._calls) if self._trial
-            else total / sum(n_steps for n_steps, _ in self._calls))
+            else total / done)
         self._calls.clear()
         self._age += total
         before, self.size = self.size, min(self.seconds_per_step, key=self.seconds_per_step.__getitem__)
@@ -297,8 +333,8 @@ class Trainer:
                 batches = epoch.Batches(self.X, self.Y, self.weights, order, first_step + done, self.batch_size)
             rates = self.optimizer.rates(len(part)).astype(self.Y.dtype)
             start = time.perf_counter()
-            run(epoch.train, epoch.train_team, self.crew.size, self.model, batches, self.room,
-                epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.optimizer.moments), part)
+            TRAIN(self.crew.size, len(part) * self.crew.fastest, self.model, batches, self.room,
+                  epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.optimizer.moments), part)
             self.crew.note(len(part), time.perf_counter() - start)
             done += len(part)
         return costs.astype(np.float64)
@@ -369,7 +405,7 @@ def _predict(network: Network, theta: Array, X: Array, wanted: int) -> Array:
     X = examples(X, theta.dtype)
     model, room = workspace.for_prediction(network, theta, -(-len(X) // wanted), wanted)
     out = np.empty((len(X), network.layer_sizes[-1]), theta.dtype)
-    run(prediction.predict, prediction.predict_team, wanted, model, X, room, out)
+    PREDICT(wanted, 2e-10 * network.n_params * len(X), model, X, room, out)
     return out
 
 

@@ -232,8 +232,21 @@ def train(wanted, team, model, batches, room, rule, costs):
         steps(rank, size, team, model, batches, room, rule, costs)
 
 
+@entry(nogil=False)
+def train_briefly(address, wanted, team, model, batches, room, rule, costs):
+    """`train`, by its address, and the GIL is kept: to get it back from a busy thread takes 5 ms."""
+    call(address, wanted, team, model, batches, room, rule, costs)
+
+
 @entry(parallel=True)
 def train_team(address, wanted, team, model, batches, room, rule, costs):
     """`train`, by its address, on a team of up to `wanted` threads in one parallel region."""
+    for _ in prange(wanted):
+        call(address, wanted, team, model, batches, room, rule, costs)
+
+
+@entry(parallel=True, nogil=False)
+def train_team_briefly(address, wanted, team, model, batches, room, rule, costs):
+    """`train_team`, and the GIL is kept."""
     for _ in prange(wanted):
         call(address, wanted, team, model, batches, room, rule, costs)

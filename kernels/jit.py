@@ -183,10 +183,10 @@ class _Cache(FunctionCache):
 ENTRIES = set()
 
 
-def entry(function=None, *, parallel=False):
+def entry(function=None, **options):
     """Compile a function that Python calls, and keep its machine code in `CACHE_FOLDER`."""
     def decorate(function):
-        dispatcher = njit(parallel=parallel, **OPTIONS)(function)
+        dispatcher = njit(**{**OPTIONS, **options})(function)
         if CACHE_FOLDER is not None:
             dispatcher._cache = _Cache(function)
         ENTRIES.add(dispatcher)
