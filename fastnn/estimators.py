@@ -2,7 +2,7 @@
 import time
 import warnings
 from functools import lru_cache
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import _multilayer_perceptron as multilayer_perceptron
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.optimize import _check_optimize_result
@@ -27,39 +27,14 @@ from fastnn.network import Array, Network
 
 #: One object for each kind of network: what it computes of itself is kept, because one row is soon predicted.
 _network = lru_cache(maxsize=32)(Network)
+#: What scikit-learn's parameters may be, it knows itself; this one is ours.
+_N_THREADS = {"n_threads": [Interval(Integral, 1, None, closed="left"), None]}
 
 
 class _MLP(BaseEstimator):
     """What the classifier and the regressor share: everything but the targets."""
 
     _theirs: ClassVar[type]              # scikit-learn's class of the same name
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-    }
 
     def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
         hidden = self.hidden_layer_sizes
@@ -397,6 +372,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
     """
 
     _theirs = multilayer_perceptron.MLPClassifier
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {**_theirs._parameter_constraints, **_N_THREADS}
 
     def __init__(self, hidden_layer_sizes: npt.ArrayLike = (100,), activation: str = "relu", *, solver: str = "adam",
                  alpha: float = 0.0001, batch_size: int | str = "auto", learning_rate: str = "constant",
@@ -625,8 +601,7 @@ class MLPRegressor(RegressorMixin, _MLP):
     """
 
     _theirs = multilayer_perceptron.MLPRegressor
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_MLP._parameter_constraints, "loss": [StrOptions({"squared_error", "poisson"})]}
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {**_theirs._parameter_constraints, **_N_THREADS}
 
     def __init__(self, loss: str = "squared_error", hidden_layer_sizes: npt.ArrayLike = (100,),
                  activation: str = "relu", *, solver: str = "adam", alpha: float = 0.0001,
