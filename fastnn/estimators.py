@@ -104,7 +104,8 @@ class _MLP(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_theta", None)            # coefs_ and intercepts_ hold the same numbers
+        for name in ("_theta", "_random_state"):      # the numbers of coefs_ and intercepts_; made anew by every fit
+            state.pop(name, None)
         return state
 
     def _new_optimizer(self) -> Any:

@@ -2,6 +2,7 @@
 import os
 
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")        # before Numba is imported: a team of four must be possible
+os.environ.setdefault("SCIPY_ARRAY_API", "1")          # before SciPy is: one of scikit-learn's checks asks for it
 
 import numpy as np
 import pytest

@@ -205,6 +205,10 @@ def test_bench_names_what_there_is():
 def test_warmup_leaves_nothing_to_compile():
     assert run("warmup").code == 0
     assert "compiling" not in run("warmup").out
+    program = ("import fastnn; from fastnn.kernels import jit; fastnn.warmup()\n"
+               "print([entry.__name__ for entry in jit.ENTRIES if len(entry.signatures) < 2])")
+    got = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert got.stdout.strip() == "[]"
 
 
 def test_info_and_version_are_printed():

@@ -149,7 +149,9 @@ def float32_programs():
              (passes.row_sums, (A, A)), (passes.output, (A, A, 0)), (passes.loss_and_dZ, (A, A, b, 0)),
              (passes.sgd, (b, b, np.float32(1))),
              (peak.peak, (1, np.zeros((6, 64), np.float32)))]
-    assert {call for call, _ in calls} | {epoch.train_team, predict.predict_team} == {
+    by_address = {epoch.train_briefly, epoch.train_team, epoch.train_team_briefly,
+                  predict.predict_briefly, predict.predict_team}
+    assert {call for call, _ in calls} | by_address == {
         entry for entry in jit.ENTRIES if entry.__module__.startswith("fastnn.kernels")}
     programs = {}
     for entry, arguments in calls:
