@@ -97,7 +97,9 @@ def train(
     activation: Annotated[
         Literal["relu", "tanh", "logistic", "identity"], typer.Option(help="Of the hidden layers.")
     ] = "relu",
-    solver: Annotated[Literal["adam", "sgd"], typer.Option(help="How the weights follow the gradient.")] = "adam",
+    solver: Annotated[
+        Literal["adam", "sgd", "lbfgs"], typer.Option(help="How the weights follow the gradient.")
+    ] = "adam",
     alpha: Annotated[float, typer.Option(help="Strength of the L2 penalty.")] = 1e-4,
     batch_size: Annotated[str, typer.Option(help="Examples in a step. auto: 200, or all if there are fewer.")] = "auto",
     learning_rate_init: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,

@@ -21,6 +21,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from fastnn import conversion, progress
 from fastnn.network import Array, Network
@@ -143,8 +144,9 @@ class _MLP(BaseEstimator):
             start = now
 
         try:
-            result = minimize(objective, theta.astype(np.float64), method="L-BFGS-B", jac=True, callback=look,
-                              options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol})
+            with threadpool_limits(1, "blas"):       # idle threads of BLAS would spin on the cores of the team
+                result = minimize(objective, theta.astype(np.float64), method="L-BFGS-B", jac=True, callback=look,
+                                  options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol})
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
             return

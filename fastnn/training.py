@@ -262,13 +262,12 @@ class Crew:
         self._calls.append((n_steps, seconds))
         self.fastest = min(self.fastest, self._pace)
         done, total = (sum(column) for column in zip(*self._calls, strict=True))
-        disturbed = total > 2 * done * self.fastest + CALL
+        disturbed = len(self._calls) > 3 and total > 2 * done * self.fastest
         if total < self._turn and not disturbed:
             return
-        # In a trial, the median: a single call in which the system moves a thread says nothing.
-        self.seconds_per_step[self.size] = (
-            median(seconds / n_steps for n_steps, seconds in self._calls) if self._trial
-            else total / done)
+        # In a short turn, the median: a single call in which the system moves a thread says nothing.
+        self.seconds_per_step[self.size] = total / done if total > SLICE else median(
+            seconds / n_steps for n_steps, seconds in self._calls)
         self._calls.clear()
         self._age += total
         before, self.size = self.size, min(self.seconds_per_step, key=self.seconds_per_step.__getitem__)
