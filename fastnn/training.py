@@ -315,6 +315,9 @@ class Trainer:
             optimizer.moments = np.zeros(optimizer.n_moments * theta.size, theta.dtype)
         self.alpha, self.constants = number(alpha), np.array(optimizer.constants(), theta.dtype)
         flops = (6 * network.n_params - 2 * np.prod(network.shapes[0])) * min(batch_size, X.shape[0])
+        # A step that may take longer than SLICE is taken in pieces, of whole chunks.
+        chunk = self.room.columns.size
+        self._piece = max(1, int(SLICE * 1e10 / flops * min(batch_size, X.shape[0]) / chunk)) * chunk
         most = get_n_threads(n_threads)
         self.crew = Crew(most, most if flops >= SERIAL_BELOW else 1)
         self._first_steps = max(1, int(CALL * 1e10 / flops))      # before anything is measured: at 10 GFLOP/s
@@ -327,14 +330,18 @@ class Trainer:
         costs, done = np.empty((n_steps, 2), self.Y.dtype), 0
         while done < n_steps:
             part = costs[done:done + (self.crew.steps() or self._first_steps)]
+            if self._piece < self.batch_size:
+                part = part[:1]
             if issparse(self.X):
                 part, batches = self._dense(order, first_step + done, part)
             else:
-                batches = epoch.Batches(self.X, self.Y, self.weights, order, first_step + done, self.batch_size)
+                batches = epoch.Batches(self.X, self.Y, self.weights, order, first_step + done, self.batch_size, 0, 0)
             rates = self.optimizer.rates(len(part)).astype(self.Y.dtype)
+            rule = epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.optimizer.moments)
             start = time.perf_counter()
-            TRAIN(self.crew.size, len(part) * self.crew.fastest, self.model, batches, self.room,
-                  epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.optimizer.moments), part)
+            for begin in range(0, self.batch_size, self._piece):
+                piece = batches._replace(begin=begin, end=begin + self._piece)
+                TRAIN(self.crew.size, len(part) * self.crew.fastest, self.model, piece, self.room, rule, part)
             self.crew.note(len(part), time.perf_counter() - start)
             done += len(part)
         return costs.astype(np.float64)
@@ -348,7 +355,7 @@ class Trainer:
         return part, epoch.Batches(
             examples(self.X[rows].toarray(), self.Y.dtype), examples(self.Y[rows], self.Y.dtype),
             examples(self.weights[rows] if self.weights.size else self.weights, self.Y.dtype),
-            np.arange(rows.size), 0, self.batch_size)
+            np.arange(rows.size), 0, self.batch_size, 0, 0)
 
     def epoch(self, order: npt.NDArray[np.int64]) -> tuple[float, float]:
         """One pass over the examples in this order; returns the means of loss and of penalty over the examples."""

@@ -49,6 +49,8 @@ class Batches(NamedTuple):
     order: np.ndarray            # (n_samples,), int64
     first_step: int
     batch_size: int
+    begin: int                   # the examples of each batch that this call takes: all, from 0 to batch_size; or, in a
+    end: int                     # step that takes long, some chunks, and the call with the last of them ends the step
 
 
 class Rule(NamedTuple):
@@ -184,7 +186,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
             for row in order[start:start + m]:
                 total += batches.weights[row]
         per_example = number(1) / total if total > 0 else number(0)        # a batch of weight zero has no gradient
-        for done in range(0, m, chunk):
+        for done in range(batches.begin, min(batches.end, m), chunk):
             rows, more, final = order[start + done:start + min(done + chunk, m)], done > 0, done + chunk >= m
             if n_shards == 1:
                 first, last = part_of(rows, vector, rank, size)
@@ -218,7 +220,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
             penalty = number(0)
             for g in range(room.squares.size):
                 penalty += room.squares[g]
-            costs[step, 0] = cost * per_example
+            costs[step, 0] = cost * per_example + (costs[step, 0] if batches.begin > 0 else number(0))
             costs[step, 1] = penalty * number(0.5) * per_example
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from conftest import NETWORKS, examples
 
-from fastnn import reference, training
+from fastnn import reference, training, workspace
 from fastnn.network import Network
 from fastnn.training import SGD, Adam, Crew, Trainer
 
@@ -147,3 +147,19 @@ def test_another_number_of_threads_takes_over_when_the_machine_changes():
 def test_a_crew_is_never_larger_than_allowed():
     assert Crew(1, 1).sizes == [1]
     assert Crew(6, 6).sizes == [1, 2, 4, 6]
+
+
+def test_a_long_step_in_pieces_is_the_same_step(dtype, monkeypatch):
+    monkeypatch.setattr(workspace, "CHUNK", 32)
+    network = NETWORKS[4]
+    net = Network(*network)
+    X, Y = examples(network, 300, dtype)
+    results = []
+    for piece in (300, 32, 96):
+        theta = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), dtype)
+        trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, 200, alpha=0.1)
+        trainer._piece = piece
+        results.append((theta, trainer.run(np.arange(300), 5)))
+    for theta, costs in results[1:]:
+        np.testing.assert_array_equal(theta, results[0][0])
+        np.testing.assert_allclose(costs, results[0][1], rtol=8 * np.finfo(dtype).eps)

@@ -139,7 +139,7 @@ def float32_programs():
     X, Y = np.zeros((10, 20), np.float32), np.zeros((10, 3), np.float32)
     rule = epoch.Rule(optimizers.ADAM, np.float32(0), np.ones(1, np.float32), np.ones(5, np.float32),
                       np.zeros(2 * theta.size, np.float32))
-    batches = epoch.Batches(X, Y, np.ones(10, np.float32), np.arange(10), 0, 10)
+    batches = epoch.Batches(X, Y, np.ones(10, np.float32), np.arange(10), 0, 10, 0, 10)
     training = (1, team.new_team(), model, batches, room, rule, np.zeros((1, 2), np.float32))
     model, room = workspace.for_prediction(network, theta, 10, 1)
     prediction = (1, team.new_team(), model, X, room, Y)

@@ -1,4 +1,4 @@
-"""Every example in the README runs."""
+"""Every example in the README and in docs/ runs."""
 import re
 import shlex
 import subprocess
@@ -25,6 +25,14 @@ def test_the_python_examples_run_and_print_what_they_say(tmp_path, monkeypatch, 
         if promised:
             assert [float(number) for number in printed] == [pytest.approx(number, abs=0.006) for number in promised]
     assert names["network"].predict(names["model"][0].transform(names["X_test"])).shape == names["y_test"].shape
+
+
+def test_the_page_on_moving_from_scikit_learn_runs(capsys):
+    page = (Path(__file__).parents[1] / "docs" / "from-scikit-learn.md").read_text(encoding="utf-8")
+    names: dict = {}
+    for example in re.findall(r"```python\n(.*?)```", page, re.S):
+        exec(compile(example, "from-scikit-learn.md", "exec"), names)
+    assert capsys.readouterr().out.split() == ["1.0", "True"]
 
 
 def test_functional_and_reference_are_interchangeable_in_the_notes_example(capsys):
