@@ -598,7 +598,10 @@ def measure(
     lengths = []
     for rival in rivals:
         rival.run(1)  # compiles
-        lengths.append(max(5, int(seconds / timed(rival, 5))))
+        length = 5
+        while (step := timed(rival, length)) * length < seconds / 2:  # until it runs as it will
+            length *= 2
+        lengths.append(max(5, int(seconds / step)))
     runs: list[list[float]] = [[] for _ in turns]
     for _ in range(n_runs):
         for rival, length, results in zip(rivals, lengths, runs, strict=True):

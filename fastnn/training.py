@@ -24,8 +24,9 @@ from fastnn.system import get_n_threads
 
 #: Seconds between two returns to Python: how soon an interrupt is heard.
 SLICE = 0.1
-#: Seconds of training that decide whether another number of threads is faster, and seconds until that is asked again.
-TRIAL, SETTLED = 0.016, 2.0
+#: Seconds of training that decide whether another number of threads is faster, and seconds until that is asked again:
+#: soon at first, later seldom.
+TRIAL, SETTLED = 0.016, (0.25, 2.0)
 #: Seconds of one of the calls of a trial.
 CALL = TRIAL / 8
 #: Arithmetic of a step (floating point operations) below which one thread is probably faster than a team: on two
@@ -240,7 +241,7 @@ class Crew:
         self.sizes = sorted({most, *(2**k for k in range(most.bit_length()))})
         self.size = guess
         self.seconds_per_step: dict[int, float] = {}
-        self._age = 0.0              # seconds since the other numbers were tried
+        self._age, self._patience = 0.0, SETTLED[0]    # seconds since the other numbers were tried, and until they are
         self._turn, self._trial = SLICE, False
         self._calls: list[tuple[int, float]] = []      # of this turn: steps and seconds
         self._awake = False          # the first call of a team wakes its threads, and the first of all may compile
@@ -271,8 +272,9 @@ class Crew:
         self._calls.clear()
         self._age += total
         before, self.size = self.size, min(self.seconds_per_step, key=self.seconds_per_step.__getitem__)
-        if self._age > SETTLED:
-            self._age, self.seconds_per_step = 0.0, {self.size: self.seconds_per_step[self.size]}
+        if self._age > self._patience:
+            self._age, self._patience = 0.0, min(2 * self._patience, SETTLED[1])
+            self.seconds_per_step = {self.size: self.seconds_per_step[self.size]}
         place = self.sizes.index(self.size)
         untried = set(self.sizes[max(place - 1, 0):place + 2]) - set(self.seconds_per_step)
         self._trial, self._turn = bool(untried), TRIAL if untried else SLICE

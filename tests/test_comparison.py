@@ -129,7 +129,7 @@ def test_runs_are_interleaved(monkeypatch):
     timings = measure(["a", "b"], tiny(), [1, 2], n_runs=3, pause=0)
     turns = [("A", 1), ("A", 2), ("B", 1), ("B", 2)]
     assert calls[-24:] == [turn for turn in turns for _ in range(2)] * 3  # each turn wakes its threads, then is timed
-    assert Counter(calls) == dict.fromkeys(turns, 8)
+    assert min(Counter(calls).values()) > 8  # and before that it compiles and warms up
     assert [(timing.library, timing.n_threads, timing.median) for timing in timings] == [
         ("a", 1, 1e3),
         ("a", 2, 2e3),

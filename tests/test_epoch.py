@@ -124,7 +124,7 @@ def test_a_second_thread_trains_alone_while_the_region_is_taken():
 @pytest.mark.parametrize("guess", [1, 4])
 def test_most_of_the_time_goes_to_the_fastest_number_of_threads(paces, guess):
     crew, spent = Crew(4, guess), dict.fromkeys(paces, 0.0)
-    while sum(spent.values()) < 5:
+    while sum(spent.values()) < 20:
         n_steps, size = crew.steps() or 100, crew.size
         crew.note(n_steps, n_steps * paces[size])
         spent[size] += n_steps * paces[size]
