@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
 from itertools import islice, pairwise
+from statistics import mode
 from typing import Any, ClassVar
 
 import numpy as np
@@ -603,13 +604,15 @@ def measure(
             length *= 2
         lengths.append(max(5, int(seconds / step)))
     runs: list[list[float]] = [[] for _ in turns]
+    used: list[list[int]] = [[] for _ in turns]
     for _ in range(n_runs):
-        for rival, length, results in zip(rivals, lengths, runs, strict=True):
+        for rival, length, results, n_used in zip(rivals, lengths, runs, used, strict=True):
             time.sleep(pause)
             rival.run(1 + length // 10)  # wakes the threads and fills the caches
             results.append(1e6 * timed(rival, length))
-    return [Timing(workload, *turn, rival.n_used, tuple(results))
-            for turn, rival, results in zip(turns, rivals, runs, strict=True)]
+            n_used.append(rival.n_used)
+    return [Timing(workload, *turn, mode(n_used), tuple(results))
+            for turn, n_used, results in zip(turns, used, runs, strict=True)]
 
 
 def peak(dtype: str, n_threads: int = 1, seconds: float = 0.1) -> float:

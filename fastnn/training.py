@@ -274,7 +274,10 @@ class Crew:
         before, self.size = self.size, min(self.seconds_per_step, key=self.seconds_per_step.__getitem__)
         if self._age > self._patience:
             self._age, self._patience = 0.0, min(2 * self._patience, SETTLED[1])
-            self.seconds_per_step = {self.size: self.seconds_per_step[self.size]}
+            # What others took is forgotten, and they are tried again; but for smaller ones that were clearly slower.
+            best = self.seconds_per_step[self.size]
+            self.seconds_per_step = {size: seconds for size, seconds in self.seconds_per_step.items()
+                                     if size == self.size or (size < self.size and 1.3 * best < seconds)}
         place = self.sizes.index(self.size)
         untried = set(self.sizes[max(place - 1, 0):place + 2]) - set(self.seconds_per_step)
         self._trial, self._turn = bool(untried), TRIAL if untried else SLICE
