@@ -26,7 +26,7 @@ from fastnn.system import get_n_threads
 SLICE = 0.1
 #: Seconds of training that decide whether another number of threads is faster, and seconds until that is asked again:
 #: soon at first, later seldom.
-TRIAL, SETTLED = 0.016, (0.25, 2.0)
+TRIAL, SETTLED = 0.016, (0.1, 2.0)
 #: Seconds of one of the calls of a trial.
 CALL = TRIAL / 8
 #: Arithmetic of a step (floating point operations) below which one thread is probably faster than a team: on two
