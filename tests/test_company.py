@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from sklearn import neural_network as theirs
 from sklearn import set_config
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_iris
@@ -198,6 +199,7 @@ def test_ctrl_c_ends_a_fit_with_a_usable_model(solver):
     data, target = rng.standard_normal((20_000, 50)).astype(np.float32), rng.standard_normal(20_000)
     model = MLPRegressor(hidden_layer_sizes=(100,), solver=solver, max_iter=10**6, tol=0, n_iter_no_change=np.inf,
                          max_fun=10**9)
+    clone(model).set_params(max_iter=1, max_fun=2).fit(data, target)      # compiles, where that was not done yet
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.warns(UserWarning, match="Training interrupted by user"):
