@@ -21,10 +21,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
 from fastnn import conversion, progress
 from fastnn.network import Array, Network
+from fastnn.system import blas_on_one_thread
 
 #: One object for each kind of network: what it computes of itself is kept, because one row is soon predicted.
 _network = lru_cache(maxsize=32)(Network)
@@ -144,7 +144,7 @@ class _MLP(BaseEstimator):
             start = now
 
         try:
-            with threadpool_limits(1, "blas"):       # idle threads of BLAS would spin on the cores of the team
+            with blas_on_one_thread():
                 result = minimize(objective, theta.astype(np.float64), method="L-BFGS-B", jac=True, callback=look,
                                   options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol})
         except KeyboardInterrupt:

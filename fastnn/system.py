@@ -2,11 +2,15 @@
 import os
 import platform
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from numbers import Integral
 from typing import Any
 
 import joblib
+from threadpoolctl import threadpool_limits
 
 import fastnn
 
@@ -51,6 +55,25 @@ def get_n_threads(n_threads: int | None = None) -> int:
     import numba
 
     return min(n_threads or _n_threads or joblib.cpu_count(), numba.get_num_threads())
+
+
+_blas = threading.Lock()
+
+
+@contextmanager
+def blas_on_one_thread() -> Iterator[None]:
+    """While SciPy works between our calls: idle threads of its BLAS would spin on the cores of the team.
+
+    One block at a time, because each puts back the number that it found; a second one leaves BLAS as it is.
+    """
+    if _blas.acquire(blocking=False):
+        try:
+            with threadpool_limits(1, "blas"):
+                yield
+        finally:
+            _blas.release()
+    else:
+        yield
 
 
 def _processor() -> str:

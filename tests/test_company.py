@@ -31,6 +31,7 @@ from sklearn.model_selection import (
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_info
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, training
@@ -143,6 +144,14 @@ def test_fits_in_several_threads_at_once(teams):
     with ThreadPoolExecutor(4) as pool:
         got = list(pool.map(fitted, range(8)))
     np.testing.assert_array_equal(got, expected)
+
+
+def test_blas_has_its_threads_again_after_lbfgs_in_several_threads():
+    before = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    model = MLPClassifier(solver="lbfgs", **SMALL)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda seed: clone(model).set_params(random_state=seed).fit(X, y), range(8)))
+    assert [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"] == before
 
 
 LAYERS = """
