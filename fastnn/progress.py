@@ -35,6 +35,17 @@ class Epoch:
 
 
 _watchers: ContextVar[tuple[Callable[[Epoch], object], ...]] = ContextVar("watchers", default=())
+_compilation_watchers: ContextVar[tuple[Callable[[str], object], ...]] = ContextVar("compilation_watchers", default=())
+
+
+@contextmanager
+def _added(callback: Callable[..., object], watchers: ContextVar[tuple[Callable[..., object], ...]]) -> Iterator[None]:
+    """One watcher more, within the block."""
+    token = watchers.set((*watchers.get(), callback))
+    try:
+        yield
+    finally:
+        watchers.reset(token)
 
 
 @contextmanager
@@ -55,11 +66,8 @@ def watch(callback: Callable[[Epoch], object]) -> Iterator[None]:
     >>> len(losses)
     3
     """
-    token = _watchers.set((*_watchers.get(), callback))
-    try:
+    with _added(callback, _watchers):
         yield
-    finally:
-        _watchers.reset(token)
 
 
 def report(epoch: Epoch) -> None:
@@ -68,7 +76,6 @@ def report(epoch: Epoch) -> None:
         callback(epoch)
 
 
-_compilation_watchers: ContextVar[tuple[Callable[[str], object], ...]] = ContextVar("compilation_watchers", default=())
 _noticed = False
 
 
@@ -85,11 +92,8 @@ def compilation(callback: Callable[[str], object]) -> Iterator[None]:
         Takes the name of the kernel.
     """
     report_compilations()
-    token = _compilation_watchers.set((*_compilation_watchers.get(), callback))
-    try:
+    with _added(callback, _compilation_watchers):
         yield
-    finally:
-        _compilation_watchers.reset(token)
 
 
 def _notice(name: str) -> None:

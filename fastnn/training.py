@@ -214,7 +214,7 @@ class NoStep:
 
     moments: Array | None = field(init=False, default=None, repr=False)
 
-    code = optimizers.NONE
+    code = optimizers.NO_STEP
     n_moments = 1
 
     def constants(self) -> list[float]:
@@ -384,7 +384,7 @@ class Objective:
 
     def __init__(self, network: Network, X: Any, Y: Array, alpha: float, sample_weight: Array | None,
                  n_threads: int | None, dtype: npt.DTypeLike) -> None:
-        # In slices of less than SLICE, so that an interrupt is heard; their sums are put together here.
+        # In slices, of which a sparse X becomes dense one at a time; their sums are put together here, in float64.
         size = max(workspace.CHUNK, int(SLICE * 1e10 / (6 * network.n_params)))
         self.order = np.arange(X.shape[0])
         weights = np.ones(X.shape[0]) if sample_weight is None else np.asarray(sample_weight, np.float64)

@@ -22,7 +22,7 @@ from numba import prange
 from fastnn.kernels.jit import call, entry, kernel, part
 from fastnn.kernels.layers import affine, backproject, gather, inner, outer, row_sums, transpose
 from fastnn.kernels.losses import loss_and_dZ, output, weigh
-from fastnn.kernels.optimizers import ADAM, SGD, adam, none, sgd
+from fastnn.kernels.optimizers import ADAM, SGD, adam, no_step, sgd
 from fastnn.kernels.simd import COLS, lanes, matrix
 from fastnn.kernels.team import barrier, roll_call, share
 
@@ -146,7 +146,7 @@ def rule_of(rule, theta, G, moments, first, last, alpha, per_example, rate):
         return adam(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
     if rule.optimizer == SGD:
         return sgd(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
-    return none(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
+    return no_step(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
 
 
 @part

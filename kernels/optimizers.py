@@ -8,7 +8,7 @@ theta (1, n_params), G (n_shards, n_params), moments (1 or 2, n_params).
 from fastnn.kernels.jit import kernel
 from fastnn.kernels.simd import fma, lanes, load_first, splat, sqrt, store_first, sum_lanes, zero
 
-SGD, ADAM, NONE = range(3)
+SGD, ADAM, NO_STEP = range(3)
 #: The places of the array of constants.
 MOMENTUM, NESTEROV = 0, 1
 BETA_1, REST_1, BETA_2, REST_2, EPSILON = range(5)
@@ -24,8 +24,8 @@ def total(G, p, count):
 
 
 @kernel
-def none(theta, G, moments, first, last, alpha, per_example, rate, constants):
-    """No step: the gradient goes into the place of the moments, for an optimizer that is not among the kernels."""
+def no_step(theta, G, moments, first, last, alpha, per_example, rate, constants):
+    """theta stays; the gradient g goes to the place of the moments, for an optimizer that is not among the kernels."""
     squares, decay, factor = zero(theta), splat(theta, alpha), splat(theta, per_example)
     for p in range(first, last, lanes(theta)):
         count = min(lanes(theta), last - p)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import joblib
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from sklearn import neural_network as theirs
 from sklearn import set_config
@@ -104,7 +105,7 @@ def test_sample_weights_are_routed():
 def test_frames_bring_their_names(library):
     table = frame[["a", "b", "c", "d"]]
     if library == "polars":
-        table = pytest.importorskip("polars").DataFrame(table.to_dict("list"))
+        table = polars.DataFrame(table.to_dict("list"))
     model = MLPClassifier(**SMALL).fit(table, y)
     assert list(model.feature_names_in_) == ["a", "b", "c", "d"]
     np.testing.assert_array_equal(model.predict(table), MLPClassifier(**SMALL).fit(X, y).predict(X))
