@@ -41,8 +41,6 @@ BRIEF = sys.getswitchinterval()
 _region = threading.Lock()
 #: Whether this process may start a region: a child of a process that had threads has none, and OpenMP would abort it.
 _alone = False
-#: The team of a thread that works alone: it is never looked at.
-_NOBODY = new_team()
 #: Where the machine code of a kernel for a dtype is.
 _addresses: dict[tuple[Any, np.dtype[Any]], int] = {}
 
@@ -70,13 +68,13 @@ class _Kernel(NamedTuple):
     def __call__(self, wanted: int, seconds: float, model: epoch.Model, *args: Any) -> None:
         """Call it on up to `wanted` threads, if a region can be had, for about so many seconds."""
         brief, key = seconds < BRIEF, (self.serial, model.theta.dtype)
-        alone = (1, _NOBODY, model, *args)
+        alone = (1, new_team(1), model, *args)
         if key not in _addresses:
             _addresses[key] = address_of(self.serial, *alone)
         if wanted > 1 and not _alone and _region.acquire(blocking=False):
             try:
                 region = self.team_briefly if brief else self.team
-                region(_addresses[key], wanted, new_team(), model, *args)
+                region(_addresses[key], wanted, new_team(wanted), model, *args)
             finally:
                 _region.release()
         elif brief:

@@ -76,7 +76,7 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
     dtype, chunk = theta.dtype, min(batch_size, CHUNK)
     shards, vector = n_shards(network, chunk), simd.REGISTER_BYTES // theta.dtype.itemsize
     width = padded(ceil(ceil(chunk / vector) / shards) * vector, dtype)
-    columns, buffer, squares = shards * width, _Buffer(), 0
+    columns, buffer, groups = shards * width, _Buffer(), []
     layers = _new_table(network)
     a_in = buffer.room(network.layer_sizes[0] * columns)
     for l, (n_out, n_in) in enumerate(network.shapes):
@@ -90,15 +90,17 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
         elif l:
             layer[epoch.A_T] = buffer.room(n_in * columns)
         # A group of rows is what one update takes: full tiles, and enough numbers to be worth the call.
-        layer[epoch.GROUP] = 6 * -(-256 // (6 * n_in))
-        layer[epoch.SQUARES] = squares
-        squares += -(-n_out // int(layer[epoch.GROUP]))
-        # As many groups at a time as the cache holds with their moments: their gradient reads all the examples.
-        layer[epoch.TURN] = max(1, 32768 // (int(layer[epoch.GROUP]) * n_in))
+        rows = 6 * ceil(1024 / (6 * n_in))
+        for begin in range(0, n_out, rows):
+            end = min(begin + rows, n_out)
+            groups.append((l, begin, end, layer[epoch.W] + (begin + end) * n_in // 2))
+        # As many rows at a time as the cache holds with their moments: their gradient reads all the examples.
+        layer[epoch.TURN] = 32768 // n_in
     room = epoch.Room(
         work=aligned((buffer.size,), dtype), Y_T=aligned((shards, network.layer_sizes[-1], width), dtype),
         losses=aligned((shards, 3, width), dtype), columns=np.arange(chunk),
-        G=aligned((shards * network.n_params,), dtype), squares=aligned((squares,), dtype))
+        G=aligned((shards * network.n_params,), dtype), groups=np.array(groups, np.int64),
+        squares=aligned((len(groups),), dtype))
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
 
 

@@ -3,7 +3,7 @@
 A step has two halves.  In the first, the examples of the batch are shared out: each member of the team
 takes its columns, a block at a time, through the whole network and back, to dZ of every layer.  In the
 second, the parameters are shared out: each member sums dW = dZ A^T of its rows over all the examples and
-updates them while they are in its cache.
+updates them while they are in its cache.  A member that is done helps the others.
 
 What travels between the cores is then the activations.  Where a network has fewer parameters than that,
 the batch is cut into shards instead: dW of a shard is formed by the member that has its columns, and what
@@ -24,10 +24,15 @@ from fastnn.kernels.layers import affine, backproject, gather, inner, outer, row
 from fastnn.kernels.losses import loss_and_dZ, output, weigh
 from fastnn.kernels.optimizers import ADAM, SGD, adam, no_step, sgd
 from fastnn.kernels.simd import COLS, lanes, matrix
-from fastnn.kernels.team import barrier, roll_call, share
+from fastnn.kernels.team import barrier, new_queue, roll_call, share, take
 
-#: The fields of a layer in the table: sizes, and offsets into theta, the workspace and `Room.squares`.
-N_IN, N_OUT, ACTIVATION, W, B, A_IN, A_OUT, DZ, A_T, GROUP, TURN, SQUARES, FIELDS = range(13)
+#: The fields of a layer in the table: sizes, offsets into theta and the workspace, and how many rows of the weights
+#: are updated at a time.
+N_IN, N_OUT, ACTIVATION, W, B, A_IN, A_OUT, DZ, A_T, TURN, FIELDS = range(11)
+#: The fields of a group of rows of the weights: which layer, which rows, and where in theta its middle is.
+LAYER, FIRST, LAST, MIDDLE, GROUP_FIELDS = range(5)
+#: The queues of the two halves of a step.
+EXAMPLES, PARAMETERS = 0, 1
 #: In A_T: this layer's gradient is formed by `inner`, which needs no transposed copy.
 NONE = -1
 
@@ -75,7 +80,8 @@ class Room(NamedTuple):
     losses: np.ndarray           # (n_shards, 3, width): the loss of each example, and room for the softmax
     columns: np.ndarray          # 0, 1 ... to the length of a chunk
     G: np.ndarray                # (n_shards * n_params,): the gradient of the sum of the losses of each shard
-    squares: np.ndarray          # alpha times the sum of the squares of each group of weights
+    groups: np.ndarray           # (n_groups, GROUP_FIELDS), int64: what one update takes
+    squares: np.ndarray          # (n_groups,): alpha times the sum of the squares of the weights of each
 
 
 @part
@@ -150,32 +156,76 @@ def rule_of(rule, theta, G, moments, first, last, alpha, per_example, rate):
 
 
 @part
-def update(model, room, rule, l, first_group, last_group, per_example, rate):
-    """Weights and biases of layer l, in these groups of rows."""
-    layers, n = model.layers, model.theta.size
-    n_in, n_out, group = layers[l, N_IN], layers[l, N_OUT], layers[l, GROUP]
+def update(model, room, rule, begin, end, per_example, rate):
+    """Weights and biases of these groups of rows, which are of one layer."""
+    layer, groups, n = model.layers[room.groups[begin, LAYER]], room.groups, model.theta.size
     theta, G = matrix(model.theta, 0, 1, n), matrix(room.G, 0, room.G.size // n, n)
     moments = matrix(rule.moments, 0, rule.moments.size // n, n)
-    for g in range(first_group, last_group):
-        j, end = g * group, min((g + 1) * group, n_out)
-        room.squares[layers[l, SQUARES] + g] = rule_of(
-            rule, theta, G, moments, layers[l, W] + j * n_in, layers[l, W] + end * n_in, rule.alpha, per_example, rate)
-    j, end = first_group * group, min(last_group * group, n_out)
-    rule_of(rule, theta, G, moments, layers[l, B] + j, layers[l, B] + end, rule.alpha - rule.alpha, per_example, rate)
+    for g in range(begin, end):
+        first, last = layer[W] + groups[g, FIRST] * layer[N_IN], layer[W] + groups[g, LAST] * layer[N_IN]
+        room.squares[g] = rule_of(rule, theta, G, moments, first, last, rule.alpha, per_example, rate)
+    rule_of(rule, theta, G, moments, layer[B] + groups[begin, FIRST], layer[B] + groups[end - 1, LAST],
+            rule.alpha - rule.alpha, per_example, rate)
 
 
 @part
-def part_of(rows, lanes, rank, size):
-    """The share of the examples that is this member's, in whole vectors: (first, last)."""
-    first, last = share((rows.size + lanes - 1) // lanes, rank, size)
-    return first * lanes, min(last * lanes, rows.size)
+def shard(rows, vector, s, n_shards):
+    """The examples of shard s, in whole vectors: (first, last)."""
+    first, last = share((rows.size + vector - 1) // vector, s, n_shards)
+    return first * vector, min(last * vector, rows.size)
+
+
+@kernel
+def first_half(model, batches, room, rows, begin, end, more):
+    """Forward and back for these shards; or, where there is one, for these vectors of examples in it."""
+    layers, vector, n_shards = model.layers, lanes(model.theta), room.losses.shape[0]
+    block = COLS * vector
+    if n_shards == 1:
+        last = min(end * vector, rows.size)
+        for i in range(begin * vector, last, block):
+            propagate(model, batches, room, rows, 0, i, min(i + block, last))
+        return
+    for s in range(begin, end):
+        first, last = shard(rows, vector, s, n_shards)
+        for i in range(0, last - first, block):
+            propagate(model, batches, room, rows[first:], s, i, min(i + block, last - first))
+        for l in range(layers.shape[0]):
+            gradient(model, batches, room, rows[first:], s, l, 0, layers[l, N_OUT], last - first, more)
+
+
+@kernel
+def second_half(model, batches, room, rule, rows, begin, end, more, final, per_example, rate):
+    """The gradient, unless the shards have theirs, and after the final chunk the update, for these groups of rows."""
+    layers, groups = model.layers, room.groups
+    while begin < end:
+        l, j, turn = groups[begin, LAYER], groups[begin, FIRST], begin + 1
+        while turn < end and groups[turn, LAYER] == l and groups[turn, LAST] - j <= layers[l, TURN]:
+            turn += 1
+        if room.losses.shape[0] == 1:
+            gradient(model, batches, room, rows, 0, l, j, groups[turn - 1, LAST], rows.size, more)
+        if final:
+            update(model, room, rule, begin, turn, per_example, rate)
+        begin = turn
+
+
+@kernel
+def first_group(groups, place):
+    """The first group whose middle is not before this place in theta."""
+    low, high = 0, groups.shape[0]
+    while low < high:
+        g = (low + high) // 2
+        if groups[g, MIDDLE] < place:
+            low = g + 1
+        else:
+            high = g
+    return low
 
 
 @part
 def steps(rank, size, team, model, batches, room, rule, costs):
     """The part of one member of the team in a run of steps.  costs (n_steps, 2): mean loss and penalty of each."""
-    number, order, layers, vector = model.theta.dtype.type, batches.order, model.layers, lanes(model.theta)
-    n_shards, block, chunk = room.losses.shape[0], COLS * vector, room.columns.size
+    number, order, n, vector = model.theta.dtype.type, batches.order, model.theta.size, lanes(model.theta)
+    n_shards, chunk, groups = room.losses.shape[0], room.columns.size, room.groups
     steps_per_epoch = (order.size + batches.batch_size - 1) // batches.batch_size
     for step in range(rule.rates.size):
         start = (batches.first_step + step) % steps_per_epoch * batches.batch_size
@@ -188,33 +238,30 @@ def steps(rank, size, team, model, batches, room, rule, costs):
         per_example = number(1) / total if total > 0 else number(0)        # a batch of weight zero has no gradient
         for done in range(batches.begin, min(batches.end, m), chunk):
             rows, more, final = order[start + done:start + min(done + chunk, m)], done > 0, done + chunk >= m
-            if n_shards == 1:
-                first, last = part_of(rows, vector, rank, size)
-                for i in range(first, last, block):
-                    propagate(model, batches, room, rows, 0, i, min(i + block, last))
-            else:
-                first_shard, last_shard = share(n_shards, rank, size)
-                for s in range(first_shard, last_shard):
-                    first, last = part_of(rows, vector, s, n_shards)
-                    for i in range(0, last - first, block):
-                        propagate(model, batches, room, rows[first:], s, i, min(i + block, last - first))
-                    for l in range(layers.shape[0]):
-                        gradient(model, batches, room, rows[first:], s, l, 0, layers[l, N_OUT], last - first, more)
+            units = n_shards if n_shards > 1 else (rows.size + vector - 1) // vector
+            for i in range(size):                                          # one's own part, then what others have left
+                owner = (rank + i) % size
+                first, last = share(units, owner, size)
+                begin, end = take(team, EXAMPLES, rank, size, owner, first, last)
+                while begin < end:
+                    first_half(model, batches, room, rows, begin, end, more)
+                    begin, end = take(team, EXAMPLES, rank, size, owner, first, last)
+            new_queue(team, PARAMETERS, rank)
             barrier(team, size)
+            new_queue(team, EXAMPLES, rank)
             if rank == 0:
                 for s in range(n_shards):
-                    first, last = part_of(rows, vector, s, n_shards)
+                    first, last = shard(rows, vector, s, n_shards)
                     for i in range(last - first):
                         cost += room.losses[s, 0, i]
-            for l in range(layers.shape[0]):
-                n_out, group, turn = layers[l, N_OUT], layers[l, GROUP], layers[l, TURN]
-                first_group, last_group = share((n_out + group - 1) // group, rank, size)
-                for g in range(first_group, last_group, turn):
-                    end = min(g + turn, last_group)
-                    if n_shards == 1:
-                        gradient(model, batches, room, rows, 0, l, g * group, min(end * group, n_out), rows.size, more)
-                    if final:
-                        update(model, room, rule, l, g, end, per_example, rule.rates[step])
+            for i in range(size):
+                owner = (rank + i) % size
+                first, last = first_group(groups, n * owner // size), first_group(groups, n * (owner + 1) // size)
+                begin, end = take(team, PARAMETERS, rank, size, owner, first, last)
+                while begin < end:
+                    second_half(model, batches, room, rule, rows, begin, end, more, final, per_example,
+                                rule.rates[step])
+                    begin, end = take(team, PARAMETERS, rank, size, owner, first, last)
             barrier(team, size)
         if rank == 0:
             penalty = number(0)

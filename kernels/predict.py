@@ -8,8 +8,8 @@ from fastnn.kernels.epoch import A_IN, A_OUT, N_IN, N_OUT, forward
 from fastnn.kernels.jit import call, entry
 from fastnn.kernels.layers import gather, transpose
 from fastnn.kernels.losses import output
-from fastnn.kernels.simd import matrix
-from fastnn.kernels.team import roll_call, share
+from fastnn.kernels.simd import lanes, matrix
+from fastnn.kernels.team import roll_call, share, take
 
 
 class Room(NamedTuple):
@@ -30,14 +30,20 @@ def predict(wanted, team, model, X, room, out):
         layers, n_layers, columns, work = model.layers, model.layers.shape[0], room.chunk.size, room.work[rank]
         A_0 = matrix(work, layers[0, A_IN], layers[0, N_IN], columns)
         A_L = matrix(work, layers[n_layers - 1, A_OUT], layers[n_layers - 1, N_OUT], columns)
-        start, end = share(X.shape[0], rank, size)
-        for i in range(start, end, columns):
-            m = min(columns, end - i)
-            gather(X[i:i + m], room.chunk, A_0, 0, m)
-            for l in range(n_layers):
-                forward(model, work, columns, 0, l, 0, m)
-            output(A_L, room.scratch[rank, 0], room.scratch[rank, 1], 0, m, model.loss)
-            transpose(A_L, out[i:i + m], 0, m)
+        vector = lanes(X)
+        for turn in range(size):
+            owner = (rank + turn) % size
+            first, last = share((X.shape[0] + vector - 1) // vector, owner, size)
+            begin, end = take(team, 0, rank, size, owner, first, last)
+            while begin < end:
+                for i in range(begin * vector, min(end * vector, X.shape[0]), columns):
+                    m = min(columns, min(end * vector, X.shape[0]) - i)
+                    gather(X[i:i + m], room.chunk, A_0, 0, m)
+                    for l in range(n_layers):
+                        forward(model, work, columns, 0, l, 0, m)
+                    output(A_L, room.scratch[rank, 0], room.scratch[rank, 1], 0, m, model.loss)
+                    transpose(A_L, out[i:i + m], 0, m)
+                begin, end = take(team, 0, rank, size, owner, first, last)
 
 
 @entry(nogil=False)

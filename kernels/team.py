@@ -1,9 +1,12 @@
-"""Threads: one parallel region for many steps, a roll call at its start, and a barrier of our own inside.
+"""Threads: one parallel region for many steps, a roll call at its start, and inside, a barrier of our own and queues.
 
 Entering a region costs 1-65 us and takes the GIL; a barrier inside costs 20-100 ns.  But nothing promises
 that the region gets as many threads as it asked for (OMP_THREAD_LIMIT, a nested region, tbb running two
 chunks on one thread), and a barrier for a fixed number would then wait for ever.  Hence the closing roll
 call: the first to arrive waits for a bounded time, then closes the team; whoever comes later goes home.
+
+No two cores are equally fast for long, and a barrier waits for the slowest.  So work is shared out in equal parts,
+and who is done with his own takes from the end of another's.
 """
 import platform
 import sys
@@ -17,16 +20,19 @@ from numba.extending import intrinsic
 from fastnn.kernels.jit import kernel
 
 INT64 = ir.IntType(64)
-# Words of the shared state, each on cache lines of its own.
-ARRIVED, WAITING, GENERATION, SIZE, WORDS = 0, 16, 32, 48, 64
+# Words of the shared state, each on cache lines of its own: LINE words.  After them come the queues, for each member
+# one in every set: how much of his part was taken from its front (high half of the word) and from its end (low half).
+LINE = 16
+ARRIVED, WAITING, GENERATION, SIZE, QUEUES = range(0, 5 * LINE, LINE)
+N_SETS, FRONT = 2, 32
 CLOSED = 1 << 40
 #: Pauses before a waiting thread lets another have its core: 50-100 us.
 SPINS = 2000
 
 
-def new_team():
-    """The shared state of a team; every region needs a fresh one."""
-    return np.zeros(WORDS, np.int64)
+def new_team(wanted):
+    """The shared state of a team of up to `wanted` threads; every region needs a fresh one."""
+    return np.zeros(QUEUES + wanted * N_SETS * LINE, np.int64)
 
 
 def _word(context, builder, sig, args):
@@ -146,3 +152,37 @@ def barrier(state, size):
 def share(n, rank, size):
     """The part of range(n) that is this member's: (first, last)."""
     return n * rank // size, n * (rank + 1) // size
+
+
+@kernel
+def _queue(member, queues):
+    return QUEUES + (member * N_SETS + queues) * LINE
+
+
+@kernel
+def new_queue(state, queues, rank):
+    """Make this member's queue of the set anew: in between, a barrier, so that nobody is still at the old one."""
+    store_release(state, _queue(rank, queues), 0)
+
+
+@kernel
+def take(state, queues, rank, size, owner, first, last):
+    """Some of the owner's part, from first to last, that nobody has taken yet: (begin, end), equal if none is left.
+
+    The owner takes half of what is left from the front, others one from the end.
+    """
+    queue = _queue(owner, queues)
+    taken = load_acquire(state, queue)
+    left = last - first - (taken >> FRONT) - (taken & (1 << FRONT) - 1)
+    if left <= 0:
+        return last, last
+    n = 1
+    if rank == owner:
+        n = (left + 1) // 2 if size > 1 else left
+    taken = fetch_add(state, queue, n << FRONT if rank == owner else 1)
+    front, end = first + (taken >> FRONT), last - (taken & (1 << FRONT) - 1)
+    if front >= end:
+        return last, last
+    if rank == owner:
+        return front, min(front + n, end)
+    return end - 1, end

@@ -140,9 +140,9 @@ def float32_programs():
     rule = epoch.Rule(optimizers.ADAM, np.float32(0), np.ones(1, np.float32), np.ones(5, np.float32),
                       np.zeros(2 * theta.size, np.float32))
     batches = epoch.Batches(X, Y, np.ones(10, np.float32), np.arange(10), 0, 10, 0, 10)
-    training = (1, team.new_team(), model, batches, room, rule, np.zeros((1, 2), np.float32))
+    training = (1, team.new_team(1), model, batches, room, rule, np.zeros((1, 2), np.float32))
     model, room = workspace.for_prediction(network, theta, 10, 1)
-    prediction = (1, team.new_team(), model, X, room, Y)
+    prediction = (1, team.new_team(1), model, X, room, Y)
     A, b, rows = np.zeros((4, 4), np.float32), np.zeros(4, np.float32), np.arange(4)
     calls = [(epoch.train, training), (predict.predict, prediction), (passes.affine, (A, b, A, A, 0)),
              (passes.backproject, (A, A, A, A, 0)), (passes.outer, (A, A, rows, A)), (passes.inner, (A, A, A)),
