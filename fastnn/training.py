@@ -24,11 +24,16 @@ from fastnn.system import get_n_threads
 
 #: Seconds between two returns to Python: how soon an interrupt is heard.
 SLICE = 0.1
-#: Seconds of training that decide whether another number of threads is faster, and seconds until that is asked again:
-#: soon at first, later seldom.
-TRIAL, SETTLED = 0.016, (0.1, 2.0)
-#: Seconds of one of the calls of a trial.
-CALL = TRIAL / 8
+#: Seconds of training that decide whether another number of threads is faster; and of one of the calls in which they
+#: are measured.
+TRIAL, CALL = 0.03, 0.002
+#: Seconds until a larger team is tried again, and a smaller one: that lets cores fall asleep.
+LARGER, SMALLER = 0.2, 5.0
+#: What share of the time may be lost to slower numbers of threads, for knowing that they are.
+PRICE = 0.02
+#: How much slower the larger of two teams may seem after a trial, and still take the next turn; and after that.  A
+#: virtual core that is busy for a while gets a better place, which nobody notices who leaves it idle.
+DOUBT, SURE = 1.15, 1.03
 #: Arithmetic of a step (floating point operations) below which one thread is probably faster than a team: on two
 #: cores, a step of 0.2e6 took 5 us alone and 6 together, one of 1.7e6 took 28 and 20.
 SERIAL_BELOW = 1e6
@@ -239,17 +244,19 @@ class Crew:
         self.sizes = sorted({most, *(2**k for k in range(most.bit_length()))})
         self.size = guess
         self.seconds_per_step: dict[int, float] = {}
-        self._age, self._patience = 0.0, SETTLED[0]    # seconds since the other numbers were tried, and until they are
-        self._turn, self._trial = SLICE, False
-        self._calls: list[tuple[int, float]] = []      # of this turn: steps and seconds
+        self.fastest = inf           # seconds a step of the best call
+        self._pace = 0.0             # and of the last one
         self._awake = False          # the first call of a team wakes its threads, and the first of all may compile
-        self._pace, self.fastest = 0.0, inf      # seconds a step: of the last call, and of the best
+        self._trial = False
+        self._calls: list[tuple[int, float]] = []      # of this turn: steps and seconds
+        self._now = self._debt = 0.0                   # seconds of training, and those lost to slower numbers
+        self._tried: dict[int, float] = {}
 
     def steps(self) -> int | None:
         """How many steps the next call should take; None where nothing is known."""
         if not self._pace:
             return None
-        left = self._turn - sum(seconds for _, seconds in self._calls)
+        left = SLICE - sum(seconds for _, seconds in self._calls)
         return max(1, int((CALL if self._trial or not self._awake else max(left, CALL)) / self._pace))
 
     def note(self, n_steps: int, seconds: float) -> None:
@@ -261,24 +268,26 @@ class Crew:
         self._calls.append((n_steps, seconds))
         self.fastest = min(self.fastest, self._pace)
         done, total = (sum(column) for column in zip(*self._calls, strict=True))
-        disturbed = len(self._calls) > 3 and total > 2 * done * self.fastest
-        if total < self._turn and not disturbed:
+        if total < (TRIAL if self._trial else SLICE):
             return
-        # In a short turn, the median: a single call in which the system moves a thread says nothing.
-        self.seconds_per_step[self.size] = total / done if total > SLICE else median(
-            seconds / n_steps for n_steps, seconds in self._calls)
+        # A core that was idle is slow at first.  And a single call in which the system moves a thread says nothing.
+        latter = self._calls[len(self._calls) // 2:]
+        pace = median(seconds / n_steps for n_steps, seconds in latter) if self._trial else total / done
         self._calls.clear()
-        self._age += total
-        before, self.size = self.size, min(self.seconds_per_step, key=self.seconds_per_step.__getitem__)
-        if self._age > self._patience:
-            self._age, self._patience = 0.0, min(2 * self._patience, SETTLED[1])
-            # What others took is forgotten, and they are tried again; but for smaller ones that were clearly slower.
-            best = self.seconds_per_step[self.size]
-            self.seconds_per_step = {size: seconds for size, seconds in self.seconds_per_step.items()
-                                     if size == self.size or (size < self.size and 1.3 * best < seconds)}
+        self.seconds_per_step[self.size] = pace
+        best = min(self.seconds_per_step.values())
+        doubt = DOUBT if self._trial else SURE
+        before, self.size = self.size, max(size for size, seconds in self.seconds_per_step.items()
+                                           if seconds <= doubt * best)
+        self._now += total
+        self._tried[before] = self._now
+        self._debt = max(0.0, self._debt + total * (1 - best / pace if pace > best else -PRICE))
+        for size in set(self.seconds_per_step) - {self.size}:
+            if not self._debt and self._now - self._tried[size] > (LARGER if size > self.size else SMALLER):
+                del self.seconds_per_step[size]
         place = self.sizes.index(self.size)
         untried = set(self.sizes[max(place - 1, 0):place + 2]) - set(self.seconds_per_step)
-        self._trial, self._turn = bool(untried), TRIAL if untried else SLICE
+        self._trial = bool(untried)
         self.size = min(untried, default=self.size)
         self._awake = self.size == before
 
