@@ -248,7 +248,7 @@ class Fastnn(Rival):
 
     @property
     def n_used(self) -> int:
-        return self.trainer.crew.size
+        return self.trainer.crew.way.n_threads
 
     def run(self, n_steps: int) -> None:
         for first, last in pieces(self.workload, self.n_done, n_steps):
@@ -569,7 +569,7 @@ def measure(
     n_threads: Sequence[int] | None = None,
     *,
     n_runs: int = 7,
-    seconds: float = 0.1,
+    seconds: float = 0.2,
     pause: float = 0.05,
 ) -> list[Timing]:
     """Time the libraries turn by turn (A B C A B C ...), so that a change of the machine's speed meets them all.
@@ -600,7 +600,7 @@ def measure(
     for rival in rivals:
         rival.run(1)  # compiles
         length = 5
-        while (step := timed(rival, length)) * length < seconds / 2:  # until it runs as it will
+        while (step := timed(rival, length)) * length < seconds:  # until it runs as it will
             length *= 2
         lengths.append(max(5, int(seconds / step)))
     runs: list[list[float]] = [[] for _ in turns]

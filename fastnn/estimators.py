@@ -23,7 +23,7 @@ from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastnn import conversion, progress
-from fastnn.network import Array, Network
+from fastnn.network import Array, Network, aligned
 from fastnn.system import blas_on_one_thread
 
 #: One object for each kind of network: what it computes of itself is kept, because one row is soon predicted.
@@ -69,7 +69,7 @@ class _MLP(BaseEstimator):
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(layer_sizes)
         self.out_activation_ = self._out_activation()
-        self._theta = np.empty(Network(tuple(layer_sizes), "relu", "identity").n_params, dtype)
+        self._theta = aligned(Network(tuple(layer_sizes), "relu", "identity").n_params, dtype)
         self._bind(layer_sizes)
         for coef, intercept in zip(self.coefs_, self.intercepts_, strict=True):
             bound = np.sqrt((2 if self.activation == "logistic" else 6) / sum(coef.shape))
@@ -98,7 +98,7 @@ class _MLP(BaseEstimator):
         theta = getattr(self, "_theta", None)
         if theta is not None and all(array.base is theta for array in (*self.coefs_, *self.intercepts_)):
             return theta
-        theta = np.empty(sum(array.size for array in (*self.coefs_, *self.intercepts_)), self.coefs_[0].dtype)
+        theta = aligned(sum(array.size for array in (*self.coefs_, *self.intercepts_)), self.coefs_[0].dtype)
         for (W, b), coef, intercept in zip(self._network().views(theta), self.coefs_, self.intercepts_, strict=True):
             W[:], b[:] = coef.T, intercept
         return theta

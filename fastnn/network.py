@@ -15,6 +15,13 @@ ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 OUT_ACTIVATIONS = ("logistic", "softmax", "identity", "exp")
 
 
+def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+    """Zeros that start on a cache line."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    buffer = bytearray(size + 64)
+    return np.ndarray(shape, dtype, buffer, -np.frombuffer(buffer, np.uint8).ctypes.data % 64)
+
+
 @dataclass(frozen=True)
 class Network:
     """A multilayer perceptron without its parameters.

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn.kernels import activations, epoch, losses, predict, simd
-from fastnn.network import Array, Network
+from fastnn.network import Array, Network, aligned
 
 #: How many examples go through the network before the gradient takes them in (a larger batch takes several turns),
 #: and how many a prediction takes at a time.
@@ -26,13 +26,6 @@ class _Buffer:
     def room(self, numbers: int) -> int:
         start, self.size = self.size, self.size + -(-numbers // 16) * 16
         return start
-
-
-def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """Zeros that start on a cache line."""
-    size, itemsize = int(np.prod(shape)), np.dtype(dtype).itemsize
-    buffer = np.zeros(size + 64 // itemsize, dtype)
-    return buffer[-buffer.ctypes.data % 64 // itemsize:][:size].reshape(shape)
 
 
 def padded(numbers: int, dtype: npt.DTypeLike) -> int:
@@ -88,7 +81,7 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
             if l:                # `inner` takes A itself, in the second half of the step: dZ must not overwrite it
                 layers[l - 1, epoch.DZ] = buffer.room(n_in * columns)
         elif l:
-            layer[epoch.A_T] = buffer.room(n_in * columns)
+            layer[epoch.A_T] = buffer.room(ceil(n_in / vector) * vector * columns)
         # A group of rows is what one update takes: full tiles, and enough numbers to be worth the call.
         rows = 6 * ceil(1024 / (6 * n_in))
         for begin in range(0, n_out, rows):
@@ -100,7 +93,7 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
         work=aligned((buffer.size,), dtype), Y_T=aligned((shards, network.layer_sizes[-1], width), dtype),
         losses=aligned((shards, 3, width), dtype), columns=np.arange(chunk),
         G=aligned((shards * network.n_params,), dtype), groups=np.array(groups, np.int64),
-        squares=aligned((len(groups),), dtype))
+        squares=aligned((len(groups),), dtype), streamed=False)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
 
 

@@ -82,6 +82,7 @@ class Room(NamedTuple):
     G: np.ndarray                # (n_shards * n_params,): the gradient of the sum of the losses of each shard
     groups: np.ndarray           # (n_groups, GROUP_FIELDS), int64: what one update takes
     squares: np.ndarray          # (n_groups,): alpha times the sum of the squares of the weights of each
+    streamed: bool               # whether theta and A_T go past the caches, for other cores (see `simd.stream`)
 
 
 @part
@@ -91,6 +92,14 @@ def forward(model, work, width, s, l, first, last):
     affine(matrix(model.theta, layers[l, W], n_out, n_in), model.theta[layers[l, B]:],
            matrix(work, layers[l, A_IN] + s * n_in * width, n_in, width),
            matrix(work, layers[l, A_OUT] + s * n_out * width, n_out, width), first, last, layers[l, ACTIVATION])
+
+
+@part
+def transposed(model, room, l, s):
+    """A_T of layer l and shard s, an example a row, of whole vectors."""
+    n_in, width, vector = model.layers[l, N_IN], room.losses.shape[2], lanes(room.work)
+    padded = (n_in + vector - 1) // vector * vector
+    return matrix(room.work, model.layers[l, A_T] + s * width * padded, width, padded)
 
 
 @kernel
@@ -106,9 +115,8 @@ def propagate(model, batches, room, rows, s, first, last):
     for l in range(n_layers):
         if l > 0 and layers[l, A_T] != NONE:
             n_in = layers[l, N_IN]
-            place = s * n_in * width
-            transpose(matrix(work, layers[l, A_IN] + place, n_in, width),
-                      matrix(work, layers[l, A_T] + place, width, n_in), first, last)
+            transpose(matrix(work, layers[l, A_IN] + s * n_in * width, n_in, width),
+                      transposed(model, room, l, s), first, last, room.streamed)
         forward(model, work, width, s, l, first, last)
     Z = matrix(work, layers[n_layers - 1, A_OUT] + s * n_y * width, n_y, width)
     output(Z, losses[1], losses[2], first, last, model.loss)
@@ -140,19 +148,18 @@ def gradient(model, batches, room, rows, s, l, j, end, m, more):
     elif l == 0:
         outer(dZ, batches.X, rows, dW, j, end, 0, m, more)
     else:
-        transposed = matrix(room.work, layers[l, A_T] + s * n_in * width, width, n_in)
-        outer(dZ, transposed, room.columns, dW, j, end, 0, m, more)
+        outer(dZ, transposed(model, room, l, s), room.columns, dW, j, end, 0, m, more)
     row_sums(dZ, matrix(room.G, start + layers[l, B], 1, n_out), j, end, 0, m, more)
 
 
 @part
-def rule_of(rule, theta, G, moments, first, last, alpha, per_example, rate):
+def rule_of(rule, theta, G, moments, first, last, alpha, per_example, rate, streamed):
     """The parameters from first to last, by the rule of the optimizer."""
     if rule.optimizer == ADAM:
-        return adam(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
+        return adam(theta, G, moments, first, last, alpha, per_example, rate, rule.constants, streamed)
     if rule.optimizer == SGD:
-        return sgd(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
-    return no_step(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
+        return sgd(theta, G, moments, first, last, alpha, per_example, rate, rule.constants, streamed)
+    return no_step(theta, G, moments, first, last, alpha, per_example, rate, rule.constants, streamed)
 
 
 @part
@@ -163,9 +170,10 @@ def update(model, room, rule, begin, end, per_example, rate):
     moments = matrix(rule.moments, 0, rule.moments.size // n, n)
     for g in range(begin, end):
         first, last = layer[W] + groups[g, FIRST] * layer[N_IN], layer[W] + groups[g, LAST] * layer[N_IN]
-        room.squares[g] = rule_of(rule, theta, G, moments, first, last, rule.alpha, per_example, rate)
+        room.squares[g] = rule_of(rule, theta, G, moments, first, last, rule.alpha, per_example, rate,
+                                  room.streamed)
     rule_of(rule, theta, G, moments, layer[B] + groups[begin, FIRST], layer[B] + groups[end - 1, LAST],
-            rule.alpha - rule.alpha, per_example, rate)
+            rule.alpha - rule.alpha, per_example, rate, room.streamed)
 
 
 @part

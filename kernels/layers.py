@@ -26,6 +26,7 @@ from fastnn.kernels.simd import (
     splat,
     square,
     store_first,
+    stream,
     sum_rows,
     tile,
     transpose_square,
@@ -276,8 +277,11 @@ def gather(X, rows_of_X, A, first, last):
 
 
 @kernel
-def transpose(A, A_T, first, last):
-    """A_T = A^T in the columns from first to last of A (n, m); A_T (m, n)."""
+def transpose(A, A_T, first, last, streamed):
+    """A_T = A^T in the columns from first to last of A (n, m); A_T (m, n), or with longer rows.
+
+    If `streamed`, whole vectors go past the caches: then the rows of A_T have room for these, and start where one can.
+    """
     n, t = A.shape[0], square(A)
     for i in range(first, last, lanes(A)):
         examples = min(lanes(A), last - i)
@@ -288,4 +292,7 @@ def transpose(A, A_T, first, last):
             transpose_square(t)
             for e in range(lanes(A)):
                 if e < examples:
-                    store_first(A_T, i + e, k, units, t[e, 0])
+                    if streamed:
+                        stream(A_T, i + e, k, t[e, 0])
+                    else:
+                        store_first(A_T, i + e, k, units, t[e, 0])

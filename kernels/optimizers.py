@@ -3,10 +3,11 @@
 The gradient of the penalised mean is formed on the way, g = (G + alpha W) / m, with G summed over the m
 examples: the sum of the rows of G, one for each shard of the batch.  Each rule takes the parameters from first
 to last, and returns alpha times the sum of the squares of their old values: twice the penalty.
-theta (1, n_params), G (n_shards, n_params), moments (1 or 2, n_params).
+theta (1, n_params), G (n_shards, n_params), moments (1 or 2, n_params).  `streamed` is whether the new theta goes past
+the caches, for the other cores: then theta starts on a cache line.
 """
-from fastnn.kernels.jit import kernel
-from fastnn.kernels.simd import fma, lanes, load_first, splat, sqrt, store_first, sum_lanes, zero
+from fastnn.kernels.jit import inline, kernel
+from fastnn.kernels.simd import fma, lanes, load_first, splat, sqrt, store_first, stream, sum_lanes, zero
 
 SGD, ADAM, NO_STEP = range(3)
 #: The places of the array of constants.
@@ -23,36 +24,54 @@ def total(G, p, count):
     return g
 
 
+@inline
+def vector_of(theta, p, last):
+    """How many parameters to take from p on: up to the next place that starts a vector, or the last."""
+    return min(lanes(theta) - p % lanes(theta), last - p)
+
+
+@inline
+def put(theta, p, count, value, streamed):
+    if streamed and count == lanes(theta):
+        stream(theta, 0, p, value)
+    else:
+        store_first(theta, 0, p, count, value)
+
+
 @kernel
-def no_step(theta, G, moments, first, last, alpha, per_example, rate, constants):
+def no_step(theta, G, moments, first, last, alpha, per_example, rate, constants, streamed):
     """theta stays; the gradient g goes to the place of the moments, for an optimizer that is not among the kernels."""
     squares, decay, factor = zero(theta), splat(theta, alpha), splat(theta, per_example)
-    for p in range(first, last, lanes(theta)):
-        count = min(lanes(theta), last - p)
+    p = first
+    while p < last:
+        count = vector_of(theta, p, last)
         w = load_first(theta, 0, p, count)
         store_first(moments, 0, p, count, factor * fma(decay, w, total(G, p, count)))
         squares = fma(w, w, squares)
+        p += count
     return alpha * sum_lanes(squares)
 
 
 @kernel
-def sgd(theta, G, moments, first, last, alpha, per_example, rate, constants):
+def sgd(theta, G, moments, first, last, alpha, per_example, rate, constants, streamed):
     """v = mu v - rate g, theta += v; with Nesterov's momentum theta += mu v - rate g (Sutskever et al. 2013)."""
     squares, momentum = zero(theta), splat(theta, constants[MOMENTUM])
     decay, factor = splat(theta, alpha), splat(theta, rate * per_example)
-    for p in range(first, last, lanes(theta)):
-        count = min(lanes(theta), last - p)
+    p = first
+    while p < last:
+        count = vector_of(theta, p, last)
         w = load_first(theta, 0, p, count)
         step = factor * fma(decay, w, total(G, p, count))
         v = momentum * load_first(moments, 0, p, count) - step
         store_first(moments, 0, p, count, v)
-        store_first(theta, 0, p, count, w + (momentum * v - step if constants[NESTEROV] > 0 else v))
+        put(theta, p, count, w + (momentum * v - step if constants[NESTEROV] > 0 else v), streamed)
         squares = fma(w, w, squares)
+        p += count
     return alpha * sum_lanes(squares)
 
 
 @kernel
-def adam(theta, G, moments, first, last, alpha, per_example, rate, constants):
+def adam(theta, G, moments, first, last, alpha, per_example, rate, constants, streamed):
     """m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, theta -= rate m / (sqrt(v) + epsilon) (Kingma & Ba 2015).
 
     The correction of the bias is in `rate`: learning rate * sqrt(1 - b2^t) / (1 - b1^t), their section 2.
@@ -61,14 +80,16 @@ def adam(theta, G, moments, first, last, alpha, per_example, rate, constants):
     beta_1, rest_1 = splat(theta, constants[BETA_1]), splat(theta, constants[REST_1])
     beta_2, rest_2 = splat(theta, constants[BETA_2]), splat(theta, constants[REST_2])
     epsilon, rate = splat(theta, constants[EPSILON]), splat(theta, rate)
-    for p in range(first, last, lanes(theta)):
-        count = min(lanes(theta), last - p)
+    p = first
+    while p < last:
+        count = vector_of(theta, p, last)
         w = load_first(theta, 0, p, count)
         g = factor * fma(decay, w, total(G, p, count))
         m = fma(beta_1, load_first(moments, 0, p, count), rest_1 * g)
         v = fma(beta_2, load_first(moments, 1, p, count), rest_2 * (g * g))
         store_first(moments, 0, p, count, m)
         store_first(moments, 1, p, count, v)
-        store_first(theta, 0, p, count, w - rate * m / (sqrt(v) + epsilon))
+        put(theta, p, count, w - rate * m / (sqrt(v) + epsilon), streamed)
         squares = fma(w, w, squares)
+        p += count
     return alpha * sum_lanes(squares)

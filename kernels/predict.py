@@ -42,7 +42,7 @@ def predict(wanted, team, model, X, room, out):
                     for l in range(n_layers):
                         forward(model, work, columns, 0, l, 0, m)
                     output(A_L, room.scratch[rank, 0], room.scratch[rank, 1], 0, m, model.loss)
-                    transpose(A_L, out[i:i + m], 0, m)
+                    transpose(A_L, out[i:i + m], 0, m, False)
                 begin, end = take(team, 0, rank, size, owner, first, last)
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from fastnn.kernels import layers, passes
 from fastnn.kernels.jit import entry
+from fastnn.network import aligned
 
 #: n_out, n_in, m: one, less than a vector, tiles with every remainder of rows, a vector and one, several blocks.
 SHAPES = [(1, 1, 1), (7, 5, 3), (3, 257, 65), (11, 16, 64), (6, 33, 81), (100, 20, 200), (2, 130, 16)]
@@ -17,8 +18,8 @@ def gather(X, rows, A, first, last):
 
 
 @entry
-def transpose(A, A_T, first, last):
-    layers.transpose(A, A_T, first, last)
+def transpose(A, A_T, first, last, streamed):
+    layers.transpose(A, A_T, first, last, streamed)
 
 
 @entry
@@ -110,8 +111,11 @@ def test_gather_turns_chosen_rows_into_columns(n, m, dtype):
 def test_transpose(n, m, dtype):
     A, = random(dtype, (n, m))
     A_T = np.full((m, n), np.nan, dtype)
-    transpose(A, A_T, 0, m)
+    transpose(A, A_T, 0, m, False)
     np.testing.assert_array_equal(A_T, A.T)
+    A_T = aligned((m, -(-n // 16) * 16), dtype)
+    transpose(A, A_T, 0, m, True)
+    np.testing.assert_array_equal(A_T[:, :n], A.T)
 
 
 def test_outer_takes_the_rows_it_is_told(dtype):

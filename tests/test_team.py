@@ -5,12 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import WAYS, crew_of
 
 from fastnn.comparison import WORKLOADS
 from fastnn.kernels.jit import entry
 from fastnn.kernels.team import new_team, take
-from fastnn.network import Network
-from fastnn.training import Adam, Crew, Trainer
+from fastnn.network import Network, aligned
+from fastnn.training import Adam, Trainer
 
 OUT_ACTIVATIONS = {"binary": "logistic", "multiclass": "softmax", "regression": "identity"}
 
@@ -23,17 +24,17 @@ def layers_that_install():
         check=False).returncode]
 
 
-def digest(name, n_threads):
+def digest(name, n_threads, streamed):
     """A hash of the parameters after two steps of a workload."""
     workload = WORKLOADS[name]
     n_samples, rng = 2 * workload.batch_size - 3, np.random.default_rng(0)
     network = Network(workload.layer_sizes, workload.activation, OUT_ACTIVATIONS[workload.task])
-    theta = (0.1 * rng.standard_normal(network.n_params)).astype(workload.dtype)
+    theta = aligned(network.n_params, workload.dtype)
+    theta[:] = 0.1 * rng.standard_normal(network.n_params)
     X = rng.standard_normal((n_samples, workload.n_features)).astype(workload.dtype)
     Y = rng.integers(0, 2, (n_samples, workload.n_outputs)).astype(workload.dtype)
     trainer = Trainer(network, theta, Adam(1e-3), X, Y, workload.batch_size, alpha=1e-4)
-    trainer.crew = Crew(n_threads, n_threads)
-    trainer.crew.sizes = [n_threads]
+    trainer.crew = crew_of(n_threads, streamed)
     costs = trainer.run(rng.permutation(n_samples), 2)
     return hash((theta.tobytes(), costs.tobytes()))
 
@@ -45,13 +46,13 @@ def take_a_part(state, rank, size, owner, first, last, out):
 
 if __name__ == "__main__":                       # one line for each workload and number of threads
     for name in WORKLOADS:
-        for n_threads in (1, 2, 3, 4):
-            print(name, n_threads, digest(name, n_threads), flush=True)
+        for way in WAYS:
+            print(name, *way, digest(name, *way), flush=True)
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_same_bits_for_any_number_of_threads_on_every_workload(name):
-    assert len({digest(name, n_threads) for n_threads in (1, 2, 3, 4)}) == 1
+    assert len({digest(name, *way) for way in WAYS}) == 1
 
 
 SETTINGS = [{"NUMBA_THREADING_LAYER": layer} for layer in layers_that_install()] + [{"OMP_THREAD_LIMIT": "1"}]
@@ -64,7 +65,7 @@ def test_same_bits_under_every_threading_layer(setting):
                          timeout=300)
     digests = {}
     for line in run.stdout.splitlines():
-        name, _, number = line.rsplit(" ", 2)
+        name, _, _, number = line.rsplit(" ", 3)
         digests.setdefault(name, set()).add(number)
     assert list(digests) == list(WORKLOADS)
     assert {len(numbers) for numbers in digests.values()} == {1}, run.stdout
