@@ -248,7 +248,7 @@ class Fastnn(Rival):
 
     @property
     def n_used(self) -> int:
-        return self.trainer.crew.way.n_threads
+        return self.trainer.crew.size
 
     def run(self, n_steps: int) -> None:
         for first, last in pieces(self.workload, self.n_done, n_steps):

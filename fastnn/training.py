@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from itertools import product, starmap
+from itertools import product
 from math import inf
 from statistics import median
 from typing import Any, NamedTuple
@@ -24,10 +24,11 @@ from fastnn.system import get_n_threads
 
 #: Seconds between two returns to Python: how soon an interrupt is heard.
 SLICE = 0.1
-#: Seconds of training that decide whether another way is faster; and of one of the calls in which they are measured.
+#: Seconds of training that decide whether another number of threads is faster; and of one of the calls in which they
+#: are measured.
 TRIAL, CALL = 0.03, 0.002
-#: Seconds until another way is tried again: soon at first, later seldom.  A smaller team always seldom, because it lets
-#: cores fall asleep.
+#: Seconds until another number is tried again: soon at first, later seldom.  A smaller one always seldom, because it
+#: lets cores fall asleep.
 SOON, SELDOM = 0.2, 3.0
 #: How much slower the larger of two teams may seem after a trial, and still take the next turn; and after that.  A
 #: virtual core that is busy for a while gets a better place, which nobody notices who leaves it idle.
@@ -226,39 +227,29 @@ class NoStep:
         return np.zeros(n_steps)
 
 
-class Way(NamedTuple):
-    """How steps are taken: by how many threads, and whether what they write for each other goes past the caches."""
-
-    n_threads: int
-    streamed: bool
-
-
 class Crew:
-    """How many threads train, and in which way: the fastest, measured while they do.
+    """How many threads train: the number that is fastest, measured while they do.
 
     It depends on the network, the machine and what else that does: where another process takes a core, a team of two
-    waits for it and is slower than one thread alone; where two cores have no cache in common, they had better write
-    past theirs.  The result is the same for all, to the bit.
+    waits for it and is slower than one thread alone.  The result is the same for all, to the bit.
 
     Parameters
     ----------
     most, guess : int
-        The largest number of threads, and the first.
+        The largest number, and the first.
     """
 
     def __init__(self, most: int, guess: int) -> None:
         self.sizes = sorted({most, *(2**k for k in range(most.bit_length()))})
-        self.ways = [Way(1, False), *starmap(Way, product(self.sizes[1:], (False, True)))]
-        self.way = Way(guess, False)
-        self.seconds_per_step: dict[Way, float] = {}
+        self.size = self._settled = guess
+        self.seconds_per_step: dict[int, float] = {}
         self.fastest = inf           # seconds a step of the best call
         self._pace = 0.0             # and of the last one
         self._awake = False          # the first call of a team wakes its threads, and the first of all may compile
         self._trial = False
         self._calls: list[tuple[int, float]] = []      # of this turn: steps and seconds
-        self._now, self._patience = 0.0, SOON          # seconds of training, and until other ways are tried again
-        self._tried: dict[Way, float] = {}
-        self._settled = self.way
+        self._now, self._patience = 0.0, SOON          # seconds of training, and until other sizes are tried again
+        self._tried: dict[int, float] = {}             # when each was
 
     def steps(self) -> int | None:
         """How many steps the next call should take; None where nothing is known."""
@@ -268,7 +259,7 @@ class Crew:
         return max(1, int((CALL if self._trial or not self._awake else max(left, CALL)) / self._pace))
 
     def note(self, n_steps: int, seconds: float) -> None:
-        """These steps took so long: decide how the next ones are taken."""
+        """These steps took so long: decide who takes the next ones."""
         self._pace = seconds / n_steps
         if not self._awake:
             self._awake = True
@@ -284,25 +275,23 @@ class Crew:
         pace = median(seconds / n_steps for n_steps, seconds in latter) if self._trial else total / done
         self._calls.clear()
         self._now += total
-        before, paces = self.way, self.seconds_per_step
+        before, paces = self.size, self.seconds_per_step
         paces[before], self._tried[before] = pace, self._now
         doubt = (DOUBT if self._trial else SURE) * min(paces.values())
-        most = max(way.n_threads for way in paces if paces[way] <= doubt)
-        self.way = min((way for way in paces if way.n_threads == most), key=paces.__getitem__)
-        if self.way != self._settled:
-            self._settled, self._patience = self.way, SOON
-        old = [way for way in paces if way != self.way
-               and self._now - self._tried[way] > (SELDOM if way.n_threads < most else self._patience)]
+        self.size = max(size for size in paces if paces[size] <= doubt)
+        if self.size != self._settled:
+            self._settled, self._patience = self.size, SOON
+        old = [size for size in paces if size != self.size
+               and self._now - self._tried[size] > (SELDOM if size < self.size else self._patience)]
         if old:
             self._patience = min(2 * self._patience, SELDOM)
-        for way in old:
-            del paces[way]
-        place = self.sizes.index(most)
-        near = self.sizes[max(place - 1, 0):place + 2]
-        untried = [way for way in self.ways if way.n_threads in near and way not in paces]
+        for size in old:
+            del paces[size]
+        place = self.sizes.index(self.size)
+        untried = set(self.sizes[max(place - 1, 0):place + 2]) - set(paces)
         self._trial = bool(untried)
-        self.way = min(untried, key=lambda way: (way.n_threads != most, way), default=self.way)
-        self._awake = self.way.n_threads == before.n_threads
+        self.size = min(untried, default=self.size)
+        self._awake = self.size == before
 
 
 class Trainer:
@@ -363,12 +352,11 @@ class Trainer:
                 batches = epoch.Batches(self.X, self.Y, self.weights, order, first_step + done, self.batch_size, 0, 0)
             rates = self.optimizer.rates(len(part)).astype(self.Y.dtype)
             rule = epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.optimizer.moments)
-            n_threads, streamed = self.crew.way
-            room = self.room._replace(streamed=streamed and self.model.theta.ctypes.data % 64 == 0)
+            room = self.room._replace(streamed=self.crew.size > 1 and self.model.theta.ctypes.data % 64 == 0)
             start = time.perf_counter()
             for begin in range(0, self.batch_size, self._piece):
                 piece = batches._replace(begin=begin, end=begin + self._piece)
-                TRAIN(n_threads, len(part) * self.crew.fastest, self.model, piece, room, rule, part)
+                TRAIN(self.crew.size, len(part) * self.crew.fastest, self.model, piece, room, rule, part)
             self.crew.note(len(part), time.perf_counter() - start)
             done += len(part)
         return costs.astype(np.float64)
@@ -465,6 +453,6 @@ def warmup() -> None:
         theta = network.from_dict(parameters, dtype)
         trainer = Trainer(network, theta, Adam(0.001), X.T, Y.T, 3)
         for wanted, seconds in product((1, 2), (0.0, inf)):
-            trainer.crew.way, trainer.crew.fastest = Way(wanted, False), seconds
+            trainer.crew.size, trainer.crew.fastest = wanted, seconds
             trainer.run(np.arange(3), 1)
             _predict(network, theta, X.T, wanted)

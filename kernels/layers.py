@@ -43,6 +43,7 @@ def _affine_tile(W, b, A, Z, j, i, activation, rows, cols, count):
             z[r, c] = splat(Z, b[j + r])
     for k in range(W.shape[1]):
         rolled()
+        prefetch(W, j + rows, rows * k)              # the weights of the next tile: other cores have written some
         for c in range(cols):
             a[0, c] = load_first(A, k, i + c * lanes(A), count)
         for r in range(rows):

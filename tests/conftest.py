@@ -7,10 +7,6 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")          # before SciPy is: one of
 import numpy as np
 import pytest
 
-from fastnn.training import Crew, Way
-
-#: What must not change a bit.
-WAYS = [Way(1, False), *(Way(n, streamed) for n in (2, 3, 4) for streamed in (False, True))]
 #: Layer sizes, activation, output activation: the shapes that hurt.
 NETWORKS = [
     ((1, 1), "identity", "identity"),                  # nothing but a line
@@ -49,10 +45,3 @@ def examples(network, m, dtype, seed=0):
     else:
         Y = rng.standard_normal((n_y, m))
     return X.astype(dtype), Y.astype(dtype)
-
-
-def crew_of(n_threads, streamed=False):
-    """A crew that takes all steps in one way."""
-    crew = Crew(n_threads, n_threads)
-    crew.sizes, crew.ways, crew.way = [n_threads], [Way(n_threads, streamed)], Way(n_threads, streamed)
-    return crew

@@ -1,11 +1,13 @@
 """Runs of steps: trajectories against the reference, and the same bits for any team."""
+from itertools import product
+
 import numpy as np
 import pytest
-from conftest import NETWORKS, WAYS, crew_of, examples
+from conftest import NETWORKS, examples
 
-from fastnn import reference, training
+from fastnn import reference, training, workspace
 from fastnn.network import Network, aligned
-from fastnn.training import SGD, Adam, Crew, Trainer, Way
+from fastnn.training import SGD, Adam, Crew, Trainer
 
 OPTIMIZERS = {
     "adam": lambda: Adam(0.01),
@@ -63,6 +65,12 @@ def test_float32_follows_float64(network):
     np.testing.assert_allclose(results[1], results[0], rtol=1e-4)
 
 
+def crew_of(n_threads):
+    crew = Crew(n_threads, n_threads)
+    crew.sizes = [n_threads]
+    return crew
+
+
 @pytest.mark.parametrize("network", [NETWORKS[2], NETWORKS[4], ((30, 300, 100, 3), "tanh", "softmax")],
                          ids=["small", "odd", "wide"])
 @pytest.mark.parametrize("batch_size", [1, 50, 600])
@@ -72,11 +80,11 @@ def test_same_bits_for_any_number_of_threads(network, batch_size, dtype):
     order = np.random.default_rng(2).permutation(620)
     start = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), dtype)
     results = []
-    for way in WAYS:
-        theta = aligned(net.n_params, dtype)
+    for threads, first in product((1, 2, 3, 4), (0, 1)):        # theta at the start of a cache line, and not
+        theta = aligned(net.n_params + 1, dtype)[first:first + net.n_params]
         theta[:] = start
         trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, batch_size, alpha=0.01)
-        trainer.crew = crew_of(*way)
+        trainer.crew = crew_of(threads)
         results.append((theta, trainer.run(order, 6)))
     for theta, costs in results[1:]:
         np.testing.assert_array_equal(theta, results[0][0])
@@ -116,18 +124,14 @@ def test_a_second_thread_trains_alone_while_the_region_is_taken():
 
 @pytest.mark.parametrize("paces", [
     {1: 3e-5, 2: 2e-5, 4: 4e-5}, {1: 1e-5, 2: 2e-5, 4: 3e-5}, {1: 4e-5, 2: 3e-5, 4: 2e-5}], ids=["two", "one", "all"])
-@pytest.mark.parametrize("streaming", [0.8, 1.2])
 @pytest.mark.parametrize("guess", [1, 4])
-def test_most_of_the_time_goes_to_the_fastest_way(paces, streaming, guess):
-    crew = Crew(4, guess)
-    paces = {way: paces[way.n_threads] * (streaming if way.streamed else 1) for way in crew.ways}
-    spent = dict.fromkeys(paces, 0.0)
+def test_most_of_the_time_goes_to_the_fastest_number_of_threads(paces, guess):
+    crew, spent = Crew(4, guess), dict.fromkeys(paces, 0.0)
     while sum(spent.values()) < 20:
-        n_steps, way = crew.steps() or 100, crew.way
-        crew.note(n_steps, n_steps * paces[way])
-        spent[way] += n_steps * paces[way]
-    assert spent[min(paces, key=paces.get)] > 0.9 * sum(spent.values())
-    assert sum(seconds / paces[way] for way, seconds in spent.items()) > 0.96 * 20 / min(paces.values())
+        n_steps, size = crew.steps() or 100, crew.size
+        crew.note(n_steps, n_steps * paces[size])
+        spent[size] += n_steps * paces[size]
+    assert spent[min(paces, key=paces.get)] > 0.95 * sum(spent.values())
 
 
 def test_another_number_of_threads_takes_over_when_the_machine_changes():
@@ -135,11 +139,11 @@ def test_another_number_of_threads_takes_over_when_the_machine_changes():
     while seconds < 20:
         if seconds > 10:
             paces[2] = 2e-4                  # somebody else has taken a core
-        n_steps, n_threads = crew.steps() or 100, crew.way.n_threads
-        crew.note(n_steps, n_steps * paces[n_threads])
-        seconds += n_steps * paces[n_threads]
+        n_steps, size = crew.steps() or 100, crew.size
+        crew.note(n_steps, n_steps * paces[size])
+        seconds += n_steps * paces[size]
         if seconds > 10:
-            spent[n_threads] += n_steps * paces[n_threads]
+            spent[size] += n_steps * paces[size]
     assert spent[1] > 4 * spent[2]
 
 
@@ -147,12 +151,28 @@ def test_a_larger_team_that_seems_no_slower_in_a_trial_gets_a_turn():
     crew, turns = Crew(2, 1), 0
     for _ in range(2000):
         n_steps = crew.steps() or 100
-        turns += crew.way.n_threads == 2 and n_steps * 2.2e-5 > 0.05
-        crew.note(n_steps, n_steps * (2.2e-5 if crew.way.n_threads == 2 else 2e-5))
+        turns += crew.size == 2 and n_steps * 2.2e-5 > 0.05
+        crew.note(n_steps, n_steps * (2.2e-5 if crew.size == 2 else 2e-5))
     assert turns > 1
-    assert crew.seconds_per_step[Way(1, False)] == pytest.approx(2e-5)
+    assert crew.seconds_per_step[1] == pytest.approx(2e-5)
 
 
 def test_a_crew_is_never_larger_than_allowed():
-    assert Crew(1, 1).ways == [Way(1, False)]
-    assert Crew(6, 6).ways == [Way(1, False), *(Way(n, streamed) for n in (2, 4, 6) for streamed in (False, True))]
+    assert Crew(1, 1).sizes == [1]
+    assert Crew(6, 6).sizes == [1, 2, 4, 6]
+
+
+def test_a_long_step_in_pieces_is_the_same_step(dtype, monkeypatch):
+    monkeypatch.setattr(workspace, "CHUNK", 32)
+    network = NETWORKS[4]
+    net = Network(*network)
+    X, Y = examples(network, 300, dtype)
+    results = []
+    for piece in (300, 32, 96):
+        theta = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), dtype)
+        trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, 200, alpha=0.1)
+        trainer._piece = piece
+        results.append((theta, trainer.run(np.arange(300), 5)))
+    for theta, costs in results[1:]:
+        np.testing.assert_array_equal(theta, results[0][0])
+        np.testing.assert_allclose(costs, results[0][1], rtol=8 * np.finfo(dtype).eps)
