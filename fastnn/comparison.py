@@ -598,6 +598,7 @@ def measure(
     rivals = [LIBRARIES[library](workload, X, y, n) for library, n in turns]
     lengths = []
     for rival in rivals:
+        time.sleep(pause)
         rival.run(1)  # compiles
         length = 5
         while (step := timed(rival, length)) * length < seconds:  # until it runs as it will

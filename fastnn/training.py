@@ -27,9 +27,9 @@ SLICE = 0.1
 #: Seconds of training that decide whether another number of threads is faster; and of one of the calls in which they
 #: are measured.
 TRIAL, CALL = 0.03, 0.002
-#: Seconds until another number is tried again: soon at first, later seldom.  A smaller one always seldom, because it
-#: lets cores fall asleep.
-SOON, SELDOM = 0.2, 3.0
+#: Seconds until a larger number is tried again: soon at first, later seldom; and how many times as long until a smaller
+#: one is, which lets cores fall asleep.
+SOON, SELDOM, SMALLER = 0.2, 1.0, 5
 #: How much slower the larger of two teams may seem after a trial, and still take the next turn; and after that.  A
 #: virtual core that is busy for a while gets a better place, which nobody notices who leaves it idle.
 DOUBT, SURE = 1.15, 1.03
@@ -282,7 +282,7 @@ class Crew:
         if self.size != self._settled:
             self._settled, self._patience = self.size, SOON
         old = [size for size in paces if size != self.size
-               and self._now - self._tried[size] > (SELDOM if size < self.size else self._patience)]
+               and self._now - self._tried[size] > self._patience * (SMALLER if size < self.size else 1)]
         if old:
             self._patience = min(2 * self._patience, SELDOM)
         for size in old:
