@@ -247,7 +247,8 @@ class Crew:
         self._pace = 0.0             # and of the last one
         self._awake = False          # the first call of a team wakes its threads, and the first of all may compile
         self._trial = False
-        self._calls: list[tuple[int, float]] = []      # of this turn: steps and seconds
+        self._steps, self._seconds = 0, 0.0            # of this turn
+        self._paces: list[float] = []                  # of the calls of a trial
         self._now, self._patience = 0.0, SOON          # seconds of training, and until other sizes are tried again
         self._tried: dict[int, float] = {}             # when each was
 
@@ -255,8 +256,9 @@ class Crew:
         """How many steps the next call should take; None where nothing is known."""
         if not self._pace:
             return None
-        left = SLICE - sum(seconds for _, seconds in self._calls)
-        return max(1, int((CALL if self._trial or not self._awake else max(left, CALL)) / self._pace))
+        if not self._awake:
+            return max(1, int(CALL / 8 / self._pace))      # it may be much slower
+        return max(1, int((CALL if self._trial else max(SLICE - self._seconds, CALL)) / self._pace))
 
     def note(self, n_steps: int, seconds: float) -> None:
         """These steps took so long: decide who takes the next ones."""
@@ -264,17 +266,17 @@ class Crew:
         if not self._awake:
             self._awake = True
             return
-        self._calls.append((n_steps, seconds))
         self.fastest = min(self.fastest, self._pace)
-        done, total = (sum(column) for column in zip(*self._calls, strict=True))
-        hopeless = len(self._calls) > 2 and total > 2 * done * min(self.seconds_per_step.values(), default=inf)
-        if total < (TRIAL if self._trial else SLICE) and not hopeless:
+        self._steps, self._seconds = self._steps + n_steps, self._seconds + seconds
+        if self._trial:
+            self._paces.append(self._pace)
+        hopeless = len(self._paces) > 2 and self._seconds > 2 * self._steps * min(self.seconds_per_step.values())
+        if self._seconds < (TRIAL if self._trial else SLICE) and not hopeless:
             return
         # A core that was idle is slow at first.  And a single call in which the system moves a thread says nothing.
-        latter = self._calls[len(self._calls) // 2:]
-        pace = median(seconds / n_steps for n_steps, seconds in latter) if self._trial else total / done
-        self._calls.clear()
-        self._now += total
+        pace = median(self._paces[len(self._paces) // 2:]) if self._trial else self._seconds / self._steps
+        self._now += self._seconds
+        self._steps, self._seconds, self._paces = 0, 0.0, []
         before, paces = self.size, self.seconds_per_step
         paces[before], self._tried[before] = pace, self._now
         doubt = (DOUBT if self._trial else SURE) * min(paces.values())
