@@ -227,8 +227,9 @@ class Fastnn(Rival):
         from sklearn.utils import check_random_state
 
         import fastnn
-        from fastnn.training import Trainer
+        from fastnn.training import Trainer, shuffle
 
+        self.shuffle = shuffle
         self.model: Any = (fastnn.MLPRegressor if workload.task == "regression" else fastnn.MLPClassifier)(
             hidden_layer_sizes=workload.hidden_layer_sizes,
             activation=workload.activation,
@@ -253,7 +254,7 @@ class Fastnn(Rival):
     def run(self, n_steps: int) -> None:
         for first, last in pieces(self.workload, self.n_done, n_steps):
             if first == 0:
-                self.model._random_state.shuffle(self.order)
+                self.shuffle(self.order, self.model._random_state)
             self.trainer.run(self.order, last - first, first)
         self.n_done += n_steps
 

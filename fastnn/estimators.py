@@ -154,7 +154,7 @@ class _MLP(BaseEstimator):
         theta[:], self.loss_ = result.x, float(result.fun)
 
     def _fit_stochastic(self, X: Any, Y: Array, sample_weight: Any, incremental: bool) -> None:
-        from fastnn.training import Trainer
+        from fastnn.training import Trainer, shuffle
 
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = self._new_optimizer()
@@ -185,7 +185,7 @@ class _MLP(BaseEstimator):
             for _ in range(self.max_iter):
                 start = time.perf_counter()
                 if self.shuffle:
-                    self._random_state.shuffle(order)      # what sklearn.utils.shuffle does, without its copies
+                    shuffle(order, self._random_state)      # what sklearn.utils.shuffle does, without its copies
                 loss, penalty = trainer.epoch(order)
                 seconds = time.perf_counter() - start
                 self.n_iter_ += 1
