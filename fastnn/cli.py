@@ -261,7 +261,7 @@ def bench(
         list[str] | None, typer.Option("--library", help="One of those to compare; all installed.", show_default=False)
     ] = None,
     runs: Annotated[int, typer.Option(min=1, help="Interleaved runs of each.")] = 7,
-    seconds: Annotated[float, typer.Option(help="Length of a run.")] = 0.1,
+    seconds: Annotated[float, typer.Option(help="Length of a run.")] = 0.2,
     output: Annotated[Path | None, typer.Option(help="A picture to write.", show_default=False)] = None,
 ) -> None:
     """Time training steps beside scikit-learn, PyTorch and JAX, as far as they are installed, in one run."""

@@ -617,7 +617,7 @@ def measure(
             for turn, n_used, results in zip(turns, used, runs, strict=True)]
 
 
-def peak(dtype: str, n_threads: int = 1, seconds: float = 0.1) -> float:
+def peak(dtype: str, n_threads: int = 1, seconds: float = 0.4) -> float:
     """Multiply-adds that threads can do at the same time, in 10^9 operations a second: the best of some runs.
 
     They work in registers only. Two threads may do less than twice as much as one: virtual processors can share a core.
