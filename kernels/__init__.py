@@ -16,5 +16,6 @@ Rules that every kernel keeps:
 * The result does not depend on the number of threads, to the bit.
 
 ``simd`` the vocabulary, ``activations``, ``losses``, ``layers`` and ``optimizers`` the equations, ``team`` the threads,
-``epoch`` whole runs of steps, ``predict`` and ``passes`` whole arrays, ``jit`` the compiler and the cache.
+``epoch`` whole runs of steps, ``shuffle`` their order, ``predict`` and ``passes`` whole arrays, ``jit`` the compiler
+and the cache.
 """

@@ -3,7 +3,8 @@
 A step has two halves.  In the first, the examples of the batch are shared out: each member of the team
 takes its columns, a block at a time, through the whole network and back, to dZ of every layer.  In the
 second, the parameters are shared out: each member sums dW = dZ A^T of its rows over all the examples and
-updates them while they are in its cache.  A member that is done helps the others.
+updates them while they are in its cache.  A member that is done helps the others.  And what those will read,
+theta and the transposed activations, a member of a team writes past its caches.
 
 What travels between the cores is then the activations.  Where a network has fewer parameters than that,
 the batch is cut into shards instead: dW of a shard is formed by the member that has its columns, and what

@@ -233,11 +233,11 @@ def inner(dZ, A, dW, j, end, first, last, more):
     dZ (n_out, m), A (n_in, m), dW (n_out, n_in).  With `more`, dW += dZ A^T.  A matrix of one row is faster as one
     of one column: dW^T = A dZ^T, and the memory is the same.
     """
-    n_in = dW.shape[1]
-    wide = n_in - n_in % 4
-    for k in range(0, wide, 4):
-        for row in range(j, end, lanes(dW) // 4):
-            _inner_tile(dZ, A, dW, row, end, k, first, last, more, 4)
+    n_in, cols = dW.shape[1], min(4, lanes(dW))
+    wide = n_in - n_in % cols
+    for k in range(0, wide, cols):
+        for row in range(j, end, lanes(dW) // cols):
+            _inner_tile(dZ, A, dW, row, end, k, first, last, more, cols)
     for k in range(wide, n_in):
         for row in range(j, end, lanes(dW)):
             _inner_tile(dZ, A, dW, row, end, k, first, last, more, 1)
