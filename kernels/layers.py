@@ -259,22 +259,45 @@ def row_sums(dZ, db, j, end, first, last, more):
         store_first(db, 0, row, count, sums)
 
 
+@inline
+def _gather_square(X, rows_of_X, A, i, k, last, examples, features):
+    t = square(X)
+    for e in range(lanes(X)):
+        t[e, 0] = load_first(X, rows_of_X[i + min(e, examples - 1)], k, features)
+        # The rows are anywhere in memory: ask for the next ones while these are turned.
+        prefetch(X, rows_of_X[min(i + lanes(X) + e, last - 1)], k)
+    transpose_square(t)
+    for f in range(lanes(X)):
+        if f < features:
+            store_first(A, k + f, i, examples, t[f, 0])
+
+
 @kernel
 def gather(X, rows_of_X, A, first, last):
     """A[:, i] = X[rows_of_X[i]] for i from first to last: the chosen rows of X (any, n), as columns of A (n, m)."""
-    n, t = X.shape[1], square(X)
-    for i in range(first, last, lanes(X)):
-        examples = min(lanes(X), last - i)
-        for k in range(0, n, lanes(X)):
-            features = min(lanes(X), n - k)
-            for e in range(lanes(X)):
-                t[e, 0] = load_first(X, rows_of_X[i + min(e, examples - 1)], k, features)
-                # The rows are anywhere in memory: ask for the next ones while these are turned.
-                prefetch(X, rows_of_X[min(i + lanes(X) + e, last - 1)], k)
-            transpose_square(t)
-            for f in range(lanes(X)):
-                if f < features:
-                    store_first(A, k + f, i, examples, t[f, 0])
+    n, full = X.shape[1], lanes(X)
+    for i in range(first, last, full):
+        examples = min(full, last - i)
+        for k in range(0, n, full):
+            features = min(full, n - k)
+            if examples == full and features == full:
+                _gather_square(X, rows_of_X, A, i, k, last, full, full)
+            else:
+                _gather_square(X, rows_of_X, A, i, k, last, examples, features)
+
+
+@inline
+def _transpose_square(A, A_T, i, k, examples, units, streamed):
+    t = square(A)
+    for u in range(lanes(A)):
+        t[u, 0] = load_first(A, k + min(u, units - 1), i, examples)
+    transpose_square(t)
+    for e in range(lanes(A)):
+        if e < examples:
+            if streamed:
+                stream(A_T, i + e, k, t[e, 0])
+            else:
+                store_first(A_T, i + e, k, units, t[e, 0])
 
 
 @kernel
@@ -283,17 +306,12 @@ def transpose(A, A_T, first, last, streamed):
 
     If `streamed`, whole vectors go past the caches: then the rows of A_T have room for these, and start where one can.
     """
-    n, t = A.shape[0], square(A)
-    for i in range(first, last, lanes(A)):
-        examples = min(lanes(A), last - i)
-        for k in range(0, n, lanes(A)):
-            units = min(lanes(A), n - k)
-            for u in range(lanes(A)):
-                t[u, 0] = load_first(A, k + min(u, units - 1), i, examples)
-            transpose_square(t)
-            for e in range(lanes(A)):
-                if e < examples:
-                    if streamed:
-                        stream(A_T, i + e, k, t[e, 0])
-                    else:
-                        store_first(A_T, i + e, k, units, t[e, 0])
+    n, full = A.shape[0], lanes(A)
+    for i in range(first, last, full):
+        examples = min(full, last - i)
+        for k in range(0, n, full):
+            units = min(full, n - k)
+            if examples == full and units == full:
+                _transpose_square(A, A_T, i, k, full, full, streamed)
+            else:
+                _transpose_square(A, A_T, i, k, examples, units, streamed)
