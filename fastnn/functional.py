@@ -43,17 +43,16 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
     check_activations(activation, out_activation)
     sizes = layer_sizes_of(parameters)
     dtype = common_dtype(X, *parameters.values())
-    A = np.ascontiguousarray(X, dtype)
-    check_examples("X", A, sizes[0])
-    cache, m = {}, A.shape[1]
+    check_examples("X", X, sizes[0])
+    A, m, cache = _whole(dtype, X), X.shape[1], {}
     for l, n_out in enumerate(sizes[1:], 1):
-        Z = np.empty((n_out, m), dtype)
+        Z = np.empty((n_out, A.shape[1]), dtype)
         g = activation if l < len(sizes) - 1 else "identity"
         passes.affine(_of(dtype, parameters[f"W{l}"]), _of(dtype, parameters[f"b{l}"]).ravel(), A, Z,
                       workspace.ACTIVATIONS[g])
-        A = cache[f"A{l}"] = Z
-    passes.output(A, np.empty((2, m), dtype), workspace.LOSSES[out_activation])
-    return A, cache
+        A, cache[f"A{l}"] = Z, Z[:, :m]
+    passes.output(A, np.empty((2, A.shape[1]), dtype), workspace.LOSSES[out_activation])
+    return A[:, :m], cache
 
 
 def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic") -> float:
@@ -100,16 +99,16 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
         A = cache[f"A{l - 1}"] if l > 1 else X
         n_out, n_in = sizes[l], sizes[l - 1]
         dW, db = np.empty((n_out, n_in), dtype), np.empty((1, n_out), dtype)
+        A = _whole(dtype, A)
         if workspace.is_narrow(n_in, n_out):
-            passes.inner(dZ, _of(dtype, A), dW)
+            passes.inner(dZ, A, dW)
         else:
-            passes.outer(dZ, _of(dtype, A.T), np.arange(m), dW)
+            passes.outer(dZ, A, np.empty(workspace.panels(n_in, A.shape[1], dtype), dtype), dW)
         passes.row_sums(dZ, db)
         gradients[f"dW{l}"], gradients[f"db{l}"] = dW / dtype.type(m), db.T / dtype.type(m)
         if l > 1:
-            dA = np.empty((n_in, m), dtype)
-            passes.backproject(_of(dtype, parameters[f"W{l}"]), dZ, _of(dtype, A), dA,
-                               workspace.ACTIVATIONS[activation])
+            dA = np.empty_like(A)
+            passes.backproject(_of(dtype, parameters[f"W{l}"]), dZ, A, dA, workspace.ACTIVATIONS[activation])
             dZ = dA
     return gradients
 
@@ -186,11 +185,17 @@ def _of(dtype: np.dtype, array: Array) -> Array:
     return np.ascontiguousarray(array, dtype)
 
 
+def _whole(dtype: np.dtype, array: Array) -> Array:
+    """The same for examples in columns, of which the kernels take whole vectors: zeros fill the last one up."""
+    missing = -array.shape[1] % workspace.line(dtype)
+    return _of(dtype, np.pad(array, ((0, 0), (0, missing))) if missing else array)
+
+
 def _loss_and_dZ(A_L: Array, Y: Array, out_activation: str) -> tuple[Array, Array]:
-    """The loss of each example (m,), and dZ_L = A_L - Y."""
+    """The loss of each example (m,), and dZ_L = A_L - Y, in whole vectors."""
     dtype = common_dtype(A_L, Y)
-    dZ, Y = np.array(A_L, dtype, order="C"), _of(dtype, Y)
-    check_examples("Y", Y, dZ.shape[0], dZ.shape[1])
+    check_examples("Y", Y, *A_L.shape)
+    dZ = _whole(dtype, A_L).copy()
     cost = np.empty(dZ.shape[1], dtype)
-    passes.loss_and_dZ(dZ, Y, cost, workspace.LOSSES[out_activation])
-    return cost, dZ
+    passes.loss_and_dZ(dZ, _whole(dtype, Y), cost, workspace.LOSSES[out_activation])
+    return cost[:A_L.shape[1]], dZ

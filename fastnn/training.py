@@ -334,7 +334,7 @@ class Trainer:
         self.alpha, self.constants = number(alpha), np.array(optimizer.constants(), theta.dtype)
         flops = (6 * network.n_params - 2 * np.prod(network.shapes[0])) * min(batch_size, X.shape[0])
         # A step that may take longer than SLICE is taken in pieces, of whole chunks.
-        chunk = self.room.columns.size
+        chunk = self.room.chunk
         self._piece = max(1, int(SLICE * 1e10 / flops * min(batch_size, X.shape[0]) / chunk)) * chunk
         most = get_n_threads(n_threads)
         self.crew = Crew(most, most if flops >= SERIAL_BELOW else 1)

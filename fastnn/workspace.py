@@ -28,10 +28,20 @@ class _Buffer:
         return start
 
 
+def line(dtype: npt.DTypeLike) -> int:
+    """How many numbers one cache line holds: whole vectors of them."""
+    return 64 // np.dtype(dtype).itemsize
+
+
 def padded(numbers: int, dtype: npt.DTypeLike) -> int:
     """The length of a row: an odd number of cache lines, because rows at powers of two compete for the same ones."""
-    itemsize = np.dtype(dtype).itemsize
-    return (-(-numbers * itemsize // 64) | 1) * 64 // itemsize
+    return (ceil(numbers / line(dtype)) | 1) * line(dtype)
+
+
+def panels(n: int, m: int, dtype: npt.DTypeLike) -> tuple[int, int]:
+    """The shape of the panels that hold the transpose of an array (n, m), of whole vectors: see `layers.panels`."""
+    width = simd.COLS * simd.REGISTER_BYTES // np.dtype(dtype).itemsize
+    return ceil(n / width) * m, width
 
 
 def is_narrow(n_in: int, n_out: int) -> bool:
@@ -67,8 +77,8 @@ def _new_table(network: Network) -> npt.NDArray[np.int64]:
 def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Model, epoch.Room]:
     """What `kernels.epoch.train` needs to train theta on batches of up to `batch_size` examples."""
     dtype, chunk = theta.dtype, min(batch_size, CHUNK)
-    shards, vector = n_shards(network, chunk), simd.REGISTER_BYTES // theta.dtype.itemsize
-    width = padded(ceil(ceil(chunk / vector) / shards) * vector, dtype)
+    shards = n_shards(network, chunk)
+    width = padded(ceil(ceil(chunk / line(dtype)) / shards) * line(dtype), dtype)
     columns, buffer, groups = shards * width, _Buffer(), []
     layers = _new_table(network)
     a_in = buffer.room(network.layer_sizes[0] * columns)
@@ -80,8 +90,8 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
             layer[epoch.A_T] = epoch.NONE
             if l:                # `inner` takes A itself, in the second half of the step: dZ must not overwrite it
                 layers[l - 1, epoch.DZ] = buffer.room(n_in * columns)
-        elif l:
-            layer[epoch.A_T] = buffer.room(ceil(n_in / vector) * vector * columns)
+        else:
+            layer[epoch.A_T] = buffer.room(int(np.prod(panels(n_in, columns, dtype))))
         # A group of rows is what one update takes: full tiles, and enough numbers to be worth the call.
         rows = 6 * ceil(1024 / (6 * n_in))
         for begin in range(0, n_out, rows):
@@ -91,7 +101,7 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
         layer[epoch.TURN] = 32768 // n_in
     room = epoch.Room(
         work=aligned((buffer.size,), dtype), Y_T=aligned((shards, network.layer_sizes[-1], width), dtype),
-        losses=aligned((shards, 3, width), dtype), columns=np.arange(chunk),
+        losses=aligned((shards, 3, width), dtype), chunk=chunk,
         G=aligned((shards * network.n_params,), dtype), groups=np.array(groups, np.int64),
         squares=aligned((len(groups),), dtype), streamed=False)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room

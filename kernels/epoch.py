@@ -21,10 +21,10 @@ import numpy as np
 from numba import prange
 
 from fastnn.kernels.jit import call, entry, kernel, part
-from fastnn.kernels.layers import affine, backproject, gather, inner, outer, row_sums, transpose
+from fastnn.kernels.layers import affine, backproject, gather, inner, outer, panels, row_sums
 from fastnn.kernels.losses import loss_and_dZ, output, weigh
 from fastnn.kernels.optimizers import ADAM, SGD, adam, no_step, sgd
-from fastnn.kernels.simd import COLS, lanes, matrix
+from fastnn.kernels.simd import COLS, REGISTER_BYTES, lanes, matrix
 from fastnn.kernels.team import barrier, new_queue, roll_call, share, take
 
 #: The fields of a layer in the table: sizes, offsets into theta and the workspace, and how many rows of the weights
@@ -36,6 +36,8 @@ LAYER, FIRST, LAST, MIDDLE, GROUP_FIELDS = range(5)
 EXAMPLES, PARAMETERS = 0, 1
 #: In A_T: this layer's gradient is formed by `inner`, which needs no transposed copy.
 NONE = -1
+#: Examples are shared out by cache lines, so that no two threads write to one: so many vectors.
+LINE = 64 // REGISTER_BYTES
 
 
 class Model(NamedTuple):
@@ -79,7 +81,7 @@ class Room(NamedTuple):
     work: np.ndarray             # activations and dZ of every layer, at the offsets of the table
     Y_T: np.ndarray              # (n_shards, n_y, width)
     losses: np.ndarray           # (n_shards, 3, width): the loss of each example, and room for the softmax
-    columns: np.ndarray          # 0, 1 ... to the length of a chunk
+    chunk: int                   # how many examples go through at a time
     G: np.ndarray                # (n_shards * n_params,): the gradient of the sum of the losses of each shard
     groups: np.ndarray           # (n_groups, GROUP_FIELDS), int64: what one update takes
     squares: np.ndarray          # (n_groups,): alpha times the sum of the squares of the weights of each
@@ -97,10 +99,10 @@ def forward(model, work, width, s, l, first, last):
 
 @part
 def transposed(model, room, l, s):
-    """A_T of layer l and shard s, an example a row, of whole vectors."""
-    n_in, width, vector = model.layers[l, N_IN], room.losses.shape[2], lanes(room.work)
-    padded = (n_in + vector - 1) // vector * vector
-    return matrix(room.work, model.layers[l, A_T] + s * width * padded, width, padded)
+    """A_T of layer l and shard s, in panels."""
+    width, across = room.losses.shape[2], COLS * lanes(room.work)
+    down = (model.layers[l, N_IN] + across - 1) // across * width
+    return matrix(room.work, model.layers[l, A_T] + s * down * across, down, across)
 
 
 @kernel
@@ -111,19 +113,24 @@ def propagate(model, batches, room, rows, s, first, last):
     """
     theta, layers, work, width = model.theta, model.layers, room.work, room.losses.shape[2]
     n_layers, n_x, n_y, losses = layers.shape[0], layers[0, N_IN], room.Y_T.shape[1], room.losses[s]
-    gather(batches.X, rows, matrix(work, layers[0, A_IN] + s * n_x * width, n_x, width), first, last)
-    gather(batches.Y, rows, room.Y_T[s], first, last)
+    end = last + (first - last) % lanes(theta)
+    gather(batches.X, rows, matrix(work, layers[0, A_IN] + s * n_x * width, n_x, width),
+           transposed(model, room, 0, s), first, last, layers[0, A_T] != NONE, room.streamed)
+    gather(batches.Y, rows, room.Y_T[s], room.Y_T[s], first, last, False, False)
     for l in range(n_layers):
         if l > 0 and layers[l, A_T] != NONE:
             n_in = layers[l, N_IN]
-            transpose(matrix(work, layers[l, A_IN] + s * n_in * width, n_in, width),
-                      transposed(model, room, l, s), first, last, room.streamed)
+            panels(matrix(work, layers[l, A_IN] + s * n_in * width, n_in, width),
+                   transposed(model, room, l, s), first, end, room.streamed)
         forward(model, work, width, s, l, first, last)
-    Z = matrix(work, layers[n_layers - 1, A_OUT] + s * n_y * width, n_y, width)
-    output(Z, losses[1], losses[2], first, last, model.loss)
-    loss_and_dZ(Z, room.Y_T[s], losses[0], first, last, model.loss)
+    dZ = matrix(work, layers[n_layers - 1, A_OUT] + s * n_y * width, n_y, width)
+    output(dZ, losses[1], losses[2], first, end, model.loss)
+    loss_and_dZ(dZ, room.Y_T[s], losses[0], first, end, model.loss)
     if batches.weights.size:
-        weigh(Z, losses[0], losses[1], batches.weights, rows, first, last)
+        weigh(dZ, losses[0], losses[1], batches.weights, rows, first, last)
+    for j in range(n_y):
+        for i in range(last, end):
+            dZ[j, i] = dZ.dtype.type(0)                  # what is summed over the examples is summed over whole vectors
     for l in range(n_layers - 1, 0, -1):
         n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
         backproject(matrix(theta, layers[l, W], n_out, n_in),
@@ -134,7 +141,7 @@ def propagate(model, batches, room, rows, s, first, last):
 
 
 @kernel
-def gradient(model, batches, room, rows, s, l, j, end, m, more):
+def gradient(model, room, s, l, j, end, m, more):
     """dW = dZ A^T and db of layer l, in the rows from j to end, over the m columns of shard s."""
     layers, width, start = model.layers, room.losses.shape[2], s * model.theta.size
     n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
@@ -143,14 +150,12 @@ def gradient(model, batches, room, rows, s, l, j, end, m, more):
     if layers[l, A_T] == NONE:
         A = matrix(room.work, layers[l, A_IN] + s * n_in * width, n_in, width)
         if n_out > 1:
-            inner(dZ, A, dW, j, end, 0, m, more)
+            inner(dZ, A, dW, j, end, m, more)
         elif j < end:
-            inner(A, dZ, matrix(room.G, start + layers[l, W], n_in, 1), 0, n_in, 0, m, more)
-    elif l == 0:
-        outer(dZ, batches.X, rows, dW, j, end, 0, m, more)
+            inner(A, dZ, matrix(room.G, start + layers[l, W], n_in, 1), 0, n_in, m, more)
     else:
-        outer(dZ, transposed(model, room, l, s), room.columns, dW, j, end, 0, m, more)
-    row_sums(dZ, matrix(room.G, start + layers[l, B], 1, n_out), j, end, 0, m, more)
+        outer(dZ, transposed(model, room, l, s), dW, j, end, m, more)
+    row_sums(dZ, matrix(room.G, start + layers[l, B], 1, n_out), j, end, m, more)
 
 
 @part
@@ -178,20 +183,26 @@ def update(model, room, rule, begin, end, per_example, rate):
 
 
 @part
+def lines(m, vector):
+    """Over how many cache lines m numbers go."""
+    return (m + LINE * vector - 1) // (LINE * vector)
+
+
+@part
 def shard(rows, vector, s, n_shards):
-    """The examples of shard s, in whole vectors: (first, last)."""
-    first, last = share((rows.size + vector - 1) // vector, s, n_shards)
-    return first * vector, min(last * vector, rows.size)
+    """The examples of shard s, in whole cache lines: (first, last)."""
+    first, last = share(lines(rows.size, vector), s, n_shards)
+    return first * LINE * vector, min(last * LINE * vector, rows.size)
 
 
 @kernel
 def first_half(model, batches, room, rows, begin, end, more):
-    """Forward and back for these shards; or, where there is one, for these vectors of examples in it."""
+    """Forward and back for these shards; or, where there is one, for these cache lines of examples in it."""
     layers, vector, n_shards = model.layers, lanes(model.theta), room.losses.shape[0]
     block = COLS * vector
     if n_shards == 1:
-        last = min(end * vector, rows.size)
-        for i in range(begin * vector, last, block):
+        last = min(end * LINE * vector, rows.size)
+        for i in range(begin * LINE * vector, last, block):
             propagate(model, batches, room, rows, 0, i, min(i + block, last))
         return
     for s in range(begin, end):
@@ -199,11 +210,11 @@ def first_half(model, batches, room, rows, begin, end, more):
         for i in range(0, last - first, block):
             propagate(model, batches, room, rows[first:], s, i, min(i + block, last - first))
         for l in range(layers.shape[0]):
-            gradient(model, batches, room, rows[first:], s, l, 0, layers[l, N_OUT], last - first, more)
+            gradient(model, room, s, l, 0, layers[l, N_OUT], last - first, more)
 
 
 @kernel
-def second_half(model, batches, room, rule, rows, begin, end, more, final, per_example, rate):
+def second_half(model, room, rule, m, begin, end, more, final, per_example, rate):
     """The gradient, unless the shards have theirs, and after the final chunk the update, for these groups of rows."""
     layers, groups = model.layers, room.groups
     while begin < end:
@@ -211,7 +222,7 @@ def second_half(model, batches, room, rule, rows, begin, end, more, final, per_e
         while turn < end and groups[turn, LAYER] == l and groups[turn, LAST] - j <= layers[l, TURN]:
             turn += 1
         if room.losses.shape[0] == 1:
-            gradient(model, batches, room, rows, 0, l, j, groups[turn - 1, LAST], rows.size, more)
+            gradient(model, room, 0, l, j, groups[turn - 1, LAST], m, more)
         if final:
             update(model, room, rule, begin, turn, per_example, rate)
         begin = turn
@@ -234,7 +245,7 @@ def first_group(groups, place):
 def steps(rank, size, team, model, batches, room, rule, costs):
     """The part of one member of the team in a run of steps.  costs (n_steps, 2): mean loss and penalty of each."""
     number, order, n, vector = model.theta.dtype.type, batches.order, model.theta.size, lanes(model.theta)
-    n_shards, chunk, groups = room.losses.shape[0], room.columns.size, room.groups
+    n_shards, chunk, groups = room.losses.shape[0], room.chunk, room.groups
     steps_per_epoch = (order.size + batches.batch_size - 1) // batches.batch_size
     for step in range(rule.rates.size):
         start = (batches.first_step + step) % steps_per_epoch * batches.batch_size
@@ -247,7 +258,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
         per_example = number(1) / total if total > 0 else number(0)        # a batch of weight zero has no gradient
         for done in range(batches.begin, min(batches.end, m), chunk):
             rows, more, final = order[start + done:start + min(done + chunk, m)], done > 0, done + chunk >= m
-            units = n_shards if n_shards > 1 else (rows.size + vector - 1) // vector
+            units = n_shards if n_shards > 1 else lines(rows.size, vector)
             for i in range(size):                                          # one's own part, then what others have left
                 owner = (rank + i) % size
                 first, last = share(units, owner, size)
@@ -268,8 +279,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
                 first, last = first_group(groups, n * owner // size), first_group(groups, n * (owner + 1) // size)
                 begin, end = take(team, PARAMETERS, rank, size, owner, first, last)
                 while begin < end:
-                    second_half(model, batches, room, rule, rows, begin, end, more, final, per_example,
-                                rule.rates[step])
+                    second_half(model, room, rule, rows.size, begin, end, more, final, per_example, rule.rates[step])
                     begin, end = take(team, PARAMETERS, rank, size, owner, first, last)
             barrier(team, size)
         if rank == 0:

@@ -5,26 +5,33 @@
     outer, inner  dW = dZ A^T                  row_sums  db = sums of the rows of dZ
 
 Examples are columns: Z, dZ (n_out, m), A, dA (n_in, m), W (n_out, n_in).  A tile of up to ROWS x COLS
-vectors is accumulated in registers.  Its body is written once for any `rows`, `cols` and `count` (how many
-lanes of the last vector exist); inlined where these are constants, it is unrolled and loses its masks.
-What does not fill a tile takes a smaller one: a strip of columns is COLS vectors wide or one, masked, which may be half
-a vector; its rows are taken 6 at a time, and the last ones 4, 2 or 1.
+vectors is accumulated in registers.  Its body is written once for any `rows` and `cols`; inlined where these are
+constants, it is unrolled.  What does not fill a tile takes a smaller one: a strip of columns is COLS vectors wide or
+one, which may be half a vector; its rows are taken 6 at a time (12 in a strip of one vector, which would have too few
+sums to keep the multipliers busy), and the last ones 4, 2 or 1.
+
+The rows of these arrays have room for whole vectors, and what lies beyond the last example means nothing.  But what
+sums over the examples wants zeros there in dZ, and finite numbers in A; backproject of zeros leaves zeros.
 """
 from fastnn.kernels.activations import LOGISTIC, RELU, TANH, activate
 from fastnn.kernels.jit import inline, kernel
 from fastnn.kernels.simd import (
     COLS,
     ROWS,
+    TALL,
     fma,
     half,
     lane,
     lanes,
+    load,
     load_first,
+    matrix,
     maximum,
     prefetch,
     rolled,
     splat,
     square,
+    store,
     store_first,
     stream,
     sum_rows,
@@ -36,8 +43,8 @@ from fastnn.kernels.simd import (
 
 
 @inline
-def _affine_tile(W, b, A, Z, j, i, activation, rows, cols, count):
-    z, a = tile(Z, ROWS, COLS), tile(Z, 1, COLS)
+def _affine_tile(W, b, A, Z, j, i, activation, rows, cols):
+    z, a = tile(Z, TALL, COLS), tile(Z, 1, COLS)
     for r in range(rows):
         for c in range(cols):
             z[r, c] = splat(Z, b[j + r])
@@ -45,28 +52,59 @@ def _affine_tile(W, b, A, Z, j, i, activation, rows, cols, count):
         rolled()
         prefetch(W, j + rows, rows * k)              # the weights of the next tile: other cores have written some
         for c in range(cols):
-            a[0, c] = load_first(A, k, i + c * lanes(A), count)
+            a[0, c] = load(A, k, i + c * lanes(A))
         for r in range(rows):
             w = splat(A, W[j + r, k])
             for c in range(cols):
                 z[r, c] = fma(w, a[0, c], z[r, c])
     for r in range(rows):
         for c in range(cols):
-            value = maximum(z[r, c], zero(Z)) if activation == RELU else z[r, c]
-            store_first(Z, j + r, i + c * lanes(Z), count, value)
+            store(Z, j + r, i + c * lanes(Z), maximum(z[r, c], zero(Z)) if activation == RELU else z[r, c])
 
 
 @inline
-def _affine_strip(W, b, A, Z, i, activation, cols, count):
-    n_out, left = W.shape[0], W.shape[0] % 6
-    for j in range(0, n_out - left, 6):
-        _affine_tile(W, b, A, Z, j, i, activation, 6, cols, count)
-    if left & 4:
-        _affine_tile(W, b, A, Z, n_out - left, i, activation, 4, cols, count)
-    if left & 2:
-        _affine_tile(W, b, A, Z, n_out - left, i, activation, 2, cols, count)
-    if left & 1:
-        _affine_tile(W, b, A, Z, n_out - 1, i, activation, 1, cols, count)
+def _affine_row(W, b, A, Z, j, i, activation, cols):
+    # One row has as many sums as the strip has columns: each would wait for the last.  So it is cut in ROWS parts.
+    z, n_in = tile(Z, TALL, COLS), W.shape[1]
+    for c in range(cols):
+        z[0, c] = splat(Z, b[j])
+        for r in range(1, ROWS):
+            z[r, c] = zero(Z)
+    whole = n_in - n_in % ROWS
+    for k in range(0, whole, ROWS):
+        rolled()
+        for r in range(ROWS):
+            w = splat(A, W[j, k + r])
+            for c in range(cols):
+                z[r, c] = fma(w, load(A, k + r, i + c * lanes(A)), z[r, c])
+    for k in range(whole, n_in):
+        rolled()
+        for c in range(cols):
+            z[0, c] = fma(splat(A, W[j, k]), load(A, k, i + c * lanes(A)), z[0, c])
+    for c in range(cols):
+        for r in range(1, ROWS):
+            z[0, c] = z[0, c] + z[r, c]
+        store(Z, j, i + c * lanes(Z), maximum(z[0, c], zero(Z)) if activation == RELU else z[0, c])
+
+
+@inline
+def _affine_strip(W, b, A, Z, i, activation, cols):
+    rows = ROWS if cols > 1 else TALL
+    j, n_out = 0, W.shape[0]
+    while j + rows <= n_out:
+        _affine_tile(W, b, A, Z, j, i, activation, rows, cols)
+        j += rows
+    if cols == 1 and j + 6 <= n_out:
+        _affine_tile(W, b, A, Z, j, i, activation, 6, cols)
+        j += 6
+    if j + 4 <= n_out:
+        _affine_tile(W, b, A, Z, j, i, activation, 4, cols)
+        j += 4
+    if j + 2 <= n_out:
+        _affine_tile(W, b, A, Z, j, i, activation, 2, cols)
+        j += 2
+    if j < n_out:
+        _affine_row(W, b, A, Z, j, i, activation, cols)
 
 
 @kernel
@@ -78,26 +116,26 @@ def affine(W, b, A, Z, first, last, activation):
     full = lanes(A)
     wide = last - (last - first) % (COLS * full)
     for i in range(first, wide, COLS * full):
-        _affine_strip(W, b, A, Z, i, activation, COLS, full)
+        _affine_strip(W, b, A, Z, i, activation, COLS)
         activate(Z, i, i + COLS * full, activation)
     for i in range(wide, last, full):
         if last - i > full // 2:
-            _affine_strip(W, b, A, Z, i, activation, 1, min(full, last - i))
+            _affine_strip(W, b, A, Z, i, activation, 1)
         else:
-            _affine_strip(W, b, half(A), half(Z), i, activation, 1, last - i)
-    activate(Z, wide, last, activation)
+            _affine_strip(W, b, half(A), half(Z), i, activation, 1)
+        activate(Z, i, i + full, activation)
 
 
 @inline
-def _backproject_tile(W, dZ, A, dA, k, i, activation, rows, cols, count):
-    g, d = tile(dA, ROWS, COLS), tile(dA, 1, COLS)
+def _backproject_tile(W, dZ, A, dA, k, i, activation, rows, cols):
+    g, d = tile(dA, TALL, COLS), tile(dA, 1, COLS)
     for r in range(rows):
         for c in range(cols):
             g[r, c] = zero(dA)
     for j in range(W.shape[0]):
         rolled()
         for c in range(cols):
-            d[0, c] = load_first(dZ, j, i + c * lanes(dZ), count)
+            d[0, c] = load(dZ, j, i + c * lanes(dZ))
         for r in range(rows):
             w = splat(dZ, W[j, k + r])
             for c in range(cols):
@@ -105,33 +143,40 @@ def _backproject_tile(W, dZ, A, dA, k, i, activation, rows, cols, count):
     if activation == RELU:
         for r in range(rows):
             for c in range(cols):
-                g[r, c] = where_positive(load_first(A, k + r, i + c * lanes(A), count), g[r, c])
+                g[r, c] = where_positive(load(A, k + r, i + c * lanes(A)), g[r, c])
     elif activation == TANH:
         for r in range(rows):
             for c in range(cols):
-                a = load_first(A, k + r, i + c * lanes(A), count)
+                a = load(A, k + r, i + c * lanes(A))
                 g[r, c] = g[r, c] - g[r, c] * a * a
     elif activation == LOGISTIC:
         for r in range(rows):
             for c in range(cols):
-                a = load_first(A, k + r, i + c * lanes(A), count)
+                a = load(A, k + r, i + c * lanes(A))
                 g[r, c] = g[r, c] * (a - a * a)
     for r in range(rows):
         for c in range(cols):
-            store_first(dA, k + r, i + c * lanes(dA), count, g[r, c])
+            store(dA, k + r, i + c * lanes(dA), g[r, c])
 
 
 @inline
-def _backproject_strip(W, dZ, A, dA, i, activation, cols, count):
-    n_in, left = W.shape[1], W.shape[1] % 6
-    for k in range(0, n_in - left, 6):
-        _backproject_tile(W, dZ, A, dA, k, i, activation, 6, cols, count)
-    if left & 4:
-        _backproject_tile(W, dZ, A, dA, n_in - left, i, activation, 4, cols, count)
-    if left & 2:
-        _backproject_tile(W, dZ, A, dA, n_in - left, i, activation, 2, cols, count)
-    if left & 1:
-        _backproject_tile(W, dZ, A, dA, n_in - 1, i, activation, 1, cols, count)
+def _backproject_strip(W, dZ, A, dA, i, activation, cols):
+    rows = ROWS if cols > 1 else TALL
+    k, n_in = 0, W.shape[1]
+    while k + rows <= n_in:
+        _backproject_tile(W, dZ, A, dA, k, i, activation, rows, cols)
+        k += rows
+    if cols == 1 and k + 6 <= n_in:
+        _backproject_tile(W, dZ, A, dA, k, i, activation, 6, cols)
+        k += 6
+    if k + 4 <= n_in:
+        _backproject_tile(W, dZ, A, dA, k, i, activation, 4, cols)
+        k += 4
+    if k + 2 <= n_in:
+        _backproject_tile(W, dZ, A, dA, k, i, activation, 2, cols)
+        k += 2
+    if k < n_in:
+        _backproject_tile(W, dZ, A, dA, k, i, activation, 1, cols)
 
 
 @kernel
@@ -143,79 +188,97 @@ def backproject(W, dZ, A, dA, first, last, activation):
     full = lanes(A)
     wide = last - (last - first) % (COLS * full)
     for i in range(first, wide, COLS * full):
-        _backproject_strip(W, dZ, A, dA, i, activation, COLS, full)
+        _backproject_strip(W, dZ, A, dA, i, activation, COLS)
     for i in range(wide, last, full):
         if last - i > full // 2:
-            _backproject_strip(W, dZ, A, dA, i, activation, 1, min(full, last - i))
+            _backproject_strip(W, dZ, A, dA, i, activation, 1)
         else:
-            _backproject_strip(W, half(dZ), half(A), half(dA), i, activation, 1, last - i)
+            _backproject_strip(W, half(dZ), half(A), half(dA), i, activation, 1)
+            if lanes(half(dA)) < full:
+                for k in range(dA.shape[0]):
+                    store(half(dA), k, i + full // 2, zero(half(dA)))
 
 
 @inline
-def _outer_tile(dZ, X, rows_of_X, dW, j, k, first, last, more, rows, cols, count):
-    g, x = tile(dW, ROWS, COLS), tile(dW, 1, COLS)
+def rows_of_panel(A_T, n):
+    """How many rows each of the panels of A_T has that hold the transpose of an array of n rows."""
+    width = COLS * lanes(A_T)
+    return A_T.shape[0] // ((n + width - 1) // width)
+
+
+@inline
+def _outer_tile(dZ, A_T, dW, j, k, m, more, rows, cols, count):
+    g, a = tile(dW, TALL, COLS), tile(dW, 1, COLS)
+    col = k % (COLS * lanes(dZ))
     for r in range(rows):
         for c in range(cols):
             g[r, c] = load_first(dW, j + r, k + c * lanes(dW), count) if more else zero(dW)
-    for i in range(first, last):
+    for i in range(m):
         rolled()
         for c in range(cols):
-            x[0, c] = load_first(X, rows_of_X[i], k + c * lanes(X), count)
+            a[0, c] = load(A_T, i, col + c * lanes(A_T))
         for r in range(rows):
-            d = splat(X, dZ[j + r, i])
+            d = splat(A_T, dZ[j + r, i])
             for c in range(cols):
-                g[r, c] = fma(d, x[0, c], g[r, c])
+                g[r, c] = fma(d, a[0, c], g[r, c])
     for r in range(rows):
         for c in range(cols):
             store_first(dW, j + r, k + c * lanes(dW), count, g[r, c])
 
 
 @inline
-def _outer_strip(dZ, X, rows_of_X, dW, j, end, k, first, last, more, cols, count):
-    left = (end - j) % 6
-    for row in range(j, end - left, 6):
-        _outer_tile(dZ, X, rows_of_X, dW, row, k, first, last, more, 6, cols, count)
-    if left & 4:
-        _outer_tile(dZ, X, rows_of_X, dW, end - left, k, first, last, more, 4, cols, count)
-    if left & 2:
-        _outer_tile(dZ, X, rows_of_X, dW, end - left, k, first, last, more, 2, cols, count)
-    if left & 1:
-        _outer_tile(dZ, X, rows_of_X, dW, end - 1, k, first, last, more, 1, cols, count)
+def _outer_strip(dZ, A_T, dW, j, end, k, m, more, cols, count):
+    rows = ROWS if cols > 1 else TALL
+    while j + rows <= end:
+        _outer_tile(dZ, A_T, dW, j, k, m, more, rows, cols, count)
+        j += rows
+    if cols == 1 and j + 6 <= end:
+        _outer_tile(dZ, A_T, dW, j, k, m, more, 6, cols, count)
+        j += 6
+    if j + 4 <= end:
+        _outer_tile(dZ, A_T, dW, j, k, m, more, 4, cols, count)
+        j += 4
+    if j + 2 <= end:
+        _outer_tile(dZ, A_T, dW, j, k, m, more, 2, cols, count)
+        j += 2
+    if j < end:
+        _outer_tile(dZ, A_T, dW, j, k, m, more, 1, cols, count)
 
 
 @kernel
-def outer(dZ, X, rows_of_X, dW, j, end, first, last, more):
-    """dW = dZ X in the rows from j to end: the sum of the outer products of the examples from first to last.
+def outer(dZ, A_T, dW, j, end, m, more):
+    """dW = dZ A^T in the rows from j to end: the sum of the outer products of the m examples.  With `more`, +=.
 
-    dZ (n_out, m), dW (n_out, n_in); X (any, n_in) holds A transposed, one example a row, and example i is
-    row rows_of_X[i] of it: for the first layer, the user's own X.  With `more`, dW += dZ X.
+    dZ (n_out, any), dW (n_out, n_in).  A_T holds A transposed in panels: see `panels`.
     Summing along the lanes of A instead (`inner`) needs no transposed copy, but a horizontal sum a weight:
     it is the faster way only for a layer with few inputs or few outputs.
     """
-    n_in, full = dW.shape[1], lanes(dW)
-    wide = n_in - n_in % (COLS * full)
-    for k in range(0, wide, COLS * full):
-        _outer_strip(dZ, X, rows_of_X, dW, j, end, k, first, last, more, COLS, full)
-    for k in range(wide, n_in, full):
-        if n_in - k > full // 2:
-            _outer_strip(dZ, X, rows_of_X, dW, j, end, k, first, last, more, 1, min(full, n_in - k))
+    n_in, full, down = dW.shape[1], lanes(dW), rows_of_panel(A_T, dW.shape[1])
+    width = COLS * full
+    for k in range(0, n_in, width):
+        panel = matrix(A_T, k * down, m, width)
+        if k + width <= n_in:
+            _outer_strip(dZ, panel, dW, j, end, k, m, more, COLS, full)
         else:
-            _outer_strip(dZ, half(X), rows_of_X, half(dW), j, end, k, first, last, more, 1, n_in - k)
+            for start in range(k, n_in, full):
+                if n_in - start > full // 2:
+                    _outer_strip(dZ, panel, dW, j, end, start, m, more, 1, min(full, n_in - start))
+                else:
+                    _outer_strip(dZ, half(panel), half(dW), j, end, start, m, more, 1, n_in - start)
 
 
 @inline
-def _inner_tile(dZ, A, dW, j, end, k, first, last, more, cols):
+def _inner_tile(dZ, A, dW, j, end, k, m, more, cols):
     # As many sums as there are lanes, in rows x cols: `sum_rows` takes them all at once.  Rows beyond the end repeat
     # the last one, and are not stored.
     g, a, rows = square(dW), tile(dW, 1, 4), lanes(dW) // cols
     for s in range(lanes(dW)):
         g[s, 0] = zero(dW)
-    for i in range(first, last, lanes(dW)):
-        count = min(lanes(dW), last - i)
+    for i in range(0, m, lanes(dW)):
         for c in range(cols):
-            a[0, c] = load_first(A, k + c, i, count)
+            a[0, c] = load(A, k + c, i)
         for r in range(rows):
-            d = load_first(dZ, min(j + r, end - 1), i, count)
+            d = load(dZ, min(j + r, end - 1), i)
             for c in range(cols):
                 g[r * cols + c, 0] = fma(d, a[0, c], g[r * cols + c, 0])
     sums = sum_rows(g)
@@ -227,32 +290,32 @@ def _inner_tile(dZ, A, dW, j, end, k, first, last, more, cols):
 
 
 @kernel
-def inner(dZ, A, dW, j, end, first, last, more):
-    """dW = dZ A^T in the rows from j to end, by inner products of rows, over the examples from first to last.
+def inner(dZ, A, dW, j, end, m, more):
+    """dW = dZ A^T in the rows from j to end, by inner products of rows, over the m examples.  With `more`, +=.
 
-    dZ (n_out, m), A (n_in, m), dW (n_out, n_in).  With `more`, dW += dZ A^T.  A matrix of one row is faster as one
-    of one column: dW^T = A dZ^T, and the memory is the same.
+    dZ (n_out, any), A (n_in, any), dW (n_out, n_in).  A matrix of one row is faster as one of one column:
+    dW^T = A dZ^T, and the memory is the same.
     """
     n_in, cols = dW.shape[1], min(4, lanes(dW))
     wide = n_in - n_in % cols
     for k in range(0, wide, cols):
         for row in range(j, end, lanes(dW) // cols):
-            _inner_tile(dZ, A, dW, row, end, k, first, last, more, cols)
+            _inner_tile(dZ, A, dW, row, end, k, m, more, cols)
     for k in range(wide, n_in):
         for row in range(j, end, lanes(dW)):
-            _inner_tile(dZ, A, dW, row, end, k, first, last, more, 1)
+            _inner_tile(dZ, A, dW, row, end, k, m, more, 1)
 
 
 @kernel
-def row_sums(dZ, db, j, end, first, last, more):
-    """db = the sums of the rows from j to end of dZ, over the examples from first to last.  dZ (n, m), db (1, n)."""
+def row_sums(dZ, db, j, end, m, more):
+    """db = the sums of the rows from j to end of dZ, over the m examples.  With `more`, +=.  dZ (n, any), db (1, n)."""
     g = square(dZ)
     for row in range(j, end, lanes(dZ)):
         for r in range(lanes(dZ)):
             g[r, 0] = zero(dZ)
-        for i in range(first, last, lanes(dZ)):
+        for i in range(0, m, lanes(dZ)):
             for r in range(lanes(dZ)):
-                g[r, 0] = g[r, 0] + load_first(dZ, min(row + r, end - 1), i, min(lanes(dZ), last - i))
+                g[r, 0] = g[r, 0] + load(dZ, min(row + r, end - 1), i)
         sums, count = sum_rows(g), min(lanes(dZ), end - row)
         if more:
             sums = sums + load_first(db, 0, row, count)
@@ -260,58 +323,81 @@ def row_sums(dZ, db, j, end, first, last, more):
 
 
 @inline
-def _gather_square(X, rows_of_X, A, i, k, last, examples, features):
-    t = square(X)
-    for e in range(lanes(X)):
-        t[e, 0] = load_first(X, rows_of_X[i + min(e, examples - 1)], k, features)
-        # The rows are anywhere in memory: ask for the next ones while these are turned.
-        prefetch(X, rows_of_X[min(i + lanes(X) + e, last - 1)], k)
-    transpose_square(t)
-    for f in range(lanes(X)):
-        if f < features:
-            store_first(A, k + f, i, examples, t[f, 0])
-
-
-@kernel
-def gather(X, rows_of_X, A, first, last):
-    """A[:, i] = X[rows_of_X[i]] for i from first to last: the chosen rows of X (any, n), as columns of A (n, m)."""
-    n, full = X.shape[1], lanes(X)
-    for i in range(first, last, full):
-        examples = min(full, last - i)
-        for k in range(0, n, full):
-            features = min(full, n - k)
-            if examples == full and features == full:
-                _gather_square(X, rows_of_X, A, i, k, last, full, full)
-            else:
-                _gather_square(X, rows_of_X, A, i, k, last, examples, features)
+def _put_rows(t, A_T, row, col, streamed):
+    for e in range(lanes(A_T)):
+        if streamed:
+            stream(A_T, row + e, col, t[e, 0])
+        else:
+            store(A_T, row + e, col, t[e, 0])
 
 
 @inline
-def _transpose_square(A, A_T, i, k, examples, units, streamed):
-    t = square(A)
-    for u in range(lanes(A)):
-        t[u, 0] = load_first(A, k + min(u, units - 1), i, examples)
+def _gather_square(X, rows_of_X, A, A_T, i, k, last, features, kept, down, streamed):
+    t, width = square(X), COLS * lanes(X)
+    for e in range(lanes(X)):
+        t[e, 0] = load_first(X, rows_of_X[min(i + e, last - 1)], k, features)
+        # The rows are anywhere in memory: ask for the next ones while these are turned.
+        prefetch(X, rows_of_X[min(i + lanes(X) + e, last - 1)], k)
+    if kept:
+        _put_rows(t, A_T, k // width * down + i, k % width, streamed)
     transpose_square(t)
-    for e in range(lanes(A)):
-        if e < examples:
-            if streamed:
-                stream(A_T, i + e, k, t[e, 0])
-            else:
-                store_first(A_T, i + e, k, units, t[e, 0])
+    for f in range(lanes(X)):
+        if f < features:
+            store(A, k + f, i, t[f, 0])
 
 
 @kernel
-def transpose(A, A_T, first, last, streamed):
-    """A_T = A^T in the columns from first to last of A (n, m); A_T (m, n), or with longer rows.
+def gather(X, rows_of_X, A, A_T, first, last, kept, streamed):
+    """A[:, i] = X[rows_of_X[i]] for i from first to last: the chosen rows of X (any, n), as columns of A (n, m).
 
-    If `streamed`, whole vectors go past the caches: then the rows of A_T have room for these, and start where one can.
+    If `kept`, these rows go to the panels A_T as well: see `panels`.  The last vector is filled with the last example.
     """
+    n, full, down = X.shape[1], lanes(X), rows_of_panel(A_T, X.shape[1])
+    for i in range(first, last, full):
+        for k in range(0, n - n % full, full):
+            _gather_square(X, rows_of_X, A, A_T, i, k, last, full, kept, down, streamed)
+        if n % full:
+            _gather_square(X, rows_of_X, A, A_T, i, n - n % full, last, n % full, kept, down, streamed)
+
+
+@kernel
+def panels(A, A_T, first, last, streamed):
+    """A_T = A^T in the columns from first to last of A (n, m), in whole vectors.
+
+    A_T consists of panels of COLS vectors across, one above the other: each holds as many columns of A^T, so that
+    `outer` reads memory from the front to the end.  A[k, i] is A_T[k // width * rows of a panel + i, k % width].
+    If `streamed`, it goes past the caches: then the panels start on a cache line.
+    """
+    n, full, width, down = A.shape[0], lanes(A), COLS * lanes(A), rows_of_panel(A_T, A.shape[0])
+    for i in range(first, last, full):
+        for k in range(0, n, full):
+            t = square(A)
+            for u in range(full):
+                t[u, 0] = load(A, min(k + u, n - 1), i)
+            transpose_square(t)
+            _put_rows(t, A_T, k // width * down + i, k % width, streamed)
+
+
+@inline
+def _transpose_square(A, A_T, i, k, examples, units):
+    t = square(A)
+    for u in range(lanes(A)):
+        t[u, 0] = load(A, k + min(u, units - 1), i)
+    transpose_square(t)
+    for e in range(lanes(A)):
+        if e < examples:
+            store_first(A_T, i + e, k, units, t[e, 0])
+
+
+@kernel
+def transpose(A, A_T, first, last):
+    """A_T = A^T in the columns from first to last of A (n, m); A_T (m, n)."""
     n, full = A.shape[0], lanes(A)
     for i in range(first, last, full):
         examples = min(full, last - i)
         for k in range(0, n, full):
             units = min(full, n - k)
             if examples == full and units == full:
-                _transpose_square(A, A_T, i, k, full, full, streamed)
+                _transpose_square(A, A_T, i, k, full, full)
             else:
-                _transpose_square(A, A_T, i, k, examples, units, streamed)
+                _transpose_square(A, A_T, i, k, examples, units)

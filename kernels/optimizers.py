@@ -15,7 +15,7 @@ MOMENTUM, NESTEROV = 0, 1
 BETA_1, REST_1, BETA_2, REST_2, EPSILON = range(5)
 
 
-@kernel
+@inline
 def total(G, p, count):
     """The gradient of `count` parameters from p on, summed over the shards."""
     g = load_first(G, 0, p, count)
@@ -38,6 +38,13 @@ def put(theta, p, count, value, streamed):
         store_first(theta, 0, p, count, value)
 
 
+@inline
+def _no_step(theta, G, moments, p, count, decay, factor):
+    w = load_first(theta, 0, p, count)
+    store_first(moments, 0, p, count, factor * fma(decay, w, total(G, p, count)))
+    return w
+
+
 @kernel
 def no_step(theta, G, moments, first, last, alpha, per_example, rate, constants, streamed):
     """theta stays; the gradient g goes to the place of the moments, for an optimizer that is not among the kernels."""
@@ -45,29 +52,53 @@ def no_step(theta, G, moments, first, last, alpha, per_example, rate, constants,
     p = first
     while p < last:
         count = vector_of(theta, p, last)
-        w = load_first(theta, 0, p, count)
-        store_first(moments, 0, p, count, factor * fma(decay, w, total(G, p, count)))
+        if count == lanes(theta):                # a mask takes longer than all the rest
+            w = _no_step(theta, G, moments, p, lanes(theta), decay, factor)
+        else:
+            w = _no_step(theta, G, moments, p, count, decay, factor)
         squares = fma(w, w, squares)
         p += count
     return alpha * sum_lanes(squares)
+
+
+@inline
+def _sgd(theta, G, moments, p, count, decay, factor, momentum, nesterov, streamed):
+    w = load_first(theta, 0, p, count)
+    step = factor * fma(decay, w, total(G, p, count))
+    v = momentum * load_first(moments, 0, p, count) - step
+    store_first(moments, 0, p, count, v)
+    put(theta, p, count, w + (momentum * v - step if nesterov else v), streamed)
+    return w
 
 
 @kernel
 def sgd(theta, G, moments, first, last, alpha, per_example, rate, constants, streamed):
     """v = mu v - rate g, theta += v; with Nesterov's momentum theta += mu v - rate g (Sutskever et al. 2013)."""
-    squares, momentum = zero(theta), splat(theta, constants[MOMENTUM])
+    squares, momentum, nesterov = zero(theta), splat(theta, constants[MOMENTUM]), constants[NESTEROV] > 0
     decay, factor = splat(theta, alpha), splat(theta, rate * per_example)
     p = first
     while p < last:
         count = vector_of(theta, p, last)
-        w = load_first(theta, 0, p, count)
-        step = factor * fma(decay, w, total(G, p, count))
-        v = momentum * load_first(moments, 0, p, count) - step
-        store_first(moments, 0, p, count, v)
-        put(theta, p, count, w + (momentum * v - step if constants[NESTEROV] > 0 else v), streamed)
+        if count == lanes(theta):
+            w = _sgd(theta, G, moments, p, lanes(theta), decay, factor, momentum, nesterov, streamed)
+        else:
+            w = _sgd(theta, G, moments, p, count, decay, factor, momentum, nesterov, streamed)
         squares = fma(w, w, squares)
         p += count
     return alpha * sum_lanes(squares)
+
+
+@inline
+def _adam(theta, G, moments, p, count, decay, factor, betas, epsilon, rate, streamed):
+    beta_1, rest_1, beta_2, rest_2 = betas
+    w = load_first(theta, 0, p, count)
+    g = factor * fma(decay, w, total(G, p, count))
+    m = fma(beta_1, load_first(moments, 0, p, count), rest_1 * g)
+    v = fma(beta_2, load_first(moments, 1, p, count), rest_2 * (g * g))
+    store_first(moments, 0, p, count, m)
+    store_first(moments, 1, p, count, v)
+    put(theta, p, count, w - rate * m / (sqrt(v) + epsilon), streamed)
+    return w
 
 
 @kernel
@@ -77,19 +108,16 @@ def adam(theta, G, moments, first, last, alpha, per_example, rate, constants, st
     The correction of the bias is in `rate`: learning rate * sqrt(1 - b2^t) / (1 - b1^t), their section 2.
     """
     squares, decay, factor = zero(theta), splat(theta, alpha), splat(theta, per_example)
-    beta_1, rest_1 = splat(theta, constants[BETA_1]), splat(theta, constants[REST_1])
-    beta_2, rest_2 = splat(theta, constants[BETA_2]), splat(theta, constants[REST_2])
+    betas = (splat(theta, constants[BETA_1]), splat(theta, constants[REST_1]),
+             splat(theta, constants[BETA_2]), splat(theta, constants[REST_2]))
     epsilon, rate = splat(theta, constants[EPSILON]), splat(theta, rate)
     p = first
     while p < last:
         count = vector_of(theta, p, last)
-        w = load_first(theta, 0, p, count)
-        g = factor * fma(decay, w, total(G, p, count))
-        m = fma(beta_1, load_first(moments, 0, p, count), rest_1 * g)
-        v = fma(beta_2, load_first(moments, 1, p, count), rest_2 * (g * g))
-        store_first(moments, 0, p, count, m)
-        store_first(moments, 1, p, count, v)
-        put(theta, p, count, w - rate * m / (sqrt(v) + epsilon), streamed)
+        if count == lanes(theta):
+            w = _adam(theta, G, moments, p, lanes(theta), decay, factor, betas, epsilon, rate, streamed)
+        else:
+            w = _adam(theta, G, moments, p, count, decay, factor, betas, epsilon, rate, streamed)
         squares = fma(w, w, squares)
         p += count
     return alpha * sum_lanes(squares)

@@ -1,6 +1,7 @@
 """One equation of the notes on whole arrays in one call: what `fastnn.functional` is made of.
 
-A (n, m) and the like are C-contiguous, examples in columns.
+A (n, m) and the like are C-contiguous, examples in columns, whole vectors of them; those that fill the last vector up
+must be zero in dZ, and finite in A (see `layers`).
 """
 from fastnn.kernels import layers, losses
 from fastnn.kernels.jit import entry
@@ -31,21 +32,22 @@ def backproject(W, dZ, A, dA, activation):
 
 
 @entry
-def outer(dZ, A_T, rows, dW):
-    """dW = dZ A^T from the transposed A.  dZ (n_out, m), A_T (any, n_in), rows (m): example i is A_T[rows[i]]."""
-    layers.outer(dZ, A_T, rows, dW, 0, dW.shape[0], 0, rows.size, False)
+def outer(dZ, A, A_T, dW):
+    """dW = dZ A^T by outer products of columns.  dZ (n_out, m), A (n_in, m), dW (n_out, n_in); A_T: see `panels`."""
+    layers.panels(A, A_T, 0, A.shape[1], False)
+    layers.outer(dZ, A_T, dW, 0, dW.shape[0], A.shape[1], False)
 
 
 @entry
 def inner(dZ, A, dW):
     """dW = dZ A^T by inner products of rows.  dZ (n_out, m), A (n_in, m), dW (n_out, n_in)."""
-    layers.inner(dZ, A, dW, 0, dW.shape[0], 0, A.shape[1], False)
+    layers.inner(dZ, A, dW, 0, dW.shape[0], A.shape[1], False)
 
 
 @entry
 def row_sums(dZ, db):
     """db = the sums of the rows of dZ.  dZ (n_out, m), db (1, n_out)."""
-    layers.row_sums(dZ, db, 0, dZ.shape[0], 0, dZ.shape[1], False)
+    layers.row_sums(dZ, db, 0, dZ.shape[0], dZ.shape[1], False)
 
 
 @entry

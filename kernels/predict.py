@@ -38,11 +38,12 @@ def predict(wanted, team, model, X, room, out):
             while begin < end:
                 for i in range(begin * vector, min(end * vector, X.shape[0]), columns):
                     m = min(columns, min(end * vector, X.shape[0]) - i)
-                    gather(X[i:i + m], room.chunk, A_0, 0, m)
+                    gather(X[i:i + m], room.chunk, A_0, A_0, 0, m, False, False)
+                    whole = m + -m % vector
                     for l in range(n_layers):
                         forward(model, work, columns, 0, l, 0, m)
-                    output(A_L, room.scratch[rank, 0], room.scratch[rank, 1], 0, m, model.loss)
-                    transpose(A_L, out[i:i + m], 0, m, False)
+                    output(A_L, room.scratch[rank, 0], room.scratch[rank, 1], 0, whole, model.loss)
+                    transpose(A_L, out[i:i + m], 0, m)
                 begin, end = take(team, 0, rank, size, owner, first, last)
 
 

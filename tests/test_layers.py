@@ -4,32 +4,40 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastnn.kernels import layers, passes
+from fastnn.kernels import layers, passes, simd
 from fastnn.kernels.jit import entry
 from fastnn.network import aligned
+from fastnn.workspace import line
+from fastnn.workspace import panels as panels_shape
 
 #: n_out, n_in, m: one, less than a vector, tiles with every remainder of rows, a vector and one, several blocks.
 SHAPES = [(1, 1, 1), (7, 5, 3), (3, 257, 65), (11, 16, 64), (6, 33, 81), (100, 20, 200), (2, 130, 16)]
 
 
 @entry
-def gather(X, rows, A, first, last):
-    layers.gather(X, rows, A, first, last)
+def gather(X, rows, A, A_T, m, kept, streamed):
+    layers.gather(X, rows, A, A_T, 0, m, kept, streamed)
 
 
 @entry
-def transpose(A, A_T, first, last, streamed):
-    layers.transpose(A, A_T, first, last, streamed)
+def panels(A, A_T, streamed):
+    layers.panels(A, A_T, 0, A.shape[1], streamed)
 
 
 @entry
-def add_outer(dZ, A_T, rows, dW, first, last):
-    layers.outer(dZ, A_T, rows, dW, first, last, 0, rows.size, True)
+def transpose(A, A_T, m):
+    layers.transpose(A, A_T, 0, m)
 
 
 @entry
-def add_inner(dZ, A, dW, first, last):
-    layers.inner(dZ, A, dW, first, last, 0, A.shape[1], True)
+def add_outer(dZ, A, A_T, dW, m, first, last):
+    layers.panels(A, A_T, 0, A.shape[1], False)
+    layers.outer(dZ, A_T, dW, first, last, m, True)
+
+
+@entry
+def add_inner(dZ, A, dW, m, first, last):
+    layers.inner(dZ, A, dW, first, last, m, True)
 
 
 @entry
@@ -37,9 +45,28 @@ def affine_part(W, b, A, Z, first, last):
     layers.affine(W, b, A, Z, first, last, 0)
 
 
+@entry
+def backproject_part(W, dZ, A, dA, first, last):
+    layers.backproject(W, dZ, A, dA, first, last, 0)
+
+
 def random(dtype, *shapes):
     rng = np.random.default_rng(0)
     return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def columns(array):
+    """The array with zeros up to a whole cache line of columns: the room that the kernels want."""
+    return np.pad(array, ((0, 0), (0, -array.shape[1] % line(array.dtype))))
+
+
+def room_for_panels(n, m, dtype):
+    return aligned(panels_shape(n, -(-m // line(dtype)) * line(dtype), dtype), dtype)
+
+
+def transposed(A_T, n, m):
+    """What the panels hold of the transpose of an array (n, m)."""
+    return np.hstack(np.split(A_T, -(-n // A_T.shape[1])))[:m, :n]
 
 
 def assert_product(got, X, Y, bias=0.0):
@@ -62,15 +89,16 @@ def test_products_of_any_shape(n_out, n_in, m, dtype):
 
 def assert_products(n_out, n_in, m, dtype):
     W, b, A, dZ = random(dtype, (n_out, n_in), n_out, (n_in, m), (n_out, m))
-    Z, dA = np.full((n_out, m), np.nan, dtype), np.full((n_in, m), np.nan, dtype)
+    wide_A, wide_dZ = columns(A), columns(dZ)
+    Z, dA = np.full((n_out, wide_A.shape[1]), np.nan, dtype), np.full(wide_A.shape, np.nan, dtype)
     dW, dW_inner, db = np.empty_like(W), np.empty_like(W), np.empty((1, n_out), dtype)
-    passes.affine(W, b, A, Z, 0)
-    passes.backproject(W, dZ, A, dA, 0)
-    passes.outer(dZ, np.ascontiguousarray(A.T), np.arange(m), dW)
-    passes.inner(dZ, A, dW_inner)
-    passes.row_sums(dZ, db)
-    assert_product(Z, W, A, b[:, np.newaxis])
-    assert_product(dA, W.T, dZ)
+    passes.affine(W, b, wide_A, Z, 0)
+    passes.backproject(W, wide_dZ, wide_A, dA, 0)
+    passes.outer(wide_dZ, wide_A, room_for_panels(n_in, m, dtype), dW)
+    passes.inner(wide_dZ, wide_A, dW_inner)
+    passes.row_sums(wide_dZ, db)
+    assert_product(Z[:, :m], W, A, b[:, np.newaxis])
+    assert_product(dA[:, :m], W.T, dZ)
     assert_product(dW, dZ, A.T)
     assert_product(dW_inner, dZ, A.T)
     assert_product(db.T, dZ, np.ones((m, 1)))
@@ -79,48 +107,71 @@ def assert_products(n_out, n_in, m, dtype):
 def test_gradients_of_a_second_chunk_are_added(dtype):
     dZ, A, start = random(dtype, (7, 30), (20, 30), (7, 20))
     got, got_inner = start.copy(), start.copy()
-    add_outer(dZ, np.ascontiguousarray(A.T), np.arange(30), got, 0, 7)
-    add_inner(dZ, A, got_inner, 0, 7)
+    add_outer(columns(dZ), columns(A), room_for_panels(20, 30, dtype), got, 30, 0, 7)
+    add_inner(columns(dZ), columns(A), got_inner, 30, 0, 7)
     assert_product(got, dZ, A.T, start)
     assert_product(got_inner, dZ, A.T, start)
 
 
+def test_outer_takes_no_more_examples_than_it_is_told(dtype):
+    dZ, A, start = random(dtype, (7, 48), (20, 48), (7, 20))
+    got = start.copy()
+    add_outer(dZ, A, room_for_panels(20, 48, dtype), got, 33, 0, 7)
+    assert_product(got, dZ[:, :33], A[:, :33].T, start)
+
+
 def test_only_the_rows_and_columns_asked_for_are_written(dtype):
-    W, b, A, dZ = random(dtype, (20, 9), 20, (9, 100), (20, 100))
-    Z = np.full((20, 100), np.nan, dtype)
-    affine_part(W, b, A, Z, 32, 83)
-    assert np.isfinite(Z[:, 32:83]).all()
-    assert np.isnan(np.delete(Z, np.s_[32:83], axis=1)).all()
-    dW = np.zeros((20, 9), dtype)
-    add_inner(dZ, A, dW, 3, 11)
-    assert (dW[3:11] != 0).all()
-    assert (np.delete(dW, np.s_[3:11], axis=0) == 0).all()
+    W, b, A, dZ = random(dtype, (20, 9), 20, (9, 112), (20, 112))
+    Z = np.full((20, 112), np.nan, dtype)
+    affine_part(W, b, A, Z, 32, 80)
+    assert np.isfinite(Z[:, 32:80]).all()
+    assert np.isnan(np.delete(Z, np.s_[32:80], axis=1)).all()
+    for add in (add_inner, lambda dZ, A, *rest: add_outer(dZ, A, room_for_panels(9, 112, dtype), *rest)):
+        dW = np.zeros((20, 9), dtype)
+        add(dZ, A, dW, 112, 3, 11)
+        assert (dW[3:11] != 0).all()
+        assert (np.delete(dW, np.s_[3:11], axis=0) == 0).all()
+
+
+@pytest.mark.parametrize("m", [1, 7, 9, 16])
+def test_zeros_beyond_the_last_example_stay_zeros(m, dtype):
+    W, A = random(dtype, (5, 9), (9, 16))
+    dZ = columns(random(dtype, (5, m))[0])
+    dA = np.full((9, 16), np.nan, dtype)
+    backproject_part(W, dZ, A, dA, 0, m)
+    lanes = simd.REGISTER_BYTES // dtype.itemsize
+    whole = -(-m // lanes) * lanes
+    assert (dA[:, m:whole] == 0).all()
+    assert np.isnan(dA[:, whole:]).all()
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (5, 3), (17, 40), (70, 33)])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_gather_turns_chosen_rows_into_columns_and_keeps_them(n, m, streamed, dtype):
+    X, = random(dtype, (50, n))
+    rows = np.random.default_rng(1).integers(0, 50, m)
+    A, A_T = columns(np.full((n, m), np.nan, dtype)), room_for_panels(n, m, dtype)
+    gather(X, rows, A, A_T, m, True, streamed)
+    np.testing.assert_array_equal(A[:, :m], X[rows].T)
+    np.testing.assert_array_equal(transposed(A_T, n, m), X[rows])
+    assert np.isfinite(A).all()
+    A_T[:] = np.nan
+    gather(X, rows, A, A_T, m, False, streamed)
+    assert np.isnan(A_T).all()
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (5, 3), (17, 40), (64, 33)])
-def test_gather_turns_chosen_rows_into_columns(n, m, dtype):
-    X, = random(dtype, (50, n))
-    rows = np.random.default_rng(1).integers(0, 50, m)
-    A = np.full((n, m + 2), np.nan, dtype)
-    gather(X, rows, A, 0, m)
-    np.testing.assert_array_equal(A[:, :m], X[rows].T)
-    assert np.isnan(A[:, m:]).all()
+@pytest.mark.parametrize("streamed", [False, True])
+def test_panels_hold_the_transpose(n, m, streamed, dtype):
+    A, = random(dtype, (n, m))
+    A_T = room_for_panels(n, m, dtype)
+    panels(columns(A), A_T, streamed)
+    np.testing.assert_array_equal(transposed(A_T, n, m), A.T)
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (5, 3), (17, 40), (64, 33)])
 def test_transpose(n, m, dtype):
     A, = random(dtype, (n, m))
     A_T = np.full((m, n), np.nan, dtype)
-    transpose(A, A_T, 0, m, False)
+    transpose(columns(A), A_T, m)
     np.testing.assert_array_equal(A_T, A.T)
-    A_T = aligned((m, -(-n // 16) * 16), dtype)
-    transpose(A, A_T, 0, m, True)
-    np.testing.assert_array_equal(A_T[:, :n], A.T)
-
-
-def test_outer_takes_the_rows_it_is_told(dtype):
-    X, dZ = random(dtype, (50, 33), (7, 20))
-    rows = np.random.default_rng(1).integers(0, 50, 20)
-    dW = np.empty((7, 33), dtype)
-    passes.outer(dZ, X, rows, dW)
-    assert_product(dW, dZ, X[rows])

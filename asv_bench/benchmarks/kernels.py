@@ -4,11 +4,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from fastnn import reference
+from fastnn import reference, workspace
 from fastnn.kernels import losses, passes
 from fastnn.workspace import ACTIVATIONS, LOSSES
 
-N_OUT, N_IN, M = 100, 100, 200
+N_OUT, N_IN, M = 100, 100, 208
 
 
 def cases(dtype):
@@ -17,7 +17,7 @@ def cases(dtype):
     W, A, dZ = (rng.standard_normal(shape).astype(dtype) for shape in ((N_OUT, N_IN), (N_IN, M), (N_OUT, M)))
     b, db = np.zeros(N_OUT, dtype), np.empty((1, N_OUT), dtype)
     Z, dA, dW = np.empty((N_OUT, M), dtype), np.empty((N_IN, M), dtype), np.empty((N_OUT, N_IN), dtype)
-    A_T, rows, Y = np.ascontiguousarray(A.T), np.arange(M), (dZ > 0).astype(dtype)
+    A_T, Y = np.empty(workspace.panels(N_IN, M, dtype), dtype), (dZ > 0).astype(dtype)
     rate, scratch, cost = dtype.type(1e-3), np.empty((2, M), dtype), np.empty(M, dtype)
     theta, gradient = dW.copy().ravel(), W.ravel()
     softmax = reference.OUT_ACTIVATIONS["softmax"]
@@ -26,7 +26,7 @@ def cases(dtype):
                    lambda: np.maximum(W @ A + b[:, np.newaxis], 0)),
         "backproject": (lambda: passes.backproject(W, dZ, A, dA, ACTIVATIONS["tanh"]),
                         lambda: W.T @ dZ * (1 - A**2)),
-        "outer": (lambda: passes.outer(dZ, A_T, rows, dW), lambda: dZ @ A.T),
+        "outer": (lambda: passes.outer(dZ, A, A_T, dW), lambda: dZ @ A.T),
         "inner": (lambda: passes.inner(dZ, A, dW), lambda: dZ @ A.T),
         "row_sums": (lambda: passes.row_sums(dZ, db), lambda: dZ.sum(axis=1)),
         "output": (lambda: passes.output(Z, scratch, LOSSES["softmax"]), lambda: softmax(Z)),
