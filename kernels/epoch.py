@@ -199,7 +199,7 @@ def shard(rows, vector, s, n_shards):
 def first_half(model, batches, room, rows, begin, end, more):
     """Forward and back for these shards; or, where there is one, for these cache lines of examples in it."""
     layers, vector, n_shards = model.layers, lanes(model.theta), room.losses.shape[0]
-    block = COLS * vector
+    block = 4 * LINE * vector
     if n_shards == 1:
         last = min(end * LINE * vector, rows.size)
         for i in range(begin * LINE * vector, last, block):
