@@ -134,6 +134,8 @@ def _backproject_tile(W, dZ, A, dA, k, i, activation, rows, cols):
             g[r, c] = zero(dA)
     for j in range(W.shape[0]):
         rolled()
+        if COLS == 2:                                # a line of W for 12 multiply-adds; for 24 they need no help
+            prefetch(W, j + ROWS, k)
         for c in range(cols):
             d[0, c] = load(dZ, j, i + c * lanes(dZ))
         for r in range(rows):
