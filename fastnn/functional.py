@@ -100,7 +100,7 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
         n_out, n_in = sizes[l], sizes[l - 1]
         dW, db = np.empty((n_out, n_in), dtype), np.empty((1, n_out), dtype)
         A = _whole(dtype, A)
-        if workspace.is_narrow(n_in, n_out):
+        if workspace.is_narrow(n_in, n_out, dtype):
             passes.inner(dZ, A, dW)
         else:
             passes.outer(dZ, A, np.empty(workspace.panels(n_in, A.shape[1], dtype), dtype), dW)

@@ -44,9 +44,10 @@ def panels(n: int, m: int, dtype: npt.DTypeLike) -> tuple[int, int]:
     return ceil(n / width) * m, width
 
 
-def is_narrow(n_in: int, n_out: int) -> bool:
+def is_narrow(n_in: int, n_out: int, dtype: npt.DTypeLike) -> bool:
     """Whether a layer has so few inputs or outputs that `inner` forms its gradient faster than `outer`."""
-    return n_in < 32 or n_out < 8
+    fills_a_tile = 32 if simd.REGISTERS == 32 else simd.REGISTER_BYTES // np.dtype(dtype).itemsize
+    return n_in < fills_a_tile or n_out < 8
 
 
 def n_shards(network: Network, chunk: int) -> int:
@@ -86,7 +87,7 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
         layer = layers[l]
         layer[epoch.A_IN] = a_in
         layer[epoch.A_OUT] = layer[epoch.DZ] = a_in = buffer.room(n_out * columns)
-        if is_narrow(n_in, n_out):
+        if is_narrow(n_in, n_out, dtype):
             layer[epoch.A_T] = epoch.NONE
             if l:                # `inner` takes A itself, in the second half of the step: dZ must not overwrite it
                 layers[l - 1, epoch.DZ] = buffer.room(n_in * columns)

@@ -114,14 +114,15 @@ def propagate(model, batches, room, rows, s, first, last):
     theta, layers, work, width = model.theta, model.layers, room.work, room.losses.shape[2]
     n_layers, n_x, n_y, losses = layers.shape[0], layers[0, N_IN], room.Y_T.shape[1], room.losses[s]
     end = last + (first - last) % lanes(theta)
+    streamed = room.streamed and room.losses.shape[0] == 1     # the panels of a shard are read where they are written
     gather(batches.X, rows, matrix(work, layers[0, A_IN] + s * n_x * width, n_x, width),
-           transposed(model, room, 0, s), first, last, layers[0, A_T] != NONE, room.streamed)
+           transposed(model, room, 0, s), first, last, layers[0, A_T] != NONE, streamed)
     gather(batches.Y, rows, room.Y_T[s], room.Y_T[s], first, last, False, False)
     for l in range(n_layers):
         if l > 0 and layers[l, A_T] != NONE:
             n_in = layers[l, N_IN]
             panels(matrix(work, layers[l, A_IN] + s * n_in * width, n_in, width),
-                   transposed(model, room, l, s), first, end, room.streamed)
+                   transposed(model, room, l, s), first, end, streamed)
         forward(model, work, width, s, l, first, last)
     dZ = matrix(work, layers[n_layers - 1, A_OUT] + s * n_y * width, n_y, width)
     output(dZ, losses[1], losses[2], first, end, model.loss)

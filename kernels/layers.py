@@ -209,12 +209,13 @@ def rows_of_panel(A_T, n):
 
 
 @inline
-def _outer_tile(dZ, A_T, dW, j, k, m, more, rows, cols, count):
-    g, a = tile(dW, TALL, COLS), tile(dW, 1, COLS)
+def _outer_tile(dZ, A_T, dW, j, k, m, more, rows, cols):
+    g, a, n_in = tile(dW, TALL, COLS), tile(dW, 1, COLS), dW.shape[1]
     col = k % (COLS * lanes(dZ))
     for r in range(rows):
         for c in range(cols):
-            g[r, c] = load_first(dW, j + r, k + c * lanes(dW), count) if more else zero(dW)
+            at = k + c * lanes(dW)
+            g[r, c] = load_first(dW, j + r, at, n_in - at) if more else zero(dW)
     for i in range(m):
         rolled()
         for c in range(cols):
@@ -223,28 +224,34 @@ def _outer_tile(dZ, A_T, dW, j, k, m, more, rows, cols, count):
             d = splat(A_T, dZ[j + r, i])
             for c in range(cols):
                 g[r, c] = fma(d, a[0, c], g[r, c])
-    for r in range(rows):
-        for c in range(cols):
-            store_first(dW, j + r, k + c * lanes(dW), count, g[r, c])
+    if k + cols * lanes(dW) <= n_in:
+        for r in range(rows):
+            for c in range(cols):
+                store(dW, j + r, k + c * lanes(dW), g[r, c])
+    else:
+        for r in range(rows):
+            for c in range(cols):
+                at = k + c * lanes(dW)
+                store_first(dW, j + r, at, n_in - at, g[r, c])
 
 
 @inline
-def _outer_strip(dZ, A_T, dW, j, end, k, m, more, cols, count):
+def _outer_strip(dZ, A_T, dW, j, end, k, m, more, cols):
     rows = ROWS if cols > 1 else TALL
     while j + rows <= end:
-        _outer_tile(dZ, A_T, dW, j, k, m, more, rows, cols, count)
+        _outer_tile(dZ, A_T, dW, j, k, m, more, rows, cols)
         j += rows
     if cols == 1 and j + 6 <= end:
-        _outer_tile(dZ, A_T, dW, j, k, m, more, 6, cols, count)
+        _outer_tile(dZ, A_T, dW, j, k, m, more, 6, cols)
         j += 6
     if j + 4 <= end:
-        _outer_tile(dZ, A_T, dW, j, k, m, more, 4, cols, count)
+        _outer_tile(dZ, A_T, dW, j, k, m, more, 4, cols)
         j += 4
     if j + 2 <= end:
-        _outer_tile(dZ, A_T, dW, j, k, m, more, 2, cols, count)
+        _outer_tile(dZ, A_T, dW, j, k, m, more, 2, cols)
         j += 2
     if j < end:
-        _outer_tile(dZ, A_T, dW, j, k, m, more, 1, cols, count)
+        _outer_tile(dZ, A_T, dW, j, k, m, more, 1, cols)
 
 
 @kernel
@@ -259,14 +266,14 @@ def outer(dZ, A_T, dW, j, end, m, more):
     width = COLS * full
     for k in range(0, n_in, width):
         panel = matrix(A_T, k * down, m, width)
-        if k + width <= n_in:
-            _outer_strip(dZ, panel, dW, j, end, k, m, more, COLS, full)
+        if n_in - k > width - full:
+            _outer_strip(dZ, panel, dW, j, end, k, m, more, COLS)
         else:
             for start in range(k, n_in, full):
                 if n_in - start > full // 2:
-                    _outer_strip(dZ, panel, dW, j, end, start, m, more, 1, min(full, n_in - start))
+                    _outer_strip(dZ, panel, dW, j, end, start, m, more, 1)
                 else:
-                    _outer_strip(dZ, half(panel), half(dW), j, end, start, m, more, 1, n_in - start)
+                    _outer_strip(dZ, half(panel), half(dW), j, end, start, m, more, 1)
 
 
 @inline
