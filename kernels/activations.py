@@ -43,7 +43,7 @@ def _laws(number, integer, degree, log_terms, ln2_bits, smallest, largest, level
     n * ln2_high is exact for every n that occurs: its last bits are zero.  Beyond `smallest` and `largest`
     exp is 0 and infinite.
 
-    tanh x is that of x / 2^doublings, a continued fraction of so many levels, doubled again; beyond `saturated` it is 1.
+    tanh x is that of x / 2^doublings, a continued fraction of so many levels, doubled again; 1 beyond `saturated`.
     Its division comes last, and few of its operations wait for one another: half the time of e^2x - 1 over e^2x + 1.
 
     Integers become numbers and numbers integers by way of `magic`: it is so large that its last bit counts ones.
