@@ -1,6 +1,6 @@
 """The room that the kernels need: the table of layers, and one flat buffer that holds everything."""
 from functools import lru_cache
-from math import ceil
+from math import ceil, lcm
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ from fastnn.network import Array, Network, aligned
 #: How many examples go through the network before the gradient takes them in (a larger batch takes several turns),
 #: and how many a prediction takes at a time.
 CHUNK = 512
+#: Bytes of the weights of a layer that a core's second cache holds beside the rest: of more there is a transposed copy,
+#: or its columns would come from memory, a line for a few numbers, on processors with few registers and small caches.
+FITS = 2**20 if simd.REGISTERS == 32 else 2**18
 ACTIVATIONS = {"identity": activations.IDENTITY, "logistic": activations.LOGISTIC,
                "tanh": activations.TANH, "relu": activations.RELU}
 LOSSES = {"logistic": losses.LOG_LOSS, "softmax": losses.CROSS_ENTROPY, "identity": losses.SQUARED_ERROR,
@@ -94,7 +97,11 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
         else:
             layer[epoch.A_T] = buffer.room(int(np.prod(panels(n_in, columns, dtype))))
         # A group of rows is what one update takes: full tiles, and enough numbers to be worth the call.
-        rows = 6 * ceil(1024 / (6 * n_in))
+        unit, layer[epoch.W_T] = simd.ROWS, epoch.NONE
+        if l and n_out * n_in * dtype.itemsize > FITS:
+            unit, layer[epoch.W_T_ROW] = lcm(unit, line(dtype)), padded(n_out, dtype)
+            layer[epoch.W_T] = buffer.room(n_in * padded(n_out, dtype))
+        rows = unit * ceil(1024 / (unit * n_in))
         for begin in range(0, n_out, rows):
             end = min(begin + rows, n_out)
             groups.append((l, begin, end, layer[epoch.W] + (begin + end) * n_in // 2))
@@ -102,7 +109,7 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
         layer[epoch.TURN] = 32768 // n_in
     room = epoch.Room(
         work=aligned((buffer.size,), dtype), Y_T=aligned((shards, network.layer_sizes[-1], width), dtype),
-        losses=aligned((shards, 3, width), dtype), chunk=chunk,
+        losses=aligned((shards, 3, width), dtype), chunk=chunk, rows=np.arange(max(network.layer_sizes)),
         G=aligned((shards * network.n_params,), dtype), groups=np.array(groups, np.int64),
         squares=aligned((len(groups),), dtype), streamed=False)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room

@@ -27,14 +27,14 @@ from fastnn.kernels.optimizers import ADAM, SGD, adam, no_step, sgd
 from fastnn.kernels.simd import COLS, REGISTER_BYTES, lanes, matrix
 from fastnn.kernels.team import barrier, new_queue, roll_call, share, take
 
-#: The fields of a layer in the table: sizes, offsets into theta and the workspace, and how many rows of the weights
-#: are updated at a time.
-N_IN, N_OUT, ACTIVATION, W, B, A_IN, A_OUT, DZ, A_T, TURN, FIELDS = range(11)
+#: The fields of a layer in the table: sizes, offsets into theta and the workspace, the length of a row of W_T, and how
+#: many rows of the weights are updated at a time.
+N_IN, N_OUT, ACTIVATION, W, B, A_IN, A_OUT, DZ, A_T, W_T, W_T_ROW, TURN, FIELDS = range(13)
 #: The fields of a group of rows of the weights: which layer, which rows, and where in theta its middle is.
 LAYER, FIRST, LAST, MIDDLE, GROUP_FIELDS = range(5)
 #: The queues of the two halves of a step.
 EXAMPLES, PARAMETERS = 0, 1
-#: In A_T: this layer's gradient is formed by `inner`, which needs no transposed copy.
+#: In A_T: this layer's gradient is formed by `inner`, which needs no transposed copy.  In W_T: `backproject` takes W.
 NONE = -1
 #: Examples are shared out by cache lines, so that no two threads write to one: so many vectors.
 LINE = 64 // REGISTER_BYTES
@@ -82,6 +82,7 @@ class Room(NamedTuple):
     Y_T: np.ndarray              # (n_shards, n_y, width)
     losses: np.ndarray           # (n_shards, 3, width): the loss of each example, and room for the softmax
     chunk: int                   # how many examples go through at a time
+    rows: np.ndarray             # 0, 1 ... to the widest layer
     G: np.ndarray                # (n_shards * n_params,): the gradient of the sum of the losses of each shard
     groups: np.ndarray           # (n_groups, GROUP_FIELDS), int64: what one update takes
     squares: np.ndarray          # (n_groups,): alpha times the sum of the squares of the weights of each
@@ -105,15 +106,36 @@ def transposed(model, room, l, s):
     return matrix(room.work, model.layers[l, A_T] + s * down * across, down, across)
 
 
+@part
+def transpose_weights(model, room, l, j, end):
+    """W_T = W^T of layer l, in the rows of W from j, where a vector starts, to end."""
+    layer = model.layers[l]
+    W_T_l = matrix(room.work, layer[W_T], layer[N_IN], layer[W_T_ROW])
+    gather(matrix(model.theta, layer[W], layer[N_OUT], layer[N_IN]), room.rows, W_T_l, W_T_l, j, end, False, False)
+
+
+@part
+def back(model, work, width, s, l, first, last):
+    """dZ_{l-1} = W_l^T dZ_l * g'(A_{l-1}) in the columns from first to last of shard s."""
+    layers, n_in, n_out = model.layers, model.layers[l, N_IN], model.layers[l, N_OUT]
+    W_l, flipped = matrix(model.theta, layers[l, W], n_out, n_in), layers[l, W_T] != NONE
+    if flipped:
+        W_l = matrix(work, layers[l, W_T], n_in, layers[l, W_T_ROW])
+    backproject(W_l, flipped, matrix(work, layers[l, DZ] + s * n_out * width, n_out, width),
+                matrix(work, layers[l, A_IN] + s * n_in * width, n_in, width),
+                matrix(work, layers[l - 1, DZ] + s * n_in * width, n_in, width), first, last,
+                layers[l - 1, ACTIVATION])
+
+
 @kernel
 def propagate(model, batches, room, rows, s, first, last):
     """Forward propagation, the loss, and back to dZ_1, in the columns from first to last of shard s.
 
     Column i of the shard is example rows[i].
     """
-    theta, layers, work, width = model.theta, model.layers, room.work, room.losses.shape[2]
+    layers, work, width = model.layers, room.work, room.losses.shape[2]
     n_layers, n_x, n_y, losses = layers.shape[0], layers[0, N_IN], room.Y_T.shape[1], room.losses[s]
-    end = last + (first - last) % lanes(theta)
+    end = last + (first - last) % lanes(work)
     streamed = room.streamed and room.losses.shape[0] == 1     # the panels of a shard are read where they are written
     gather(batches.X, rows, matrix(work, layers[0, A_IN] + s * n_x * width, n_x, width),
            transposed(model, room, 0, s), first, last, layers[0, A_T] != NONE, streamed)
@@ -133,12 +155,7 @@ def propagate(model, batches, room, rows, s, first, last):
         for i in range(last, end):
             dZ[j, i] = dZ.dtype.type(0)                  # what is summed over the examples is summed over whole vectors
     for l in range(n_layers - 1, 0, -1):
-        n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
-        backproject(matrix(theta, layers[l, W], n_out, n_in),
-                    matrix(work, layers[l, DZ] + s * n_out * width, n_out, width),
-                    matrix(work, layers[l, A_IN] + s * n_in * width, n_in, width),
-                    matrix(work, layers[l - 1, DZ] + s * n_in * width, n_in, width), first, last,
-                    layers[l - 1, ACTIVATION])
+        back(model, work, width, s, l, first, last)
 
 
 @kernel
@@ -173,14 +190,16 @@ def rule_of(rule, theta, G, moments, first, last, alpha, per_example, rate, stre
 def update(model, room, rule, begin, end, per_example, rate):
     """Weights and biases of these groups of rows, which are of one layer."""
     layer, groups, n = model.layers[room.groups[begin, LAYER]], room.groups, model.theta.size
+    streamed = room.streamed and layer[W_T] == NONE        # or W_T is made of what is in the cache
     theta, G = matrix(model.theta, 0, 1, n), matrix(room.G, 0, room.G.size // n, n)
     moments = matrix(rule.moments, 0, rule.moments.size // n, n)
     for g in range(begin, end):
         first, last = layer[W] + groups[g, FIRST] * layer[N_IN], layer[W] + groups[g, LAST] * layer[N_IN]
-        room.squares[g] = rule_of(rule, theta, G, moments, first, last, rule.alpha, per_example, rate,
-                                  room.streamed)
+        room.squares[g] = rule_of(rule, theta, G, moments, first, last, rule.alpha, per_example, rate, streamed)
     rule_of(rule, theta, G, moments, layer[B] + groups[begin, FIRST], layer[B] + groups[end - 1, LAST],
-            rule.alpha - rule.alpha, per_example, rate, room.streamed)
+            rule.alpha - rule.alpha, per_example, rate, streamed)
+    if layer[W_T] != NONE:
+        transpose_weights(model, room, groups[begin, LAYER], groups[begin, FIRST], groups[end - 1, LAST])
 
 
 @part
@@ -248,6 +267,11 @@ def steps(rank, size, team, model, batches, room, rule, costs):
     number, order, n, vector = model.theta.dtype.type, batches.order, model.theta.size, lanes(model.theta)
     n_shards, chunk, groups = room.losses.shape[0], room.chunk, room.groups
     steps_per_epoch = (order.size + batches.batch_size - 1) // batches.batch_size
+    first, last = share(groups.shape[0], rank, size)
+    for g in range(first, last):
+        if model.layers[groups[g, LAYER], W_T] != NONE:
+            transpose_weights(model, room, groups[g, LAYER], groups[g, FIRST], groups[g, LAST])
+    barrier(team, size)
     for step in range(rule.rates.size):
         start = (batches.first_step + step) % steps_per_epoch * batches.batch_size
         m = min(batches.batch_size, order.size - start)

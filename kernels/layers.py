@@ -127,19 +127,19 @@ def affine(W, b, A, Z, first, last, activation):
 
 
 @inline
-def _backproject_tile(W, dZ, A, dA, k, i, activation, rows, cols):
+def _backproject_tile(W, flipped, dZ, A, dA, k, i, activation, rows, cols):
     g, d = tile(dA, TALL, COLS), tile(dA, 1, COLS)
     for r in range(rows):
         for c in range(cols):
             g[r, c] = zero(dA)
-    for j in range(W.shape[0]):
+    for j in range(dZ.shape[0]):
         rolled()
-        if COLS == 2:                                # a line of W for 12 multiply-adds; for 24 they need no help
+        if COLS == 2 and not flipped:                # a line of W for 12 multiply-adds; for 24 they need no help
             prefetch(W, j + ROWS, k)
         for c in range(cols):
             d[0, c] = load(dZ, j, i + c * lanes(dZ))
         for r in range(rows):
-            w = splat(dZ, W[j, k + r])
+            w = splat(dZ, W[k + r, j] if flipped else W[j, k + r])
             for c in range(cols):
                 g[r, c] = fma(w, d[0, c], g[r, c])
     if activation == RELU:
@@ -162,43 +162,52 @@ def _backproject_tile(W, dZ, A, dA, k, i, activation, rows, cols):
 
 
 @inline
-def _backproject_strip(W, dZ, A, dA, i, activation, cols):
+def _backproject_strip(W, flipped, dZ, A, dA, i, activation, cols):
     rows = ROWS if cols > 1 else TALL
-    k, n_in = 0, W.shape[1]
+    k, n_in = 0, dA.shape[0]
     while k + rows <= n_in:
-        _backproject_tile(W, dZ, A, dA, k, i, activation, rows, cols)
+        _backproject_tile(W, flipped, dZ, A, dA, k, i, activation, rows, cols)
         k += rows
     if cols == 1 and k + 6 <= n_in:
-        _backproject_tile(W, dZ, A, dA, k, i, activation, 6, cols)
+        _backproject_tile(W, flipped, dZ, A, dA, k, i, activation, 6, cols)
         k += 6
     if k + 4 <= n_in:
-        _backproject_tile(W, dZ, A, dA, k, i, activation, 4, cols)
+        _backproject_tile(W, flipped, dZ, A, dA, k, i, activation, 4, cols)
         k += 4
     if k + 2 <= n_in:
-        _backproject_tile(W, dZ, A, dA, k, i, activation, 2, cols)
+        _backproject_tile(W, flipped, dZ, A, dA, k, i, activation, 2, cols)
         k += 2
     if k < n_in:
-        _backproject_tile(W, dZ, A, dA, k, i, activation, 1, cols)
+        _backproject_tile(W, flipped, dZ, A, dA, k, i, activation, 1, cols)
 
 
-@kernel
-def backproject(W, dZ, A, dA, first, last, activation):
-    """dA = W^T dZ * g'(A) in the columns from first to last.  W (n_out, n_in), dZ (n_out, m), A, dA (n_in, m).
-
-    dA may be A: a tile reads its part of A before it writes there.
-    """
+@inline
+def _backproject(W, flipped, dZ, A, dA, first, last, activation):
     full = lanes(A)
     wide = last - (last - first) % (COLS * full)
     for i in range(first, wide, COLS * full):
-        _backproject_strip(W, dZ, A, dA, i, activation, COLS)
+        _backproject_strip(W, flipped, dZ, A, dA, i, activation, COLS)
     for i in range(wide, last, full):
         if last - i > full // 2:
-            _backproject_strip(W, dZ, A, dA, i, activation, 1)
+            _backproject_strip(W, flipped, dZ, A, dA, i, activation, 1)
         else:
-            _backproject_strip(W, half(dZ), half(A), half(dA), i, activation, 1)
+            _backproject_strip(W, flipped, half(dZ), half(A), half(dA), i, activation, 1)
             if lanes(half(dA)) < full:
                 for k in range(dA.shape[0]):
                     store(half(dA), k, i + full // 2, zero(half(dA)))
+
+
+@kernel
+def backproject(W, flipped, dZ, A, dA, first, last, activation):
+    """dA = W^T dZ * g'(A) in the columns from first to last.  W (n_out, n_in), dZ (n_out, m), A, dA (n_in, m).
+
+    If `flipped`, W^T comes in the place of W, with rows of any length: the columns of a W that does not fit the cache
+    come from far, a line for a few numbers.  dA may be A: a tile reads its part of A before it writes there.
+    """
+    if flipped:
+        _backproject(W, True, dZ, A, dA, first, last, activation)
+    else:
+        _backproject(W, False, dZ, A, dA, first, last, activation)
 
 
 @inline

@@ -6,6 +6,7 @@ import pytest
 from conftest import NETWORKS, examples
 
 from fastnn import reference, training, workspace
+from fastnn.kernels import epoch
 from fastnn.network import Network, aligned
 from fastnn.training import SGD, Adam, Crew, Trainer
 
@@ -53,6 +54,22 @@ def test_ten_shuffled_minibatch_steps_follow_the_reference(network, optimizer):
     np.testing.assert_allclose(theta, expected, rtol=1e-7, atol=1e-9)      # Adam divides small numbers by small ones
 
 
+def test_steps_with_transposed_copies_of_the_weights_are_the_same(network, dtype, monkeypatch):
+    net = Network(*network)
+    X, Y = examples(network, 100, dtype)
+    results = []
+    for fits in (2**20, 0):
+        monkeypatch.setattr(workspace, "FITS", fits)
+        theta = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), dtype)
+        trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, 30, alpha=0.1)
+        trainer.run(np.arange(100), 5)
+        theta += dtype.type(0.01)                       # what others write between two runs counts
+        results.append((theta, trainer.run(np.arange(100), 5)[:, 0]))
+    assert (trainer.model.layers[1:, epoch.W_T] != epoch.NONE).all()
+    np.testing.assert_array_equal(*(theta for theta, _ in results))
+    np.testing.assert_array_equal(*(costs for _, costs in results))
+
+
 def test_float32_follows_float64(network):
     net = Network(*network)
     results = []
@@ -73,8 +90,9 @@ def crew_of(n_threads):
 
 @pytest.mark.parametrize("network", [NETWORKS[2], NETWORKS[4], ((30, 300, 100, 3), "tanh", "softmax")],
                          ids=["small", "odd", "wide"])
-@pytest.mark.parametrize("batch_size", [1, 50, 600])
-def test_same_bits_for_any_number_of_threads(network, batch_size, dtype):
+@pytest.mark.parametrize(("batch_size", "fits"), [(1, 2**20), (50, 2**20), (600, 2**20), (50, 0)])
+def test_same_bits_for_any_number_of_threads(network, batch_size, fits, dtype, monkeypatch):
+    monkeypatch.setattr(workspace, "FITS", fits)
     net = Network(*network)
     X, Y = examples(network, 620, dtype)
     order = np.random.default_rng(2).permutation(620)

@@ -46,8 +46,8 @@ def affine_part(W, b, A, Z, first, last):
 
 
 @entry
-def backproject_part(W, dZ, A, dA, first, last):
-    layers.backproject(W, dZ, A, dA, first, last, 0)
+def backproject_part(W, flipped, dZ, A, dA, first, last):
+    layers.backproject(W, flipped, dZ, A, dA, first, last, 0)
 
 
 def random(dtype, *shapes):
@@ -133,12 +133,21 @@ def test_only_the_rows_and_columns_asked_for_are_written(dtype):
         assert (np.delete(dW, np.s_[3:11], axis=0) == 0).all()
 
 
+@pytest.mark.parametrize(("n_out", "n_in", "m"), SHAPES)
+def test_backproject_takes_a_transposed_copy_with_longer_rows(n_out, n_in, m, dtype):
+    W, A, dZ = random(dtype, (n_out, n_in), (n_in, m), (n_out, m))
+    expected, got = columns(A), columns(A)
+    backproject_part(W, False, columns(dZ), columns(A), expected, 0, m)
+    backproject_part(np.pad(W.T, ((0, 0), (0, 3))), True, columns(dZ), columns(A), got, 0, m)
+    np.testing.assert_array_equal(got, expected)
+
+
 @pytest.mark.parametrize("m", [1, 7, 9, 16])
 def test_zeros_beyond_the_last_example_stay_zeros(m, dtype):
     W, A = random(dtype, (5, 9), (9, 16))
     dZ = columns(random(dtype, (5, m))[0])
     dA = np.full((9, 16), np.nan, dtype)
-    backproject_part(W, dZ, A, dA, 0, m)
+    backproject_part(W, False, dZ, A, dA, 0, m)
     lanes = simd.REGISTER_BYTES // dtype.itemsize
     whole = -(-m // lanes) * lanes
     assert (dA[:, m:whole] == 0).all()
