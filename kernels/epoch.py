@@ -18,14 +18,13 @@ Weights of the examples multiply their losses, and a mean is then divided by the
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
-from fastnn.kernels.jit import call, entry, kernel, part
+from fastnn.kernels.jit import call, entry, kernel, packed, part
 from fastnn.kernels.layers import affine, backproject, gather, inner, outer, panels, row_sums
 from fastnn.kernels.losses import loss_and_dZ, output, weigh
 from fastnn.kernels.optimizers import ADAM, SGD, adam, no_step, sgd
 from fastnn.kernels.simd import COLS, REGISTER_BYTES, lanes, matrix
-from fastnn.kernels.team import barrier, new_queue, roll_call, share, take
+from fastnn.kernels.team import barrier, new_queue, region, roll_call, share, take
 
 #: The fields of a layer in the table: sizes, offsets into theta and the workspace, the length of a row of W_T, and how
 #: many rows of the weights are updated at a time.
@@ -331,15 +330,15 @@ def train_briefly(address, wanted, team, model, batches, room, rule, costs):
     call(address, wanted, team, model, batches, room, rule, costs)
 
 
-@entry(parallel=True)
+@entry
 def train_team(address, wanted, team, model, batches, room, rule, costs):
     """`train`, by its address, on a team of up to `wanted` threads in one parallel region."""
-    for _ in prange(wanted):
-        call(address, wanted, team, model, batches, room, rule, costs)
+    function, frame = packed(address, wanted, team, model, batches, room, rule, costs)
+    region(wanted, function, frame)
 
 
-@entry(parallel=True, nogil=False)
+@entry(nogil=False)
 def train_team_briefly(address, wanted, team, model, batches, room, rule, costs):
     """`train_team`, and the GIL is kept."""
-    for _ in prange(wanted):
-        call(address, wanted, team, model, batches, room, rule, costs)
+    function, frame = packed(address, wanted, team, model, batches, room, rule, costs)
+    region(wanted, function, frame)

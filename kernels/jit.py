@@ -17,8 +17,9 @@ import tempfile
 from pathlib import Path
 
 import numba
+from llvmlite import ir
 from numba import _dynfunc, njit, typeof, types
-from numba.core import config
+from numba.core import cgutils, config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
@@ -179,6 +180,8 @@ class _Cache(FunctionCache):
             super().save_overload(sig, data)
 
 
+INT64 = ir.IntType(64)
+FRAME_FUNCTION = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
 #: All entries, to tell a compilation that takes seconds from the many small ones within.
 ENTRIES = set()
 
@@ -202,6 +205,11 @@ def address_of(function, *args):
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
+def _call(context, builder, address, kinds, values):
+    function = builder.inttoptr(address, context.call_conv.get_function_type(types.none, kinds).as_pointer())
+    context.call_conv.call_function(builder, function, types.none, kinds, values)
+
+
 @intrinsic
 def call(typingctx, address, *args):
     """Call the machine code at `address` (see `address_of`) with arguments of the types that it was made for.
@@ -210,10 +218,39 @@ def call(typingctx, address, *args):
     """
     def codegen(context, builder, sig, values):
         kinds = list(sig.args[1])
-        function_type = context.call_conv.get_function_type(types.none, kinds)
-        pointer = builder.inttoptr(values[0], function_type.as_pointer())
-        context.call_conv.call_function(
-            builder, pointer, types.none, kinds,
-            [builder.extract_value(values[1], i) for i in range(len(kinds))])
+        _call(context, builder, values[0], kinds, [builder.extract_value(values[1], i) for i in range(len(kinds))])
         return context.get_dummy_value()
     return types.void(address, types.StarArgTuple(args)), codegen
+
+
+@intrinsic
+def packed(typingctx, address, *args):
+    """`call` for later: the address of a function, and of the frame that `run_frame` calls it with.
+
+    The frame is on the stack of the caller, and lives as long.
+    """
+    def codegen(context, builder, sig, values):
+        kinds = list(sig.args[1])
+        contents = [values[0], *(builder.extract_value(values[1], i) for i in range(len(kinds)))]
+        frame = cgutils.alloca_once(builder, ir.LiteralStructType([value.type for value in contents]))
+        for i, value in enumerate(contents):
+            builder.store(value, cgutils.gep_inbounds(builder, frame, 0, i))
+        function = ir.Function(builder.module, FRAME_FUNCTION, builder.module.get_unique_name("run_packed"))
+        function.linkage = "internal"
+        body = ir.IRBuilder(function.append_basic_block())
+        inside = body.bitcast(function.args[0], frame.type)
+        number, *arguments = (body.load(cgutils.gep_inbounds(body, inside, 0, i)) for i in range(len(contents)))
+        _call(context, body, number, kinds, arguments)
+        body.ret_void()
+        return context.make_tuple(builder, sig.return_type, [builder.ptrtoint(place, INT64) for place in (function, frame)])
+    return types.UniTuple(types.int64, 2)(address, types.StarArgTuple(args)), codegen
+
+
+@intrinsic
+def run_frame(typingctx, function, frame):
+    """What was `packed`."""
+    def codegen(context, builder, sig, values):
+        builder.call(builder.inttoptr(values[0], FRAME_FUNCTION.as_pointer()),
+                     [builder.inttoptr(values[1], FRAME_FUNCTION.args[0])])
+        return context.get_dummy_value()
+    return types.void(function, frame), codegen

@@ -7,8 +7,8 @@
 Examples are columns: Z, dZ (n_out, m), A, dA (n_in, m), W (n_out, n_in).  A tile of up to ROWS x COLS
 vectors is accumulated in registers.  Its body is written once for any `rows` and `cols`; inlined where these are
 constants, it is unrolled.  What does not fill a tile takes a smaller one: a strip of columns is COLS vectors wide or
-one, which may be half a vector; its rows are taken 6 at a time (12 in a strip of one vector, which would have too few
-sums to keep the multipliers busy), and the last ones 4, 2 or 1.
+one, which may be half a vector; its rows are taken ROWS at a time (TALL in a strip of one vector, which would have too
+few sums to keep the multipliers busy), and the rest by FEW, the last of which may come again: then they are not stored.
 
 The rows of these arrays have room for whole vectors, and what lies beyond the last example means nothing.  But what
 sums over the examples wants zeros there in dZ, and finite numbers in A; backproject of zeros leaves zeros.
@@ -17,6 +17,7 @@ from fastnn.kernels.activations import LOGISTIC, RELU, TANH, activate
 from fastnn.kernels.jit import inline, kernel
 from fastnn.kernels.simd import (
     COLS,
+    FEW,
     ROWS,
     TALL,
     fma,
@@ -89,22 +90,16 @@ def _affine_row(W, b, A, Z, j, i, activation, cols):
 
 @inline
 def _affine_strip(W, b, A, Z, i, activation, cols):
-    rows = ROWS if cols > 1 else TALL
-    j, n_out = 0, W.shape[0]
+    rows, j, n_out = ROWS if cols > 1 else TALL, 0, W.shape[0]
     while j + rows <= n_out:
         _affine_tile(W, b, A, Z, j, i, activation, rows, cols)
         j += rows
-    if cols == 1 and j + 6 <= n_out:
-        _affine_tile(W, b, A, Z, j, i, activation, 6, cols)
-        j += 6
-    if j + 4 <= n_out:
-        _affine_tile(W, b, A, Z, j, i, activation, 4, cols)
-        j += 4
-    if j + 2 <= n_out:
-        _affine_tile(W, b, A, Z, j, i, activation, 2, cols)
-        j += 2
-    if j < n_out:
+    while j + 1 < n_out and n_out >= FEW:
+        _affine_tile(W, b, A, Z, min(j, n_out - FEW), i, activation, FEW, cols)
+        j += FEW
+    while j < n_out:
         _affine_row(W, b, A, Z, j, i, activation, cols)
+        j += 1
 
 
 @kernel
@@ -127,7 +122,7 @@ def affine(W, b, A, Z, first, last, activation):
 
 
 @inline
-def _backproject_tile(W, flipped, dZ, A, dA, k, i, activation, rows, cols):
+def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, activation, rows, cols):
     g, d = tile(dA, TALL, COLS), tile(dA, 1, COLS)
     for r in range(rows):
         for c in range(cols):
@@ -157,28 +152,23 @@ def _backproject_tile(W, flipped, dZ, A, dA, k, i, activation, rows, cols):
                 a = load(A, k + r, i + c * lanes(A))
                 g[r, c] = g[r, c] * (a - a * a)
     for r in range(rows):
-        for c in range(cols):
-            store(dA, k + r, i + c * lanes(dA), g[r, c])
+        if k + r >= done:
+            for c in range(cols):
+                store(dA, k + r, i + c * lanes(dA), g[r, c])
 
 
 @inline
 def _backproject_strip(W, flipped, dZ, A, dA, i, activation, cols):
-    rows = ROWS if cols > 1 else TALL
-    k, n_in = 0, dA.shape[0]
+    rows, k, n_in = ROWS if cols > 1 else TALL, 0, dA.shape[0]
     while k + rows <= n_in:
-        _backproject_tile(W, flipped, dZ, A, dA, k, i, activation, rows, cols)
+        _backproject_tile(W, flipped, dZ, A, dA, k, k, i, activation, rows, cols)
         k += rows
-    if cols == 1 and k + 6 <= n_in:
-        _backproject_tile(W, flipped, dZ, A, dA, k, i, activation, 6, cols)
-        k += 6
-    if k + 4 <= n_in:
-        _backproject_tile(W, flipped, dZ, A, dA, k, i, activation, 4, cols)
-        k += 4
-    if k + 2 <= n_in:
-        _backproject_tile(W, flipped, dZ, A, dA, k, i, activation, 2, cols)
-        k += 2
-    if k < n_in:
-        _backproject_tile(W, flipped, dZ, A, dA, k, i, activation, 1, cols)
+    while k + 1 < n_in and n_in >= FEW:
+        _backproject_tile(W, flipped, dZ, A, dA, min(k, n_in - FEW), k, i, activation, FEW, cols)
+        k += FEW
+    while k < n_in:
+        _backproject_tile(W, flipped, dZ, A, dA, k, k, i, activation, 1, cols)
+        k += 1
 
 
 @inline
@@ -218,7 +208,7 @@ def rows_of_panel(A_T, n):
 
 
 @inline
-def _outer_tile(dZ, A_T, dW, j, k, m, more, rows, cols):
+def _outer_tile(dZ, A_T, dW, j, done, k, m, more, rows, cols):
     g, a, n_in = tile(dW, TALL, COLS), tile(dW, 1, COLS), dW.shape[1]
     col = k % (COLS * lanes(dZ))
     for r in range(rows):
@@ -235,32 +225,29 @@ def _outer_tile(dZ, A_T, dW, j, k, m, more, rows, cols):
                 g[r, c] = fma(d, a[0, c], g[r, c])
     if k + cols * lanes(dW) <= n_in:
         for r in range(rows):
-            for c in range(cols):
-                store(dW, j + r, k + c * lanes(dW), g[r, c])
+            if j + r >= done:
+                for c in range(cols):
+                    store(dW, j + r, k + c * lanes(dW), g[r, c])
     else:
         for r in range(rows):
-            for c in range(cols):
-                at = k + c * lanes(dW)
-                store_first(dW, j + r, at, n_in - at, g[r, c])
+            if j + r >= done:
+                for c in range(cols):
+                    at = k + c * lanes(dW)
+                    store_first(dW, j + r, at, n_in - at, g[r, c])
 
 
 @inline
 def _outer_strip(dZ, A_T, dW, j, end, k, m, more, cols):
     rows = ROWS if cols > 1 else TALL
     while j + rows <= end:
-        _outer_tile(dZ, A_T, dW, j, k, m, more, rows, cols)
+        _outer_tile(dZ, A_T, dW, j, j, k, m, more, rows, cols)
         j += rows
-    if cols == 1 and j + 6 <= end:
-        _outer_tile(dZ, A_T, dW, j, k, m, more, 6, cols)
-        j += 6
-    if j + 4 <= end:
-        _outer_tile(dZ, A_T, dW, j, k, m, more, 4, cols)
-        j += 4
-    if j + 2 <= end:
-        _outer_tile(dZ, A_T, dW, j, k, m, more, 2, cols)
-        j += 2
-    if j < end:
-        _outer_tile(dZ, A_T, dW, j, k, m, more, 1, cols)
+    while j + 1 < end and end >= FEW:
+        _outer_tile(dZ, A_T, dW, min(j, end - FEW), j, k, m, more, FEW, cols)
+        j += FEW
+    while j < end:
+        _outer_tile(dZ, A_T, dW, j, j, k, m, more, 1, cols)
+        j += 1
 
 
 @kernel

@@ -2,14 +2,13 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from fastnn.kernels.epoch import A_IN, A_OUT, N_IN, N_OUT, forward
-from fastnn.kernels.jit import call, entry
+from fastnn.kernels.jit import call, entry, packed
 from fastnn.kernels.layers import gather, transpose
 from fastnn.kernels.losses import output
 from fastnn.kernels.simd import lanes, matrix
-from fastnn.kernels.team import roll_call, share, take
+from fastnn.kernels.team import region, roll_call, share, take
 
 
 class Room(NamedTuple):
@@ -53,8 +52,8 @@ def predict_briefly(address, wanted, team, model, X, room, out):
     call(address, wanted, team, model, X, room, out)
 
 
-@entry(parallel=True)
+@entry
 def predict_team(address, wanted, team, model, X, room, out):
     """`predict`, by its address, on a team of up to `wanted` threads in one parallel region."""
-    for _ in prange(wanted):
-        call(address, wanted, team, model, X, room, out)
+    function, frame = packed(address, wanted, team, model, X, room, out)
+    region(wanted, function, frame)

@@ -35,8 +35,8 @@ REGISTER_BYTES, REGISTERS = _register()
 #: Rows and columns (in vectors) of the tile that the products accumulate in: with a row of operands and
 #: one broadcast it fills the registers.
 ROWS, COLS = (6, 4) if REGISTERS == 32 else (6, 2)
-#: The rows of a tile of one column.
-TALL = 12
+#: The rows of a tile of one column, and of one for what is left.
+TALL, FEW = 12, 4
 
 
 class Halves(types.Array):

@@ -13,11 +13,11 @@ import sys
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.kernels.jit import kernel
+from fastnn.kernels.jit import entry, kernel, run_frame
 
 INT64 = ir.IntType(64)
 # Words of the shared state, each on cache lines of its own: LINE words.  After them come the queues, for each member
@@ -101,6 +101,16 @@ def yield_core(typingctx):
         builder.call(function, [])
         return context.get_dummy_value()
     return types.void(), codegen
+
+
+@entry(parallel=True)
+def region(wanted, function, frame):
+    """The parallel region: up to `wanted` threads run the frame (see `jit.packed`), each its own part of the work.
+
+    It is compiled once, and not for every kernel with all the arguments that it has.
+    """
+    for _ in prange(wanted):
+        run_frame(function, frame)
 
 
 @kernel
