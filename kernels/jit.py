@@ -242,7 +242,8 @@ def packed(typingctx, address, *args):
         number, *arguments = (body.load(cgutils.gep_inbounds(body, inside, 0, i)) for i in range(len(contents)))
         _call(context, body, number, kinds, arguments)
         body.ret_void()
-        return context.make_tuple(builder, sig.return_type, [builder.ptrtoint(place, INT64) for place in (function, frame)])
+        places = [builder.ptrtoint(place, INT64) for place in (function, frame)]
+        return context.make_tuple(builder, sig.return_type, places)
     return types.UniTuple(types.int64, 2)(address, types.StarArgTuple(args)), codegen
 
 

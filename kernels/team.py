@@ -13,11 +13,11 @@ import sys
 
 import numpy as np
 from llvmlite import ir
-from numba import prange, types
+from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.kernels.jit import entry, kernel, run_frame
+from fastnn.kernels.jit import OPTIONS, kernel, run_frame
 
 INT64 = ir.IntType(64)
 # Words of the shared state, each on cache lines of its own: LINE words.  After them come the queues, for each member
@@ -103,11 +103,11 @@ def yield_core(typingctx):
     return types.void(), codegen
 
 
-@entry(parallel=True)
+@njit(parallel=True, **OPTIONS)
 def region(wanted, function, frame):
     """The parallel region: up to `wanted` threads run the frame (see `jit.packed`), each its own part of the work.
 
-    It is compiled once, and not for every kernel with all the arguments that it has.
+    To compile it with all the arguments that a kernel has takes three times as long.
     """
     for _ in prange(wanted):
         run_frame(function, frame)

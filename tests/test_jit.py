@@ -150,7 +150,7 @@ def float32_programs():
              (passes.row_sums, (A, A)), (passes.output, (A, A, 0)), (passes.loss_and_dZ, (A, A, b, 0)),
              (passes.sgd, (b, b, np.float32(1))),
              (peak.peak, (1, np.zeros((6, 64), np.float32)))]
-    by_address = {team.region, epoch.train_briefly, epoch.train_team, epoch.train_team_briefly,
+    by_address = {epoch.train_briefly, epoch.train_team, epoch.train_team_briefly,
                   predict.predict_briefly, predict.predict_team}
     assert {call for call, _ in calls} | by_address == {
         entry for entry in jit.ENTRIES if entry.__module__.startswith("fastnn.kernels")}
