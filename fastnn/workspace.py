@@ -9,8 +9,8 @@ from fastnn.kernels import activations, epoch, losses, predict, simd
 from fastnn.network import Array, Network, aligned
 
 #: How many examples go through the network before the gradient takes them in (a larger batch takes several turns),
-#: and how many a prediction takes at a time.
-CHUNK = 512
+#: and how many a prediction takes at a time, so that they stay in the cache from layer to layer.
+CHUNK, PREDICTED = 512, 128
 #: Bytes of the weights of a layer that a core's second cache holds beside the rest: of more there is a transposed copy,
 #: or its columns would come from memory, a line for a few numbers, on processors with few registers and small caches.
 FITS = 2**20 if simd.REGISTERS == 32 else 2**18
@@ -116,20 +116,23 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
 
 
 @lru_cache(maxsize=32)
-def _prediction_layout(network: Network, columns: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
-    """The table of layers, 0 ... columns - 1, and the size of the buffer: kept, because one row is soon predicted."""
+def _prediction_layout(network: Network, width: int) -> tuple[npt.NDArray[np.int64], int]:
+    """The table of layers, and the size of the buffer: kept, because one row is soon predicted."""
     layers, buffer = _new_table(network), _Buffer()
-    rooms = [buffer.room(max(network.layer_sizes) * columns) for _ in range(2)]      # the layers use them in turn
+    rooms = [buffer.room(max(network.layer_sizes) * width) for _ in range(2)]      # the layers use them in turn
     for l, layer in enumerate(layers):
         layer[[epoch.A_IN, epoch.A_OUT]] = rooms[l % 2], rooms[1 - l % 2]
-    return layers, np.arange(columns), buffer.size
+    return layers, buffer.size
+
+
+_FIRST_ROWS = np.arange(PREDICTED)
 
 
 def for_prediction(network: Network, theta: Array, n_samples: int, n_threads: int
                    ) -> tuple[epoch.Model, predict.Room]:
     """What `kernels.predict.predict` needs, for up to `n_samples` examples in each thread."""
-    columns = padded(min(n_samples, CHUNK), theta.dtype)
-    layers, chunk, size = _prediction_layout(network, columns)
+    width = padded(min(n_samples, PREDICTED), theta.dtype)
+    layers, size = _prediction_layout(network, width)
     room = predict.Room(work=np.empty((n_threads, size), theta.dtype),
-                        scratch=np.empty((n_threads, 2, columns), theta.dtype), chunk=chunk)
+                        scratch=np.empty((n_threads, 2, width), theta.dtype), rows=_FIRST_ROWS)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room

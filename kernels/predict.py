@@ -12,11 +12,11 @@ from fastnn.kernels.team import region, roll_call, share, take
 
 
 class Room(NamedTuple):
-    """The workspace of a prediction by up to n_threads threads; `columns` examples have room in each."""
+    """The workspace of a prediction by up to n_threads threads; `width` examples have room in each."""
 
     work: np.ndarray             # (n_threads, any): the activations, at the offsets of the table of layers
-    scratch: np.ndarray          # (n_threads, 2, columns), for the softmax
-    chunk: np.ndarray            # (columns,): 0, 1 ...
+    scratch: np.ndarray          # (n_threads, 2, width), for the softmax
+    rows: np.ndarray             # 0, 1 ... for as many examples as are taken at a time
 
 
 @entry
@@ -26,22 +26,21 @@ def predict(wanted, team, model, X, room, out):
     if wanted > 1:
         rank, size = roll_call(team, wanted)
     if rank < size:
-        layers, n_layers, columns, work = model.layers, model.layers.shape[0], room.chunk.size, room.work[rank]
-        A_0 = matrix(work, layers[0, A_IN], layers[0, N_IN], columns)
-        A_L = matrix(work, layers[n_layers - 1, A_OUT], layers[n_layers - 1, N_OUT], columns)
-        vector = lanes(X)
+        layers, n_layers, width, work = model.layers, model.layers.shape[0], room.scratch.shape[2], room.work[rank]
+        A_0 = matrix(work, layers[0, A_IN], layers[0, N_IN], width)
+        A_L = matrix(work, layers[n_layers - 1, A_OUT], layers[n_layers - 1, N_OUT], width)
+        vector, block = lanes(X), min(width, room.rows.size)
         for turn in range(size):
             owner = (rank + turn) % size
             first, last = share((X.shape[0] + vector - 1) // vector, owner, size)
             begin, end = take(team, 0, rank, size, owner, first, last)
             while begin < end:
-                for i in range(begin * vector, min(end * vector, X.shape[0]), columns):
-                    m = min(columns, min(end * vector, X.shape[0]) - i)
-                    gather(X[i:i + m], room.chunk, A_0, A_0, 0, m, False, False)
-                    whole = m + -m % vector
+                for i in range(begin * vector, min(end * vector, X.shape[0]), block):
+                    m = min(block, min(end * vector, X.shape[0]) - i)
+                    gather(X[i:i + m], room.rows, A_0, A_0, 0, m, False, False)
                     for l in range(n_layers):
-                        forward(model, work, columns, 0, l, 0, m)
-                    output(A_L, room.scratch[rank, 0], room.scratch[rank, 1], 0, whole, model.loss)
+                        forward(model, work, width, 0, l, 0, m)
+                    output(A_L, room.scratch[rank, 0], room.scratch[rank, 1], 0, m + -m % vector, model.loss)
                     transpose(A_L, out[i:i + m], 0, m)
                 begin, end = take(team, 0, rank, size, owner, first, last)
 
