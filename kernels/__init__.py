@@ -11,7 +11,7 @@ Examples are columns, and the SIMD lanes run along them: every width of layer is
 Rules that every kernel keeps:
 
 * It allocates nothing, checks nothing and raises nothing: the layer above allocates once a fit and checks once a call.
-* It reads and writes inside its arrays only: rows of examples have room for whole vectors, the ends of others are masked.
+* It reads and writes inside its arrays only: rows of examples have room for whole vectors, other ends are masked.
 * Constants take the dtype of the arrays: a float32 kernel holds no float64 arithmetic.
 * The result does not depend on the number of threads, to the bit.
 
