@@ -17,6 +17,7 @@ from numba import types
 from numba.extending import overload
 
 from fastnn.kernels.jit import kernel, law
+from fastnn.kernels.simd import fma
 
 IDENTITY, LOGISTIC, TANH, RELU = range(4)
 
@@ -129,7 +130,7 @@ def _laws(number, integer, degree, log_terms, ln2_bits, smallest, largest, level
             r = r * q + denominator[k]
         p = p * t                             # tanh t = p / r
         for _ in range(doublings):            # tanh 2t = 2 tanh t / (1 + tanh^2 t)
-            p, r = two * p * r, p * p + r * r
+            p, r = two * p * r, fma(p, p, r * r)                            # (which product is rounded, it is to say)
         y = p / r
         y = -one if y < -one else (one if y > one else y)                   # rounded
         return -one if x < -saturated else (one if x > saturated else y)

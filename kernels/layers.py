@@ -91,15 +91,16 @@ def _affine_row(W, b, A, Z, j, i, activation, cols):
 @inline
 def _affine_strip(W, b, A, Z, i, activation, cols):
     rows, j, n_out = ROWS if cols > 1 else TALL, 0, W.shape[0]
-    while j + rows <= n_out:
+    # Which rows are cut in parts must not depend on the width of the strip, which depends on the number of threads.
+    even = n_out - n_out % 2 if n_out >= FEW else 0
+    while j + rows <= even:
         _affine_tile(W, b, A, Z, j, i, activation, rows, cols)
         j += rows
-    while j + 1 < n_out and n_out >= FEW:
-        _affine_tile(W, b, A, Z, min(j, n_out - FEW), i, activation, FEW, cols)
+    while j < even:
+        _affine_tile(W, b, A, Z, min(j, even - FEW), i, activation, FEW, cols)
         j += FEW
-    while j < n_out:
+    for j in range(even, n_out):
         _affine_row(W, b, A, Z, j, i, activation, cols)
-        j += 1
 
 
 @kernel

@@ -61,9 +61,11 @@ class TileType(types.Type):
         super().__init__(name=f"tile({self.vector}, {rows}, {cols})")
 
 
+NUMBERS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+
+
 def _llvm(vector):
-    number = ir.FloatType() if vector.dtype == types.float32 else ir.DoubleType()
-    return ir.VectorType(number, vector.lanes)
+    return ir.VectorType(NUMBERS[vector.dtype], vector.lanes)
 
 
 def _suffix(vector):
@@ -215,9 +217,14 @@ def zero(typingctx, array):
 
 @intrinsic
 def fma(typingctx, a, b, c):
-    """a * b + c.  llvm.fmuladd, not llvm.fma: the latter is a library call where there is no FMA unit."""
+    """a * b + c, of vectors or numbers.
+
+    llvm.fmuladd, not llvm.fma: the latter is a library call where there is no FMA unit.
+    """
+    kind, suffix = (_llvm(a), _suffix(a)) if isinstance(a, VectorType) else (NUMBERS[a], f"f{a.bitwidth}")
+
     def codegen(context, builder, sig, args):
-        return _call(builder, f"llvm.fmuladd.{_suffix(a)}", _llvm(a), args)
+        return _call(builder, f"llvm.fmuladd.{suffix}", kind, args)
     return a(a, b, c), codegen
 
 

@@ -142,6 +142,17 @@ def test_backproject_takes_a_transposed_copy_with_longer_rows(n_out, n_in, m, dt
     np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("n_out", [*range(1, 15), 25])
+def test_a_column_is_the_same_in_a_strip_of_any_width(n_out, dtype):
+    W, b, A = random(dtype, (n_out, 40), n_out, (40, 128))
+    expected, got = np.empty((n_out, 128), dtype), np.empty((n_out, 128), dtype)
+    affine_part(W, b, A, expected, 0, 128)
+    lanes = simd.REGISTER_BYTES // dtype.itemsize
+    for i in range(0, 128, lanes):
+        affine_part(W, b, A, got, i, i + lanes)
+    np.testing.assert_array_equal(got, expected)
+
+
 @pytest.mark.parametrize("m", [1, 7, 9, 16])
 def test_zeros_beyond_the_last_example_stay_zeros(m, dtype):
     W, A = random(dtype, (5, 9), (9, 16))
