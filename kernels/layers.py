@@ -44,6 +44,14 @@ from fastnn.kernels.simd import (
 
 
 @inline
+def _zero_other_half(Z, i):
+    # Of a vector of which only the first half is computed, where there are halves: no number of an earlier batch stays.
+    if lanes(half(Z)) < lanes(Z):
+        for j in range(Z.shape[0]):
+            store(half(Z), j, i + lanes(half(Z)), zero(half(Z)))
+
+
+@inline
 def _affine_tile(W, b, A, Z, j, i, activation, rows, cols):
     z, a = tile(Z, TALL, COLS), tile(Z, 1, COLS)
     for r in range(rows):
@@ -119,6 +127,7 @@ def affine(W, b, A, Z, first, last, activation):
             _affine_strip(W, b, A, Z, i, activation, 1)
         else:
             _affine_strip(W, b, half(A), half(Z), i, activation, 1)
+            _zero_other_half(Z, i)
         activate(Z, i, i + full, activation)
 
 
@@ -183,9 +192,7 @@ def _backproject(W, flipped, dZ, A, dA, first, last, activation):
             _backproject_strip(W, flipped, dZ, A, dA, i, activation, 1)
         else:
             _backproject_strip(W, flipped, half(dZ), half(A), half(dA), i, activation, 1)
-            if lanes(half(dA)) < full:
-                for k in range(dA.shape[0]):
-                    store(half(dA), k, i + full // 2, zero(half(dA)))
+            _zero_other_half(dA, i)
 
 
 @kernel
