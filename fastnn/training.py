@@ -16,7 +16,7 @@ from numba.np.ufunc import parallel as numba_threads
 from scipy.sparse import issparse
 
 from fastnn import progress, workspace
-from fastnn.kernels import epoch, optimizers
+from fastnn.kernels import epoch, few, optimizers
 from fastnn.kernels import predict as prediction
 from fastnn.kernels import shuffle as shuffling
 from fastnn.kernels.jit import address_of
@@ -90,6 +90,7 @@ class _Kernel(NamedTuple):
 
 
 TRAIN = _Kernel(epoch.train, epoch.train_briefly, epoch.train_team, epoch.train_team_briefly)
+TRAIN_FEW = TRAIN._replace(serial=few.train)
 PREDICT = _Kernel(prediction.predict, prediction.predict_briefly, prediction.predict_team, prediction.predict_team)
 
 
@@ -324,7 +325,10 @@ class Trainer:
                  batch_size: int, alpha: float = 0.0, sample_weight: Array | None = None,
                  n_threads: int | None = None) -> None:
         number = theta.dtype.type
-        self.model, self.room = workspace.for_training(network, theta, batch_size)
+        are_few = batch_size <= few.MOST
+        self._train, make_room = (TRAIN_FEW, workspace.for_few) if are_few else (TRAIN, workspace.for_training)
+        self._streams = not are_few and theta.ctypes.data % 64 == 0
+        self.model, self.room = make_room(network, theta, batch_size)
         self.X: Any = X.tocsr() if issparse(X) else examples(X, theta.dtype)
         self.Y = examples(Y, theta.dtype)
         self.weights = examples([] if sample_weight is None else sample_weight, theta.dtype)
@@ -356,11 +360,11 @@ class Trainer:
                 batches = epoch.Batches(self.X, self.Y, self.weights, order, first_step + done, self.batch_size, 0, 0)
             rates = self.optimizer.rates(len(part)).astype(self.Y.dtype)
             rule = epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.optimizer.moments)
-            room = self.room._replace(streamed=self.crew.size > 1 and self.model.theta.ctypes.data % 64 == 0)
+            room = self.room._replace(streamed=self._streams and self.crew.size > 1)
             start = time.perf_counter()
             for begin in range(0, self.batch_size, self._piece):
                 piece = batches._replace(begin=begin, end=begin + self._piece)
-                TRAIN(self.crew.size, len(part) * self.crew.fastest, self.model, piece, room, rule, part)
+                self._train(self.crew.size, len(part) * self.crew.fastest, self.model, piece, room, rule, part)
             self.crew.note(len(part), time.perf_counter() - start)
             done += len(part)
         return costs.astype(np.float64)
@@ -462,9 +466,10 @@ def warmup() -> None:
         nn.compute_cost(A_L, Y)
         nn.update_parameters(parameters, nn.backward_propagation(parameters, cache, X, Y), 0.1)
         theta = network.from_dict(parameters, dtype)
-        trainer = Trainer(network, theta, Adam(0.001), X.T, Y.T, 3)
         for wanted, seconds in product((1, 2), (0.0, inf)):
-            trainer.crew.size, trainer.crew.fastest = wanted, seconds
-            trainer.run(np.arange(3), 1)
+            for batch_size in (1, few.MOST + 1):
+                trainer = Trainer(network, theta, Adam(0.001), X.T, Y.T, batch_size)
+                trainer.crew.size, trainer.crew.fastest = wanted, seconds
+                trainer.run(np.arange(3), 1)
             _predict(network, theta, X.T, wanted)
     shuffle(np.arange(3), np.random.RandomState(0))

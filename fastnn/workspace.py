@@ -11,6 +11,8 @@ from fastnn.network import Array, Network, aligned
 #: How many examples go through the network before the gradient takes them in (a larger batch takes several turns),
 #: and how many a prediction takes at a time, so that they stay in the cache from layer to layer.
 CHUNK, PREDICTED = 512, 128
+#: How many weights one update takes at least.
+UPDATED = 1024
 #: Bytes of the weights of a layer that a core's second cache holds beside the rest: of more there is a transposed copy,
 #: or its columns would come from memory, a line for a few numbers, on processors with few registers and small caches.
 FITS = 2**20 if simd.REGISTERS == 32 else 2**18
@@ -78,6 +80,32 @@ def _new_table(network: Network) -> npt.NDArray[np.int64]:
     return layers
 
 
+def _groups(l: int, layer: npt.NDArray[np.int64], rows: int) -> list[list[int]]:
+    """The rows of a layer's weights in groups of so many."""
+    n_in, n_out, start = (int(layer[name]) for name in (epoch.N_IN, epoch.N_OUT, epoch.W))
+    ends = [min(begin + rows, n_out) for begin in range(0, n_out, rows)]
+    return [[l, begin, end, start + (begin + end) * n_in // 2] for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def for_few(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Model, epoch.Room]:
+    """What `kernels.few.train` needs to train theta on batches of up to `batch_size` examples, at most few.MOST."""
+    dtype, buffer, groups = theta.dtype, _Buffer(), []
+    layers, width = _new_table(network), line(theta.dtype)
+    layers[:, [epoch.A_T, epoch.W_T]] = epoch.NONE
+    a_in = buffer.room(batch_size * padded(network.layer_sizes[0], dtype))
+    for l, layer in enumerate(layers):
+        layer[epoch.A_IN] = a_in
+        layer[epoch.A_OUT] = a_in = buffer.room(batch_size * padded(layer[epoch.N_OUT], dtype))
+        layer[epoch.DZ] = buffer.room(batch_size * padded(layer[epoch.N_OUT], dtype))
+        groups += _groups(l, layer, ceil(8 * UPDATED / layer[epoch.N_IN]))     # a step is hardly more than the update
+    layers[-1, epoch.DZ] = layers[-1, epoch.A_OUT]
+    return epoch.Model(theta, layers, LOSSES[network.out_activation]), epoch.Room(
+        work=aligned((buffer.size,), dtype), Y_T=aligned((2, network.layer_sizes[-1], width), dtype),      # Y, and A_L
+        losses=aligned((1, 3, width), dtype), chunk=batch_size, rows=np.arange(0),
+        G=aligned((network.n_params,), dtype), groups=np.array(groups, np.int64),
+        squares=aligned((len(groups),), dtype), streamed=False)
+
+
 def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Model, epoch.Room]:
     """What `kernels.epoch.train` needs to train theta on batches of up to `batch_size` examples."""
     dtype, chunk = theta.dtype, min(batch_size, CHUNK)
@@ -101,10 +129,7 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
         if l and n_out * n_in * dtype.itemsize > FITS:
             unit, layer[epoch.W_T_ROW] = lcm(unit, line(dtype)), padded(n_out, dtype)
             layer[epoch.W_T] = buffer.room(n_in * padded(n_out, dtype))
-        rows = unit * ceil(1024 / (unit * n_in))
-        for begin in range(0, n_out, rows):
-            end = min(begin + rows, n_out)
-            groups.append((l, begin, end, layer[epoch.W] + (begin + end) * n_in // 2))
+        groups += _groups(l, layer, unit * ceil(UPDATED / (unit * n_in)))
         # As many rows at a time as the cache holds with their moments: their gradient reads all the examples.
         layer[epoch.TURN] = 32768 // n_in
     room = epoch.Room(

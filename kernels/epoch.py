@@ -261,27 +261,44 @@ def first_group(groups, place):
 
 
 @part
+def penalty(room):
+    """alpha / 2 times the sum of the squares of the weights, as they were before the update."""
+    total = room.squares.dtype.type(0)
+    for g in range(room.squares.size):
+        total += room.squares[g]
+    return total * room.squares.dtype.type(0.5)
+
+
+@part
+def minibatch(batches, step):
+    """The rows of this step's examples, and what the loss of each counts for in the mean."""
+    number, order = batches.weights.dtype.type, batches.order
+    steps_per_epoch = (order.size + batches.batch_size - 1) // batches.batch_size
+    start = (batches.first_step + step) % steps_per_epoch * batches.batch_size
+    rows = order[start:min(start + batches.batch_size, order.size)]
+    total = number(rows.size)
+    if batches.weights.size:
+        total = number(0)
+        for row in rows:
+            total += batches.weights[row]
+    return rows, number(1) / total if total > 0 else number(0)             # a batch of weight zero has no gradient
+
+
+@part
 def steps(rank, size, team, model, batches, room, rule, costs):
     """The part of one member of the team in a run of steps.  costs (n_steps, 2): mean loss and penalty of each."""
-    number, order, n, vector = model.theta.dtype.type, batches.order, model.theta.size, lanes(model.theta)
+    number, n, vector = model.theta.dtype.type, model.theta.size, lanes(model.theta)
     n_shards, chunk, groups = room.losses.shape[0], room.chunk, room.groups
-    steps_per_epoch = (order.size + batches.batch_size - 1) // batches.batch_size
     first, last = share(groups.shape[0], rank, size)
     for g in range(first, last):
         if model.layers[groups[g, LAYER], W_T] != NONE:
             transpose_weights(model, room, groups[g, LAYER], groups[g, FIRST], groups[g, LAST])
     barrier(team, size)
     for step in range(rule.rates.size):
-        start = (batches.first_step + step) % steps_per_epoch * batches.batch_size
-        m = min(batches.batch_size, order.size - start)
-        total, cost = number(m), number(0)
-        if batches.weights.size:
-            total = number(0)
-            for row in order[start:start + m]:
-                total += batches.weights[row]
-        per_example = number(1) / total if total > 0 else number(0)        # a batch of weight zero has no gradient
+        batch, per_example = minibatch(batches, step)
+        m, cost = batch.size, number(0)
         for done in range(batches.begin, min(batches.end, m), chunk):
-            rows, more, final = order[start + done:start + min(done + chunk, m)], done > 0, done + chunk >= m
+            rows, more, final = batch[done:done + chunk], done > 0, done + chunk >= m
             units = n_shards if n_shards > 1 else lines(rows.size, vector)
             for i in range(size):                                          # one's own part, then what others have left
                 owner = (rank + i) % size
@@ -307,11 +324,8 @@ def steps(rank, size, team, model, batches, room, rule, costs):
                     begin, end = take(team, PARAMETERS, rank, size, owner, first, last)
             barrier(team, size)
         if rank == 0:
-            penalty = number(0)
-            for g in range(room.squares.size):
-                penalty += room.squares[g]
             costs[step, 0] = cost * per_example + (costs[step, 0] if batches.begin > 0 else number(0))
-            costs[step, 1] = penalty * number(0.5) * per_example
+            costs[step, 1] = penalty(room) * per_example
 
 
 @entry

@@ -12,8 +12,8 @@ from fastnn.training import SGD, Adam, Crew, Trainer
 
 OPTIMIZERS = {
     "adam": lambda: Adam(0.01),
-    "sgd": lambda: SGD(0.01, momentum=0.9, nesterovs_momentum=False),
-    "nesterov": lambda: SGD(0.01, momentum=0.9),
+    "sgd": lambda: SGD(0.002, momentum=0.9, nesterovs_momentum=False),
+    "nesterov": lambda: SGD(0.002, momentum=0.9),
     "plain": lambda: SGD(0.01, momentum=0.0),
 }
 
@@ -41,15 +41,16 @@ def reference_steps(net, theta, X, Y, order, batch_size, n_steps, optimizer, alp
     return theta, np.array(costs)
 
 
+@pytest.mark.parametrize("batch_size", [25, 1, 2, 3])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_ten_shuffled_minibatch_steps_follow_the_reference(network, optimizer):
+def test_ten_shuffled_minibatch_steps_follow_the_reference(network, optimizer, batch_size):
     net = Network(*network)
     X, Y = examples(network, 100, np.float64)
     start = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), np.float64)
     order = np.random.default_rng(2).permutation(100)
-    expected, expected_costs = reference_steps(net, start, X, Y, order, 25, 10, optimizer(), alpha=0.1)
+    expected, expected_costs = reference_steps(net, start, X, Y, order, batch_size, 10, optimizer(), alpha=0.1)
     theta = start.copy()
-    costs = Trainer(net, theta, optimizer(), X.T, Y.T, 25, alpha=0.1).run(order, 10)
+    costs = Trainer(net, theta, optimizer(), X.T, Y.T, batch_size, alpha=0.1).run(order, 10)
     np.testing.assert_allclose(costs, expected_costs, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(theta, expected, rtol=1e-7, atol=1e-9)      # Adam divides small numbers by small ones
 
@@ -90,7 +91,7 @@ def crew_of(n_threads):
 
 @pytest.mark.parametrize("network", [NETWORKS[2], NETWORKS[4], ((30, 300, 100, 3), "tanh", "softmax")],
                          ids=["small", "odd", "wide"])
-@pytest.mark.parametrize(("batch_size", "fits"), [(1, 2**20), (50, 2**20), (600, 2**20), (50, 0)])
+@pytest.mark.parametrize(("batch_size", "fits"), [(1, 2**20), (4, 2**20), (50, 2**20), (600, 2**20), (50, 0)])
 def test_same_bits_for_any_number_of_threads(network, batch_size, fits, dtype, monkeypatch):
     monkeypatch.setattr(workspace, "FITS", fits)
     net = Network(*network)
@@ -138,6 +139,20 @@ def test_a_second_thread_trains_alone_while_the_region_is_taken():
             trainer.run(np.arange(90), 10)
         results.append(theta)
     np.testing.assert_array_equal(*results)
+
+
+def test_weights_of_a_few_examples_are_those_of_a_batch(network, dtype):
+    net = Network(*network)
+    X, Y = examples(network, 3, dtype)
+    results = []
+    for copies in (1, 2):                       # an example of weight 2, and the same example twice
+        theta = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), dtype)
+        order, weights = np.repeat(np.arange(3), [copies, 1, 1]), np.array([3 - copies, 0.5, 1], dtype)
+        trainer = Trainer(net, theta, SGD(0.1), X.T, Y.T, order.size, sample_weight=weights)
+        assert (trainer._train is training.TRAIN_FEW) == (order.size == 3)
+        trainer.run(order, 3)
+        results.append(theta)
+    np.testing.assert_allclose(*results, rtol=1e-4, atol=32 * np.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("paces", [

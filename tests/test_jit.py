@@ -12,7 +12,7 @@ import pytest
 
 import fastnn
 from fastnn import reference, workspace
-from fastnn.kernels import epoch, jit, layers, optimizers, passes, peak, predict, shuffle, team
+from fastnn.kernels import epoch, few, jit, layers, optimizers, passes, peak, predict, shuffle, team
 from fastnn.network import Network
 
 ROOT = Path(fastnn.__file__).parents[1]
@@ -144,8 +144,8 @@ def float32_programs():
     model, room = workspace.for_prediction(network, theta, 10, 1)
     prediction = (1, team.new_team(1), model, X, room, Y)
     A, b, rows = np.zeros((4, 4), np.float32), np.zeros(4, np.float32), np.arange(4)
-    calls = [(epoch.train, training), (predict.predict, prediction), (shuffle.shuffle, (rows, 0, 0)),
-             (passes.affine, (A, b, A, A, 0)),
+    calls = [(epoch.train, training), (few.train, training), (predict.predict, prediction),
+             (shuffle.shuffle, (rows, 0, 0)), (passes.affine, (A, b, A, A, 0)),
              (passes.backproject, (A, A, A, A, 0)), (passes.outer, (A, A, A, A)), (passes.inner, (A, A, A)),
              (passes.row_sums, (A, A)), (passes.output, (A, A, 0)), (passes.loss_and_dZ, (A, A, b, 0)),
              (passes.sgd, (b, b, np.float32(1))),
@@ -160,7 +160,8 @@ def float32_programs():
         fresh.compile(tuple(numba.typeof(argument) for argument in arguments))
         program = "\n".join(fresh.inspect_llvm().values())
         # The wrapper for Python turns its float objects into numbers: that is not in the kernel.
-        programs[entry.__name__] = re.sub(r"^define[^\n]*@_ZN7cpython.*?^}", "", program, flags=re.M | re.S)
+        program = re.sub(r"^define[^\n]*@_ZN7cpython.*?^}", "", program, flags=re.M | re.S)
+        programs[f"{entry.__module__}.{entry.__name__}"] = program
     return programs
 
 

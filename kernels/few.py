@@ -1,0 +1,223 @@
+"""Steps of a few examples, too few to fill a vector: its lanes run along the units of a layer.
+
+    affine        z = W a + b,  a = g(z)          inner products of the rows of W with a
+    backproject   da = W^T dz * g'(a)             a sum of the rows of W
+    gradient      dW = the sum of dz a^T
+
+Examples are rows here, and so are the activations: X, A, Z, dZ (m, n).  Rows of A and dZ have room for whole vectors,
+and in A zeros beyond its units.  A step does no more than read theta twice and update it; so one member of a
+team goes forward and back, and the update, which takes most of the time, is shared out.
+"""
+from fastnn.kernels.activations import LOGISTIC, RELU, TANH, activate
+from fastnn.kernels.epoch import (
+    A_IN,
+    A_OUT,
+    ACTIVATION,
+    DZ,
+    FIRST,
+    LAST,
+    LAYER,
+    N_IN,
+    N_OUT,
+    B,
+    W,
+    first_group,
+    minibatch,
+    penalty,
+    update,
+)
+from fastnn.kernels.jit import entry, inline, kernel, part
+from fastnn.kernels.losses import loss_and_dZ, output, weigh
+from fastnn.kernels.simd import (
+    fma,
+    lanes,
+    load,
+    load_first,
+    matrix,
+    maximum,
+    splat,
+    square,
+    store,
+    store_first,
+    sum_rows,
+    tile,
+    where_positive,
+    zero,
+)
+from fastnn.kernels.team import barrier, roll_call
+
+#: How many are few: with more, the lanes had better run along them.
+MOST = 3
+
+
+@kernel
+def affine(W, b, A, Z, m, activation):
+    """Z = g(W A + b), example by example.  W (n_out, n_in), b (1, n_out), A (m, n_in), Z (m, n_out)."""
+    n_out, n_in, full = W.shape[0], W.shape[1], lanes(W)
+    whole, z = n_in - n_in % full, square(W)
+    for i in range(m):
+        for j in range(0, n_out, full):
+            for r in range(full):
+                z[r, 0] = zero(W)
+            for k in range(0, whole, full):
+                a = load(A, i, k)
+                for r in range(full):
+                    z[r, 0] = fma(load(W, min(j + r, n_out - 1), k), a, z[r, 0])
+            if whole < n_in:
+                a = load(A, i, whole)
+                for r in range(full):
+                    z[r, 0] = fma(load_first(W, min(j + r, n_out - 1), whole, n_in - whole), a, z[r, 0])
+            count = min(full, n_out - j)
+            total = sum_rows(z) + load_first(b, 0, j, count)
+            store_first(Z, i, j, count, maximum(total, zero(W)) if activation == RELU else total)
+    activate(Z[:m], 0, n_out, activation)
+
+
+@inline
+def _backproject_tile(W, dZ, A, dA, i, k, count, activation, cols):
+    d = tile(W, 1, 4)
+    for c in range(cols):
+        d[0, c] = zero(W)
+    for j in range(W.shape[0]):
+        dz = splat(W, dZ[i, j])
+        for c in range(cols):
+            w = load(W, j, k + c * lanes(W)) if cols > 1 else load_first(W, j, k, count)
+            d[0, c] = fma(dz, w, d[0, c])
+    for c in range(cols):
+        a, da = load(A, i, k + c * lanes(W)), d[0, c]
+        if activation == RELU:
+            da = where_positive(a, da)
+        elif activation == TANH:
+            da = da - da * a * a
+        elif activation == LOGISTIC:
+            da = da * (a - a * a)
+        store(dA, i, k + c * lanes(W), da)
+
+
+@kernel
+def backproject(W, dZ, A, dA, m, activation):
+    """dA = W^T dZ * g'(A), example by example.  W (n_out, n_in), dZ (m, n_out), A, dA (m, n_in)."""
+    n_in, full = W.shape[1], lanes(W)
+    width = 4 * full
+    for i in range(m):
+        if n_in < width:
+            for k in range(0, n_in, full):
+                _backproject_tile(W, dZ, A, dA, i, k, n_in - k, activation, 1)
+        else:
+            for k in range(0, n_in, width):          # the last one may come again, to be whole
+                _backproject_tile(W, dZ, A, dA, i, min(k, n_in - width), width, activation, 4)
+
+
+@inline
+def _gradient_row(dZ, A, dW, j, end, m):
+    d, n_in, full = tile(dW, 1, 4), dW.shape[1], lanes(dW)
+    for i in range(m):
+        d[0, i] = splat(dW, dZ[i, j])
+    whole = n_in - n_in % full if j + 1 == end or n_in < full else n_in
+    for k in range(0, whole, full):                  # the end of a row may run into the next one, which comes after
+        g = d[0, 0] * load(A, 0, k)
+        for i in range(1, m):
+            g = fma(d[0, i], load(A, i, k), g)
+        store(dW, j, k, g)
+    if whole < n_in:
+        g = d[0, 0] * load(A, 0, whole)
+        for i in range(1, m):
+            g = fma(d[0, i], load(A, i, whole), g)
+        store_first(dW, j, whole, n_in - whole, g)
+
+
+@kernel
+def gradient(dZ, A, dW, db, m, begin, end):
+    """dW = the sum of dZ A^T, and db, in the rows from begin to end, for m from 1 to MOST.
+
+    dZ (m, n_out), A (m, n_in), dW (n_out, n_in), db (1, n_out).
+    """
+    for j in range(begin, end):
+        if m == 1:
+            _gradient_row(dZ, A, dW, j, end, 1)
+        elif m == 2:
+            _gradient_row(dZ, A, dW, j, end, 2)
+        else:
+            _gradient_row(dZ, A, dW, j, end, 3)
+        total = dZ[0, j]
+        for i in range(1, m):
+            total += dZ[i, j]
+        db[0, j] = total
+
+
+@part
+def rows_of(work, start, m, n):
+    """Room for n numbers of each of m examples, in rows of whole vectors."""
+    return matrix(work, start, m, n + -n % lanes(work))
+
+
+@kernel
+def propagate(model, batches, room, rows):
+    """Forward propagation, the loss, and back to dZ_1, of these examples."""
+    layers, work, m, n_x, n_y = model.layers, room.work, rows.size, model.layers[0, N_IN], room.Y_T.shape[1]
+    n_layers, losses, Y = layers.shape[0], room.losses[0], room.Y_T[0]     # the passes of the loss want columns
+    A = rows_of(work, layers[0, A_IN], m, n_x)
+    for i in range(m):
+        for k in range(n_x):
+            A[i, k] = batches.X[rows[i], k]
+        for j in range(n_y):
+            Y[j, i] = batches.Y[rows[i], j]
+    for l in range(n_layers):
+        layer = layers[l]
+        n_in, n_out = layer[N_IN], layer[N_OUT]
+        affine(matrix(model.theta, layer[W], n_out, n_in), matrix(model.theta, layer[B], 1, n_out),
+               rows_of(work, layer[A_IN], m, n_in), rows_of(work, layer[A_OUT], m, n_out), m, layer[ACTIVATION])
+    dZ, A_L = rows_of(work, layers[n_layers - 1, DZ], m, n_y), room.Y_T[1]
+    for j in range(n_y):
+        for i in range(m):
+            A_L[j, i] = dZ[i, j]
+    output(A_L, losses[1], losses[2], 0, m, model.loss)
+    loss_and_dZ(A_L, Y, losses[0], 0, m, model.loss)
+    if batches.weights.size:
+        weigh(A_L, losses[0], losses[1], batches.weights, rows, 0, m)
+    for j in range(n_y):
+        for i in range(m):
+            dZ[i, j] = A_L[j, i]
+    for l in range(n_layers - 1, 0, -1):
+        n_out, n_in = layers[l, N_OUT], layers[l, N_IN]
+        dA = rows_of(work, layers[l - 1, DZ], m, n_in)
+        backproject(matrix(model.theta, layers[l, W], n_out, n_in), dZ, rows_of(work, layers[l, A_IN], m, n_in), dA, m,
+                    layers[l - 1, ACTIVATION])
+        dZ = dA
+
+
+@part
+def steps(rank, size, team, model, batches, room, rule, costs):
+    """The part of one member of the team in a run of steps: as `epoch.steps`."""
+    layers, groups, n = model.layers, room.groups, model.theta.size
+    begin, end = first_group(groups, n * rank // size), first_group(groups, n * (rank + 1) // size)
+    for step in range(rule.rates.size):
+        rows, per_example = minibatch(batches, step)
+        m = rows.size
+        if rank == 0:
+            propagate(model, batches, room, rows)
+        barrier(team, size)
+        for g in range(begin, end):
+            layer = layers[groups[g, LAYER]]
+            n_in, n_out = layer[N_IN], layer[N_OUT]
+            gradient(rows_of(room.work, layer[DZ], m, n_out), rows_of(room.work, layer[A_IN], m, n_in),
+                     matrix(room.G, layer[W], n_out, n_in), matrix(room.G, layer[B], 1, n_out), m,
+                     groups[g, FIRST], groups[g, LAST])
+            update(model, room, rule, g, g + 1, per_example, rule.rates[step])
+        barrier(team, size)
+        if rank == 0:
+            cost = costs.dtype.type(0)
+            for i in range(m):
+                cost += room.losses[0, 0, i]
+            costs[step, 0] = cost * per_example
+            costs[step, 1] = penalty(room) * per_example
+
+
+@entry
+def train(wanted, team, model, batches, room, rule, costs):
+    """A run of steps, as one of `wanted` threads that make this call: alone, or in the region of `epoch`."""
+    rank, size = 0, 1
+    if wanted > 1:
+        rank, size = roll_call(team, wanted)
+    if rank < size:
+        steps(rank, size, team, model, batches, room, rule, costs)
