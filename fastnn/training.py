@@ -327,7 +327,6 @@ class Trainer:
         number = theta.dtype.type
         are_few = batch_size <= few.MOST
         self._train, make_room = (TRAIN_FEW, workspace.for_few) if are_few else (TRAIN, workspace.for_training)
-        self._streams = not are_few and theta.ctypes.data % 64 == 0
         self.model, self.room = make_room(network, theta, batch_size)
         self.X: Any = X.tocsr() if issparse(X) else examples(X, theta.dtype)
         self.Y = examples(Y, theta.dtype)
@@ -360,7 +359,7 @@ class Trainer:
                 batches = epoch.Batches(self.X, self.Y, self.weights, order, first_step + done, self.batch_size, 0, 0)
             rates = self.optimizer.rates(len(part)).astype(self.Y.dtype)
             rule = epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.optimizer.moments)
-            room = self.room._replace(streamed=self._streams and self.crew.size > 1)
+            room = self.room._replace(streamed=self.crew.size > 1)
             start = time.perf_counter()
             for begin in range(0, self.batch_size, self._piece):
                 piece = batches._replace(begin=begin, end=begin + self._piece)

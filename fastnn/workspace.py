@@ -1,6 +1,6 @@
 """The room that the kernels need: the table of layers, and one flat buffer that holds everything."""
 from functools import lru_cache
-from math import ceil, lcm
+from math import ceil, gcd, lcm
 
 import numpy as np
 import numpy.typing as npt
@@ -112,6 +112,7 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
     shards = n_shards(network, chunk)
     width = padded(ceil(ceil(chunk / line(dtype)) / shards) * line(dtype), dtype)
     columns, buffer, groups = shards * width, _Buffer(), []
+    vector = simd.REGISTER_BYTES // dtype.itemsize
     layers = _new_table(network)
     a_in = buffer.room(network.layer_sizes[0] * columns)
     for l, (n_out, n_in) in enumerate(network.shapes):
@@ -124,8 +125,12 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
                 layers[l - 1, epoch.DZ] = buffer.room(n_in * columns)
         else:
             layer[epoch.A_T] = buffer.room(int(np.prod(panels(n_in, columns, dtype))))
-        # A group of rows is what one update takes: full tiles, and enough numbers to be worth the call.
+        # A group of rows is what one update takes: full tiles, and enough numbers to be worth the call; if it may be,
+        # whole vectors.
         unit, layer[epoch.W_T] = simd.ROWS, epoch.NONE
+        whole = lcm(unit, vector // gcd(n_in, vector))
+        if whole * n_in <= UPDATED:
+            unit = whole
         if l and n_out * n_in * dtype.itemsize > FITS:
             unit, layer[epoch.W_T_ROW] = lcm(unit, line(dtype)), padded(n_out, dtype)
             layer[epoch.W_T] = buffer.room(n_in * padded(n_out, dtype))

@@ -3,8 +3,8 @@
 A step has two halves.  In the first, the examples of the batch are shared out: each member of the team
 takes its columns, a block at a time, through the whole network and back, to dZ of every layer.  In the
 second, the parameters are shared out: each member sums dW = dZ A^T of its rows over all the examples and
-updates them while they are in its cache.  A member that is done helps the others.  And what those will read,
-theta and the transposed activations, a member of a team writes past its caches.
+updates them while they are in its cache.  A member that is done helps the others.  And the transposed
+activations, which those will read, a member of a team writes past its caches.
 
 What travels between the cores is then the activations.  Where a network has fewer parameters than that,
 the batch is cut into shards instead: dW of a shard is formed by the member that has its columns, and what
@@ -85,7 +85,7 @@ class Room(NamedTuple):
     G: np.ndarray                # (n_shards * n_params,): the gradient of the sum of the losses of each shard
     groups: np.ndarray           # (n_groups, GROUP_FIELDS), int64: what one update takes
     squares: np.ndarray          # (n_groups,): alpha times the sum of the squares of the weights of each
-    streamed: bool               # whether theta and A_T go past the caches, for other cores (see `simd.stream`)
+    streamed: bool               # whether A_T goes past the caches, for other cores (see `simd.stream`)
 
 
 @part
@@ -176,27 +176,26 @@ def gradient(model, room, s, l, j, end, m, more):
 
 
 @part
-def rule_of(rule, theta, G, moments, first, last, alpha, per_example, rate, streamed):
+def rule_of(rule, theta, G, moments, first, last, alpha, per_example, rate):
     """The parameters from first to last, by the rule of the optimizer."""
     if rule.optimizer == ADAM:
-        return adam(theta, G, moments, first, last, alpha, per_example, rate, rule.constants, streamed)
+        return adam(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
     if rule.optimizer == SGD:
-        return sgd(theta, G, moments, first, last, alpha, per_example, rate, rule.constants, streamed)
-    return no_step(theta, G, moments, first, last, alpha, per_example, rate, rule.constants, streamed)
+        return sgd(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
+    return no_step(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
 
 
 @part
 def update(model, room, rule, begin, end, per_example, rate):
     """Weights and biases of these groups of rows, which are of one layer."""
     layer, groups, n = model.layers[room.groups[begin, LAYER]], room.groups, model.theta.size
-    streamed = room.streamed and layer[W_T] == NONE        # or W_T is made of what is in the cache
     theta, G = matrix(model.theta, 0, 1, n), matrix(room.G, 0, room.G.size // n, n)
     moments = matrix(rule.moments, 0, rule.moments.size // n, n)
     for g in range(begin, end):
         first, last = layer[W] + groups[g, FIRST] * layer[N_IN], layer[W] + groups[g, LAST] * layer[N_IN]
-        room.squares[g] = rule_of(rule, theta, G, moments, first, last, rule.alpha, per_example, rate, streamed)
+        room.squares[g] = rule_of(rule, theta, G, moments, first, last, rule.alpha, per_example, rate)
     rule_of(rule, theta, G, moments, layer[B] + groups[begin, FIRST], layer[B] + groups[end - 1, LAST],
-            rule.alpha - rule.alpha, per_example, rate, streamed)
+            rule.alpha - rule.alpha, per_example, rate)
     if layer[W_T] != NONE:
         transpose_weights(model, room, groups[begin, LAYER], groups[begin, FIRST], groups[end - 1, LAST])
 

@@ -3,11 +3,10 @@
 The gradient of the penalised mean is formed on the way, g = (G + alpha W) / m, with G summed over the m
 examples: the sum of the rows of G, one for each shard of the batch.  Each rule takes the parameters from first
 to last, and returns alpha times the sum of the squares of their old values: twice the penalty.
-theta (1, n_params), G (n_shards, n_params), moments (1 or 2, n_params).  `streamed` is whether the new theta goes past
-the caches, for the other cores: then theta starts on a cache line.
+theta (1, n_params), G (n_shards, n_params), moments (1 or 2, n_params).
 """
 from fastnn.kernels.jit import inline, kernel
-from fastnn.kernels.simd import fma, lanes, load_first, splat, sqrt, store_first, stream, sum_lanes, zero
+from fastnn.kernels.simd import fma, lanes, load_first, splat, sqrt, store_first, sum_lanes, zero
 
 SGD, ADAM, NO_STEP = range(3)
 #: The places of the array of constants.
@@ -25,20 +24,6 @@ def total(G, p, count):
 
 
 @inline
-def vector_of(theta, p, last):
-    """How many parameters to take from p on: up to the next place that starts a vector, or the last."""
-    return min(lanes(theta) - p % lanes(theta), last - p)
-
-
-@inline
-def put(theta, p, count, value, streamed):
-    if streamed and count == lanes(theta):
-        stream(theta, 0, p, value)
-    else:
-        store_first(theta, 0, p, count, value)
-
-
-@inline
 def _no_step(theta, G, moments, p, count, decay, factor):
     w = load_first(theta, 0, p, count)
     store_first(moments, 0, p, count, factor * fma(decay, w, total(G, p, count)))
@@ -46,50 +31,46 @@ def _no_step(theta, G, moments, p, count, decay, factor):
 
 
 @kernel
-def no_step(theta, G, moments, first, last, alpha, per_example, rate, constants, streamed):
+def no_step(theta, G, moments, first, last, alpha, per_example, rate, constants):
     """theta stays; the gradient g goes to the place of the moments, for an optimizer that is not among the kernels."""
     squares, decay, factor = zero(theta), splat(theta, alpha), splat(theta, per_example)
-    p = first
-    while p < last:
-        count = vector_of(theta, p, last)
-        if count == lanes(theta):                # a mask takes longer than all the rest
-            w = _no_step(theta, G, moments, p, lanes(theta), decay, factor)
-        else:
-            w = _no_step(theta, G, moments, p, count, decay, factor)
+    whole = last - (last - first) % lanes(theta)
+    for p in range(first, whole, lanes(theta)):      # without masks, which take long
+        w = _no_step(theta, G, moments, p, lanes(theta), decay, factor)
         squares = fma(w, w, squares)
-        p += count
+    if whole < last:
+        w = _no_step(theta, G, moments, whole, last - whole, decay, factor)
+        squares = fma(w, w, squares)
     return alpha * sum_lanes(squares)
 
 
 @inline
-def _sgd(theta, G, moments, p, count, decay, factor, momentum, nesterov, streamed):
+def _sgd(theta, G, moments, p, count, decay, factor, momentum, nesterov):
     w = load_first(theta, 0, p, count)
     step = factor * fma(decay, w, total(G, p, count))
     v = momentum * load_first(moments, 0, p, count) - step
     store_first(moments, 0, p, count, v)
-    put(theta, p, count, w + (momentum * v - step if nesterov else v), streamed)
+    store_first(theta, 0, p, count, w + (momentum * v - step if nesterov else v))
     return w
 
 
 @kernel
-def sgd(theta, G, moments, first, last, alpha, per_example, rate, constants, streamed):
+def sgd(theta, G, moments, first, last, alpha, per_example, rate, constants):
     """v = mu v - rate g, theta += v; with Nesterov's momentum theta += mu v - rate g (Sutskever et al. 2013)."""
     squares, momentum, nesterov = zero(theta), splat(theta, constants[MOMENTUM]), constants[NESTEROV] > 0
     decay, factor = splat(theta, alpha), splat(theta, rate * per_example)
-    p = first
-    while p < last:
-        count = vector_of(theta, p, last)
-        if count == lanes(theta):
-            w = _sgd(theta, G, moments, p, lanes(theta), decay, factor, momentum, nesterov, streamed)
-        else:
-            w = _sgd(theta, G, moments, p, count, decay, factor, momentum, nesterov, streamed)
+    whole = last - (last - first) % lanes(theta)
+    for p in range(first, whole, lanes(theta)):      # without masks, which take long
+        w = _sgd(theta, G, moments, p, lanes(theta), decay, factor, momentum, nesterov)
         squares = fma(w, w, squares)
-        p += count
+    if whole < last:
+        w = _sgd(theta, G, moments, whole, last - whole, decay, factor, momentum, nesterov)
+        squares = fma(w, w, squares)
     return alpha * sum_lanes(squares)
 
 
 @inline
-def _adam(theta, G, moments, p, count, decay, factor, betas, epsilon, rate, streamed):
+def _adam(theta, G, moments, p, count, decay, factor, betas, epsilon, rate):
     beta_1, rest_1, beta_2, rest_2 = betas
     w = load_first(theta, 0, p, count)
     g = factor * fma(decay, w, total(G, p, count))
@@ -97,12 +78,12 @@ def _adam(theta, G, moments, p, count, decay, factor, betas, epsilon, rate, stre
     v = fma(beta_2, load_first(moments, 1, p, count), rest_2 * (g * g))
     store_first(moments, 0, p, count, m)
     store_first(moments, 1, p, count, v)
-    put(theta, p, count, w - rate * m / (sqrt(v) + epsilon), streamed)
+    store_first(theta, 0, p, count, w - rate * m / (sqrt(v) + epsilon))
     return w
 
 
 @kernel
-def adam(theta, G, moments, first, last, alpha, per_example, rate, constants, streamed):
+def adam(theta, G, moments, first, last, alpha, per_example, rate, constants):
     """m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, theta -= rate m / (sqrt(v) + epsilon) (Kingma & Ba 2015).
 
     The correction of the bias is in `rate`: learning rate * sqrt(1 - b2^t) / (1 - b1^t), their section 2.
@@ -111,13 +92,11 @@ def adam(theta, G, moments, first, last, alpha, per_example, rate, constants, st
     betas = (splat(theta, constants[BETA_1]), splat(theta, constants[REST_1]),
              splat(theta, constants[BETA_2]), splat(theta, constants[REST_2]))
     epsilon, rate = splat(theta, constants[EPSILON]), splat(theta, rate)
-    p = first
-    while p < last:
-        count = vector_of(theta, p, last)
-        if count == lanes(theta):
-            w = _adam(theta, G, moments, p, lanes(theta), decay, factor, betas, epsilon, rate, streamed)
-        else:
-            w = _adam(theta, G, moments, p, count, decay, factor, betas, epsilon, rate, streamed)
+    whole = last - (last - first) % lanes(theta)
+    for p in range(first, whole, lanes(theta)):      # without masks, which take long
+        w = _adam(theta, G, moments, p, lanes(theta), decay, factor, betas, epsilon, rate)
         squares = fma(w, w, squares)
-        p += count
+    if whole < last:
+        w = _adam(theta, G, moments, whole, last - whole, decay, factor, betas, epsilon, rate)
+        squares = fma(w, w, squares)
     return alpha * sum_lanes(squares)
