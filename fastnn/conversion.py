@@ -7,7 +7,7 @@ import numpy as np
 from fastnn.network import Array
 
 #: What is not copied as it is: views of theta, and what is made of them.
-_OWN = ("coefs_", "intercepts_", "_theta", "_optimizer", "_best_coefs", "_best_intercepts")
+_OWN = ("coefs_", "intercepts_", "_theta", "_predictor", "_optimizer", "_best_coefs", "_best_intercepts")
 
 
 def _state(model: Any) -> dict[str, Any]:

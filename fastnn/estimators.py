@@ -2,6 +2,7 @@
 import time
 import warnings
 from functools import lru_cache
+from math import isfinite
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -105,9 +106,14 @@ class _MLP(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        for name in ("_theta", "_random_state"):      # the numbers of coefs_ and intercepts_; made anew by every fit
+        for name in ("_theta", "_predictor", "_random_state"):      # made of coefs_ and intercepts_, or by every fit
             state.pop(name, None)
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if hasattr(self, "coefs_"):
+            self._own_parameters()
 
     def _new_optimizer(self) -> Any:
         from fastnn.training import SGD, Adam
@@ -239,16 +245,19 @@ class _MLP(BaseEstimator):
 
     def _outputs(self, X: Any) -> Array:
         """A_L^T (n_samples, n_outputs), in the wider dtype of X and the parameters."""
-        from fastnn.training import predict
+        network, theta = self._network(), self._parameters()
+        predictor = getattr(self, "_predictor", None)
+        if predictor is None or predictor.theta is not theta or predictor.network is not network:
+            from fastnn.training import Predictor
 
-        theta = self._parameters()
-        return predict(self._network(), theta.astype(np.result_type(X, theta), copy=False), X, self.n_threads)
+            self._predictor = predictor = Predictor(network, theta)
+        return predictor(X, self.n_threads)
 
     def _validated(self, X: Any) -> Any:
         # What is right at first sight needs no more looks, which take longer than the prediction of one row.
-        if (type(X) is np.ndarray and X.ndim == 2 and X.dtype in (np.float32, np.float64) and len(X)
+        if (type(X) is np.ndarray and X.ndim == 2 and X.dtype.char in "fd" and len(X)
                 and X.shape[1] == getattr(self, "n_features_in_", None) and not hasattr(self, "feature_names_in_")
-                and hasattr(self, "coefs_") and np.isfinite(X).all()):
+                and hasattr(self, "coefs_") and isfinite(np.vdot(X, X))):
             return X
         check_is_fitted(self)
         return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False, dtype=(np.float64, np.float32))

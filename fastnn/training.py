@@ -71,20 +71,25 @@ class _Kernel(NamedTuple):
     team: Any
     team_briefly: Any
 
+    def address(self, wanted: int, team: Any, model: epoch.Model, *args: Any) -> int:
+        """Where its machine code for arguments of these types is."""
+        key = (self.serial, model.theta.dtype)
+        if key not in _addresses:
+            _addresses[key] = address_of(self.serial, wanted, team, model, *args)
+        return _addresses[key]
+
     def __call__(self, wanted: int, seconds: float, model: epoch.Model, *args: Any) -> None:
         """Call it on up to `wanted` threads, if a region can be had, for about so many seconds."""
-        brief, key = seconds < BRIEF, (self.serial, model.theta.dtype)
-        alone = (1, new_team(1), model, *args)
-        if key not in _addresses:
-            _addresses[key] = address_of(self.serial, *alone)
+        brief, alone = seconds < BRIEF, (1, new_team(1), model, *args)
+        address = self.address(*alone)
         if wanted > 1 and not _alone and _region.acquire(blocking=False):
             try:
                 region = self.team_briefly if brief else self.team
-                region(_addresses[key], wanted, new_team(wanted), model, *args)
+                region(address, wanted, new_team(wanted), model, *args)
             finally:
                 _region.release()
         elif brief:
-            self.briefly(_addresses[key], *alone)
+            self.briefly(address, *alone)
         else:
             self.serial(*alone)
 
@@ -427,22 +432,47 @@ def shuffle(order: npt.NDArray[np.int64], random_state: np.random.RandomState) -
         shuffling.shuffle(order, ctypes.cast(bits.ctypes.next_uint32, ctypes.c_void_p).value, bits.ctypes.state_address)
 
 
-def predict(network: Network, theta: Array, X: Any, n_threads: int | None = None) -> Array:
-    """A_L^T (n_samples, n_y) for the rows of X (n_samples, n_x), on up to n_threads threads if it is worth it."""
-    wanted = get_n_threads(n_threads) if 2 * network.n_params * X.shape[0] >= SERIAL_BELOW else 1
-    if issparse(X):
-        X, rows = X.tocsr(), max(1, DENSE // X.shape[1])
-        return np.concatenate([_predict(network, theta, X[first:first + rows].toarray(), wanted)
-                               for first in range(0, X.shape[0], rows)])
-    return _predict(network, theta, X, wanted)
+class Predictor:
+    """Forward propagation through one network.
 
+    Parameters
+    ----------
+    network : Network
+    theta : array (n_params,)
+    """
 
-def _predict(network: Network, theta: Array, X: Array, wanted: int) -> Array:
-    X = examples(X, theta.dtype)
-    model, room = workspace.for_prediction(network, theta, -(-len(X) // wanted), wanted)
-    out = np.empty((len(X), network.layer_sizes[-1]), theta.dtype)
-    PREDICT(wanted, 2e-10 * network.n_params * len(X), model, X, room, out)
-    return out
+    def __init__(self, network: Network, theta: Array) -> None:
+        self.network, self.theta = network, theta
+        # A few rows take less than what has to be made ready for them: so it is, once.  One such call at a time uses
+        # it, because they keep the GIL.
+        self._few = workspace.line(theta.dtype)
+        self._model, self._room = workspace.for_prediction(network, theta, self._few, 1)
+        self._address = 0
+
+    def __call__(self, X: Any, n_threads: int | None = None) -> Array:
+        """A_L^T (n_samples, n_outputs) for the rows of X (n_samples, n_x), in the wider dtype of X and theta.
+
+        On up to n_threads threads if it is worth it.  X may be sparse: some rows at a time become dense.
+        """
+        if X.dtype != self.theta.dtype:
+            dtype = np.result_type(X, self.theta)
+            if dtype != self.theta.dtype:
+                return Predictor(self.network, self.theta.astype(dtype))(X, n_threads)
+        if issparse(X):
+            X, rows = X.tocsr(), max(1, DENSE // X.shape[1])
+            return np.concatenate([self(X[first:first + rows].toarray(), n_threads)
+                                   for first in range(0, X.shape[0], rows)])
+        X, flops = examples(X, self.theta.dtype), 2 * self.network.n_params * len(X)
+        out = np.empty((len(X), self.network.layer_sizes[-1]), self.theta.dtype)
+        if len(X) <= self._few and flops < SERIAL_BELOW:
+            arguments = (1, new_team(1), self._model, X, self._room, out)
+            self._address = self._address or PREDICT.address(*arguments)
+            PREDICT.briefly(self._address, *arguments)
+        else:
+            wanted = get_n_threads(n_threads) if flops >= SERIAL_BELOW else 1
+            model, room = workspace.for_prediction(self.network, self.theta, -(-len(X) // wanted), wanted)
+            PREDICT(wanted, 1e-10 * flops, model, X, room, out)
+        return out
 
 
 def warmup() -> None:
@@ -470,5 +500,6 @@ def warmup() -> None:
                 trainer = Trainer(network, theta, Adam(0.001), X.T, Y.T, batch_size)
                 trainer.crew.size, trainer.crew.fastest = wanted, seconds
                 trainer.run(np.arange(3), 1)
-            _predict(network, theta, X.T, wanted)
+            model, room = workspace.for_prediction(network, theta, 40, wanted)
+            PREDICT(wanted, seconds, model, examples(X.T, dtype), room, np.empty((3, 1), dtype))
     shuffle(np.arange(3), np.random.RandomState(0))

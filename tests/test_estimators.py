@@ -1,6 +1,7 @@
 """MLPClassifier and MLPRegressor beside scikit-learn's: the same contract, the same numbers, scores no worse."""
 import pickle
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -149,6 +150,7 @@ def test_a_pickled_model_predicts_the_same_and_trains_on():
     X, y = scaled(wine)
     model = MLPClassifier(max_iter=3, random_state=0).fit(X, y)
     copy = pickle.loads(pickle.dumps(model))
+    assert all(array.base is copy._theta for array in (*copy.coefs_, *copy.intercepts_))
     np.testing.assert_array_equal(copy.predict_proba(X), model.predict_proba(X))
     np.testing.assert_array_equal(copy.partial_fit(X, y).predict_proba(X), model.partial_fit(X, y).predict_proba(X))
 
@@ -159,6 +161,33 @@ def test_parameters_put_in_by_hand_count():
     model.coefs_ = [np.zeros_like(coef) for coef in model.coefs_]
     model.intercepts_ = [np.zeros(5), np.array([7.0])]
     np.testing.assert_array_equal(model.predict(X), 7)
+
+
+def test_a_row_is_predicted_with_the_parameters_of_today():
+    X, target = scaled(diabetes)
+    model = MLPRegressor(hidden_layer_sizes=(9,), max_iter=3, random_state=0).fit(X, target)
+    rows = [X[:1], X[:1].astype(np.float32), X[:20]]
+    changes = [lambda: None, lambda: model.partial_fit(X, target), lambda: model.set_params(activation="tanh"),
+               lambda: model.fit(X, -target), lambda: setattr(model, "coefs_", [-coef for coef in model.coefs_]),
+               lambda: model.coefs_[0].__imul__(2), lambda: model.fit(X.astype(np.float32), target)]
+    for change in changes:
+        change()
+        for row in rows:
+            got = model.predict(row)
+            np.testing.assert_allclose(got, model.to_sklearn().predict(row), rtol=1e-4)
+            assert got.dtype == np.result_type(row, model.coefs_[0])
+
+
+def test_rows_are_predicted_in_several_threads_at_once():
+    X, target = scaled(diabetes)
+    models = [MLPRegressor(hidden_layer_sizes=(9,), max_iter=3, random_state=seed).fit(X, target) for seed in range(2)]
+    expected = [model.predict(X) for model in models]
+
+    def differences(i):
+        return [models[i % 2].predict(X[k:k + 1])[0] - expected[i % 2][k] for k in range(len(X))]
+
+    with ThreadPoolExecutor(8) as pool:
+        np.testing.assert_allclose(list(pool.map(differences, range(8))), 0, atol=1e-12)
 
 
 def test_interrupted_training_leaves_a_usable_model():
