@@ -7,7 +7,7 @@ import numpy as np
 from fastnn.network import Array
 
 #: What is not copied as it is: views of theta, and what is made of them.
-_OWN = ("coefs_", "intercepts_", "_theta", "_predictor", "_optimizer", "_best_coefs", "_best_intercepts")
+_OWN = ("coefs_", "intercepts_", "_theta", "_kept", "_optimizer", "_best_coefs", "_best_intercepts")
 
 
 def _state(model: Any) -> dict[str, Any]:
@@ -54,7 +54,8 @@ def from_sklearn(model: Any, kind: type) -> Any:
     vars(ours).update(_state(model))
     if not hasattr(model, "coefs_"):
         return ours
-    ours.coefs_, ours.intercepts_ = deepcopy(model.coefs_), deepcopy(model.intercepts_)
+    ours.coefs_, ours.intercepts_ = model.coefs_, model.intercepts_
+    ours._own_parameters()
     theirs = getattr(model, "_optimizer", None)
     if theirs is not None:
         from fastnn.training import SGD, Adam

@@ -87,6 +87,7 @@ class _MLP(BaseEstimator):
         """Make coefs_ and intercepts_ views of theta: W (n_out, n_in) is the transposed coef (n_in, n_out)."""
         views = Network(tuple(layer_sizes), "relu", "identity").views(self._theta)
         self.coefs_, self.intercepts_ = [W.T for W, _ in views], [b for _, b in views]
+        self._kept: dict[str, Any] = {}          # what the next prediction may use again
 
     def _layer_sizes(self) -> list[int]:
         return [len(self.coefs_[0]), *(coef.shape[1] for coef in self.coefs_)]
@@ -106,7 +107,7 @@ class _MLP(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        for name in ("_theta", "_predictor", "_random_state"):      # made of coefs_ and intercepts_, or by every fit
+        for name in ("_theta", "_kept", "_random_state"):      # made of coefs_ and intercepts_, or by every fit
             state.pop(name, None)
         return state
 
@@ -123,7 +124,7 @@ class _MLP(BaseEstimator):
         return SGD(self.learning_rate_init, self.momentum, self.nesterovs_momentum, self.learning_rate, self.power_t)
 
     def _own_parameters(self) -> Array:
-        """theta, to be trained in place; coefs_ and intercepts_ are views of it."""
+        """theta, to be trained in place; coefs_ and intercepts_ become views of it, if they are not."""
         theta = self._parameters()
         if theta is not getattr(self, "_theta", None):
             sizes = self._layer_sizes()
@@ -246,11 +247,12 @@ class _MLP(BaseEstimator):
     def _outputs(self, X: Any) -> Array:
         """A_L^T (n_samples, n_outputs), in the wider dtype of X and the parameters."""
         network, theta = self._network(), self._parameters()
-        predictor = getattr(self, "_predictor", None)
+        kept = self.__dict__.setdefault("_kept", {})
+        predictor = kept.get("predictor")
         if predictor is None or predictor.theta is not theta or predictor.network is not network:
             from fastnn.training import Predictor
 
-            self._predictor = predictor = Predictor(network, theta)
+            kept["predictor"] = predictor = Predictor(network, theta)
         return predictor(X, self.n_threads)
 
     def _validated(self, X: Any) -> Any:
