@@ -101,10 +101,10 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
         dW, db = np.empty((n_out, n_in), dtype), np.empty((1, n_out), dtype)
         A = _whole(dtype, A)
         if workspace.is_narrow(n_in, n_out, dtype):
-            passes.inner(dZ, A, dW)
+            passes.inner(dZ, A, dW, db)
         else:
             passes.outer(dZ, A, np.empty(workspace.panels(n_in, A.shape[1], dtype), dtype), dW)
-        passes.row_sums(dZ, db)
+            passes.row_sums(dZ, db)
         gradients[f"dW{l}"], gradients[f"db{l}"] = dW / dtype.type(m), db.T / dtype.type(m)
         if l > 1:
             dA = np.empty_like(A)

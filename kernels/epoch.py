@@ -164,15 +164,17 @@ def gradient(model, room, s, l, j, end, m, more):
     n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
     dZ = matrix(room.work, layers[l, DZ] + s * n_out * width, n_out, width)
     dW = matrix(room.G, start + layers[l, W], n_out, n_in)
+    db = matrix(room.G, start + layers[l, B], 1, n_out)
     if layers[l, A_T] == NONE:
         A = matrix(room.work, layers[l, A_IN] + s * n_in * width, n_in, width)
         if n_out > 1:
-            inner(dZ, A, dW, j, end, m, more)
+            inner(dZ, A, dW, db, j, end, m, more)
         elif j < end:
-            inner(A, dZ, matrix(room.G, start + layers[l, W], n_in, 1), 0, n_in, m, more)
+            inner(A, dZ, matrix(room.G, start + layers[l, W], n_in, 1), matrix(room.G, 0, 1, 0), 0, n_in, m, more)
+            row_sums(dZ, db, j, end, m, more)
     else:
         outer(dZ, transposed(model, room, l, s), dW, j, end, m, more)
-    row_sums(dZ, matrix(room.G, start + layers[l, B], 1, n_out), j, end, m, more)
+        row_sums(dZ, db, j, end, m, more)
 
 
 @part

@@ -2,7 +2,7 @@
 
     affine        Z  = W A + b,  A = g(Z)
     backproject   dA = W^T dZ * g'(A)
-    outer, inner  dW = dZ A^T                  row_sums  db = sums of the rows of dZ
+    outer, inner  dW = dZ A^T                  row_sums (and inner)  db = the sums of the rows of dZ
 
 Examples are columns: Z, dZ (n_out, m), A, dA (n_in, m), W (n_out, n_in).  A tile of up to ROWS x COLS
 vectors is accumulated in registers.  Its body is written once for any `rows` and `cols`; inlined where these are
@@ -35,6 +35,7 @@ from fastnn.kernels.simd import (
     store,
     store_first,
     stream,
+    sum_lanes,
     sum_rows,
     tile,
     transpose_square,
@@ -280,45 +281,6 @@ def outer(dZ, A_T, dW, j, end, m, more):
                     _outer_strip(dZ, half(panel), half(dW), j, end, start, m, more, 1)
 
 
-@inline
-def _inner_tile(dZ, A, dW, j, end, k, m, more, cols):
-    # As many sums as there are lanes, in rows x cols: `sum_rows` takes them all at once.  Rows beyond the end repeat
-    # the last one, and are not stored.
-    g, a, rows = square(dW), tile(dW, 1, 4), lanes(dW) // cols
-    for s in range(lanes(dW)):
-        g[s, 0] = zero(dW)
-    for i in range(0, m, lanes(dW)):
-        for c in range(cols):
-            a[0, c] = load(A, k + c, i)
-        for r in range(rows):
-            d = load(dZ, min(j + r, end - 1), i)
-            for c in range(cols):
-                g[r * cols + c, 0] = fma(d, a[0, c], g[r * cols + c, 0])
-    sums = sum_rows(g)
-    for r in range(rows):
-        if j + r < end:
-            for c in range(cols):
-                total = lane(sums, r * cols + c)
-                dW[j + r, k + c] = dW[j + r, k + c] + total if more else total
-
-
-@kernel
-def inner(dZ, A, dW, j, end, m, more):
-    """dW = dZ A^T in the rows from j to end, by inner products of rows, over the m examples.  With `more`, +=.
-
-    dZ (n_out, any), A (n_in, any), dW (n_out, n_in).  A matrix of one row is faster as one of one column:
-    dW^T = A dZ^T, and the memory is the same.
-    """
-    n_in, cols = dW.shape[1], min(4, lanes(dW))
-    wide = n_in - n_in % cols
-    for k in range(0, wide, cols):
-        for row in range(j, end, lanes(dW) // cols):
-            _inner_tile(dZ, A, dW, row, end, k, m, more, cols)
-    for k in range(wide, n_in):
-        for row in range(j, end, lanes(dW)):
-            _inner_tile(dZ, A, dW, row, end, k, m, more, 1)
-
-
 @kernel
 def row_sums(dZ, db, j, end, m, more):
     """db = the sums of the rows from j to end of dZ, over the m examples.  With `more`, +=.  dZ (n, any), db (1, n)."""
@@ -333,6 +295,57 @@ def row_sums(dZ, db, j, end, m, more):
         if more:
             sums = sums + load_first(db, 0, row, count)
         store_first(db, 0, row, count, sums)
+
+
+@inline
+def _inner_tile(dZ, A, dW, db, j, end, k, m, more, cols, summed):
+    # As many sums as there are lanes, in rows x cols: `sum_rows` takes them all at once.  Rows beyond the end repeat
+    # the last one, and are not stored.
+    g, s, a, rows = square(dW), square(dW), tile(dW, 1, 4), lanes(dW) // cols
+    for t in range(lanes(dW)):
+        g[t, 0] = zero(dW)
+    for r in range(rows):
+        s[r, 0] = zero(dW)
+    for i in range(0, m, lanes(dW)):
+        for c in range(cols):
+            a[0, c] = load(A, k + c, i)
+        for r in range(rows):
+            d = load(dZ, min(j + r, end - 1), i)
+            for c in range(cols):
+                g[r * cols + c, 0] = fma(d, a[0, c], g[r * cols + c, 0])
+            if summed:
+                s[r, 0] = s[r, 0] + d
+    sums = sum_rows(g)
+    for r in range(rows):
+        if j + r < end:
+            for c in range(cols):
+                total = lane(sums, r * cols + c)
+                dW[j + r, k + c] = dW[j + r, k + c] + total if more else total
+            if summed:
+                total = sum_lanes(s[r, 0])
+                db[0, j + r] = db[0, j + r] + total if more else total
+
+
+@kernel
+def inner(dZ, A, dW, db, j, end, m, more):
+    """dW = dZ A^T in the rows from j to end, by inner products of rows, over the m examples; and db, the sums of dZ.
+
+    With `more`, +=.  dZ (n_out, any), A (n_in, any), dW (n_out, n_in), db (1, n_out); or (1, 0), which is left alone.
+    A matrix of one row is faster as one of one column: dW^T = A dZ^T, and the memory is the same.
+    """
+    n_in, cols = dW.shape[1], min(4, lanes(dW))
+    wide = n_in - n_in % cols
+    for k in range(0, wide, cols):
+        for row in range(j, end, lanes(dW) // cols):
+            if k == 0 and db.shape[1]:               # while dZ is at hand
+                _inner_tile(dZ, A, dW, db, row, end, k, m, more, cols, True)
+            else:
+                _inner_tile(dZ, A, dW, db, row, end, k, m, more, cols, False)
+    for k in range(wide, n_in):
+        for row in range(j, end, lanes(dW)):
+            _inner_tile(dZ, A, dW, db, row, end, k, m, more, 1, False)
+    if wide == 0 and db.shape[1]:
+        row_sums(dZ, db, j, end, m, more)
 
 
 @inline

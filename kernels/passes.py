@@ -39,9 +39,12 @@ def outer(dZ, A, A_T, dW):
 
 
 @entry
-def inner(dZ, A, dW):
-    """dW = dZ A^T by inner products of rows.  dZ (n_out, m), A (n_in, m), dW (n_out, n_in)."""
-    layers.inner(dZ, A, dW, 0, dW.shape[0], A.shape[1], False)
+def inner(dZ, A, dW, db):
+    """dW = dZ A^T by inner products of rows, and db, the sums of the rows of dZ.
+
+    dZ (n_out, m), A (n_in, m), dW (n_out, n_in), db (1, n_out).
+    """
+    layers.inner(dZ, A, dW, db, 0, dW.shape[0], A.shape[1], False)
 
 
 @entry

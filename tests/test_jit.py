@@ -146,7 +146,7 @@ def float32_programs():
     A, b, rows = np.zeros((4, 4), np.float32), np.zeros(4, np.float32), np.arange(4)
     calls = [(epoch.train, training), (few.train, training), (predict.predict, prediction),
              (shuffle.shuffle, (rows, 0, 0)), (passes.affine, (A, b, A, A, 0)),
-             (passes.backproject, (A, A, A, A, 0)), (passes.outer, (A, A, A, A)), (passes.inner, (A, A, A)),
+             (passes.backproject, (A, A, A, A, 0)), (passes.outer, (A, A, A, A)), (passes.inner, (A, A, A, A)),
              (passes.row_sums, (A, A)), (passes.output, (A, A, 0)), (passes.loss_and_dZ, (A, A, b, 0)),
              (passes.sgd, (b, b, np.float32(1))),
              (peak.peak, (1, np.zeros((6, 64), np.float32)))]

@@ -36,8 +36,8 @@ def add_outer(dZ, A, A_T, dW, m, first, last):
 
 
 @entry
-def add_inner(dZ, A, dW, m, first, last):
-    layers.inner(dZ, A, dW, first, last, m, True)
+def add_inner(dZ, A, dW, db, m, first, last):
+    layers.inner(dZ, A, dW, db, first, last, m, True)
 
 
 @entry
@@ -91,26 +91,28 @@ def assert_products(n_out, n_in, m, dtype):
     W, b, A, dZ = random(dtype, (n_out, n_in), n_out, (n_in, m), (n_out, m))
     wide_A, wide_dZ = columns(A), columns(dZ)
     Z, dA = np.full((n_out, wide_A.shape[1]), np.nan, dtype), np.full(wide_A.shape, np.nan, dtype)
-    dW, dW_inner, db = np.empty_like(W), np.empty_like(W), np.empty((1, n_out), dtype)
+    dW, dW_inner, (db, db_inner) = np.empty_like(W), np.empty_like(W), np.empty((2, 1, n_out), dtype)
     passes.affine(W, b, wide_A, Z, 0)
     passes.backproject(W, wide_dZ, wide_A, dA, 0)
     passes.outer(wide_dZ, wide_A, room_for_panels(n_in, m, dtype), dW)
-    passes.inner(wide_dZ, wide_A, dW_inner)
+    passes.inner(wide_dZ, wide_A, dW_inner, db_inner)
     passes.row_sums(wide_dZ, db)
     assert_product(Z[:, :m], W, A, b[:, np.newaxis])
     assert_product(dA[:, :m], W.T, dZ)
     assert_product(dW, dZ, A.T)
     assert_product(dW_inner, dZ, A.T)
     assert_product(db.T, dZ, np.ones((m, 1)))
+    assert_product(db_inner.T, dZ, np.ones((m, 1)))
 
 
 def test_gradients_of_a_second_chunk_are_added(dtype):
     dZ, A, start = random(dtype, (7, 30), (20, 30), (7, 20))
-    got, got_inner = start.copy(), start.copy()
+    got, got_inner, db = start.copy(), start.copy(), np.ones((1, 7), dtype)
     add_outer(columns(dZ), columns(A), room_for_panels(20, 30, dtype), got, 30, 0, 7)
-    add_inner(columns(dZ), columns(A), got_inner, 30, 0, 7)
+    add_inner(columns(dZ), columns(A), got_inner, db, 30, 0, 7)
     assert_product(got, dZ, A.T, start)
     assert_product(got_inner, dZ, A.T, start)
+    assert_product(db.T, dZ, np.ones((30, 1)), np.ones((7, 1)))
 
 
 def test_outer_takes_no_more_examples_than_it_is_told(dtype):
@@ -126,11 +128,14 @@ def test_only_the_rows_and_columns_asked_for_are_written(dtype):
     affine_part(W, b, A, Z, 32, 80)
     assert np.isfinite(Z[:, 32:80]).all()
     assert np.isnan(np.delete(Z, np.s_[32:80], axis=1)).all()
-    for add in (add_inner, lambda dZ, A, *rest: add_outer(dZ, A, room_for_panels(9, 112, dtype), *rest)):
+    db = np.zeros((20, 1), dtype)
+    for add in (lambda dZ, A, dW, *rest: add_inner(dZ, A, dW, db.T, *rest),
+                lambda dZ, A, *rest: add_outer(dZ, A, room_for_panels(9, 112, dtype), *rest)):
         dW = np.zeros((20, 9), dtype)
         add(dZ, A, dW, 112, 3, 11)
-        assert (dW[3:11] != 0).all()
-        assert (np.delete(dW, np.s_[3:11], axis=0) == 0).all()
+        for written in (dW, db):
+            assert (written[3:11] != 0).all()
+            assert (np.delete(written, np.s_[3:11], axis=0) == 0).all()
 
 
 @pytest.mark.parametrize(("n_out", "n_in", "m"), SHAPES)

@@ -100,8 +100,9 @@ for dtype in (np.float32, np.float64):
     tolerance = 100 * np.finfo(dtype).eps
     np.testing.assert_allclose(Z, np.tanh(W @ A + b[:, None]), rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(dW, dZ @ A.T, rtol=tolerance, atol=tolerance)
-    passes.inner(dZ, A, dW)
+    passes.inner(dZ, A, dW, db := np.empty((1, 13), dtype))
     np.testing.assert_allclose(dW, dZ @ A.T, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(db[0], dZ.sum(axis=1), rtol=tolerance, atol=tolerance)
 print(8 * simd.REGISTER_BYTES, simd.COLS)
 """
 PROCESSORS = [("haswell", "+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+avx,+avx2,+fma", "256 2"),

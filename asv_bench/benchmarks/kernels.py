@@ -27,7 +27,7 @@ def cases(dtype):
         "backproject": (lambda: passes.backproject(W, dZ, A, dA, ACTIVATIONS["tanh"]),
                         lambda: W.T @ dZ * (1 - A**2)),
         "outer": (lambda: passes.outer(dZ, A, A_T, dW), lambda: dZ @ A.T),
-        "inner": (lambda: passes.inner(dZ, A, dW), lambda: dZ @ A.T),
+        "inner": (lambda: passes.inner(dZ, A, dW, db), lambda: (dZ @ A.T, dZ.sum(axis=1))),
         "row_sums": (lambda: passes.row_sums(dZ, db), lambda: dZ.sum(axis=1)),
         "output": (lambda: passes.output(Z, scratch, LOSSES["softmax"]), lambda: softmax(Z)),
         "loss_and_dZ": (lambda: passes.loss_and_dZ(Z, Y, cost, losses.SQUARED_ERROR),
