@@ -69,7 +69,11 @@ def affine(W, b, A, Z, m, activation):
                     z[r, 0] = fma(load_first(W, min(j + r, n_out - 1), whole, n_in - whole), a, z[r, 0])
             count = min(full, n_out - j)
             total = sum_rows(z) + load_first(b, 0, j, count)
-            store_first(Z, i, j, count, maximum(total, zero(W)) if activation == RELU else total)
+            total = maximum(total, zero(W)) if activation == RELU else total
+            if count == full:                        # a mask takes long
+                store(Z, i, j, total)
+            else:
+                store_first(Z, i, j, count, total)
     activate(Z[:m], 0, n_out, activation)
 
 
@@ -109,21 +113,25 @@ def backproject(W, dZ, A, dA, m, activation):
 
 
 @inline
-def _gradient_row(dZ, A, dW, j, end, m):
-    d, n_in, full = tile(dW, 1, 4), dW.shape[1], lanes(dW)
-    for i in range(m):
-        d[0, i] = splat(dW, dZ[i, j])
-    whole = n_in - n_in % full if j + 1 == end or n_in < full else n_in
-    for k in range(0, whole, full):                  # the end of a row may run into the next one, which comes after
-        g = d[0, 0] * load(A, 0, k)
-        for i in range(1, m):
-            g = fma(d[0, i], load(A, i, k), g)
-        store(dW, j, k, g)
-    if whole < n_in:
-        g = d[0, 0] * load(A, 0, whole)
-        for i in range(1, m):
-            g = fma(d[0, i], load(A, i, whole), g)
-        store_first(dW, j, whole, n_in - whole, g)
+def _gradient_vector(d, A, k, m):
+    g = d[0, 0] * load(A, 0, k)
+    for i in range(1, m):
+        g = fma(d[0, i], load(A, i, k), g)
+    return g
+
+
+@inline
+def _gradient(dZ, A, dW, begin, end, m):
+    d, n_in, full = tile(dW, 1, MOST), dW.shape[1], lanes(dW)
+    for j in range(begin, end):
+        for i in range(m):
+            d[0, i] = splat(dW, dZ[i, j])
+        # The end of a row may run into the next one, which comes after.
+        whole = n_in - n_in % full if (j + 1) * n_in + -n_in % full > end * n_in else n_in
+        for k in range(0, whole, full):
+            store(dW, j, k, _gradient_vector(d, A, k, m))
+        if whole < n_in:
+            store_first(dW, j, whole, n_in - whole, _gradient_vector(d, A, whole, m))
 
 
 @kernel
@@ -132,13 +140,13 @@ def gradient(dZ, A, dW, db, m, begin, end):
 
     dZ (m, n_out), A (m, n_in), dW (n_out, n_in), db (1, n_out).
     """
+    if m == 1:
+        _gradient(dZ, A, dW, begin, end, 1)
+    elif m == 2:
+        _gradient(dZ, A, dW, begin, end, 2)
+    else:
+        _gradient(dZ, A, dW, begin, end, 3)
     for j in range(begin, end):
-        if m == 1:
-            _gradient_row(dZ, A, dW, j, end, 1)
-        elif m == 2:
-            _gradient_row(dZ, A, dW, j, end, 2)
-        else:
-            _gradient_row(dZ, A, dW, j, end, 3)
         total = dZ[0, j]
         for i in range(1, m):
             total += dZ[i, j]

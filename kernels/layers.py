@@ -217,7 +217,7 @@ def rows_of_panel(A_T, n):
 
 
 @inline
-def _outer_tile(dZ, A_T, dW, j, done, k, m, more, rows, cols):
+def _outer_tile(dZ, A_T, dW, j, done, end, k, m, more, rows, cols):
     g, a, n_in = tile(dW, TALL, COLS), tile(dW, 1, COLS), dW.shape[1]
     col = k % (COLS * lanes(dZ))
     for r in range(rows):
@@ -238,24 +238,28 @@ def _outer_tile(dZ, A_T, dW, j, done, k, m, more, rows, cols):
                 for c in range(cols):
                     store(dW, j + r, k + c * lanes(dW), g[r, c])
     else:
+        # The end of a row runs into the next one, which comes after: a mask takes longer than the sums of 20 examples.
         for r in range(rows):
             if j + r >= done:
                 for c in range(cols):
                     at = k + c * lanes(dW)
-                    store_first(dW, j + r, at, n_in - at, g[r, c])
+                    if more or (j + r) * n_in + at + lanes(dW) > end * n_in:
+                        store_first(dW, j + r, at, n_in - at, g[r, c])
+                    else:
+                        store(dW, j + r, at, g[r, c])
 
 
 @inline
 def _outer_strip(dZ, A_T, dW, j, end, k, m, more, cols):
     rows = ROWS if cols > 1 else TALL
     while j + rows <= end:
-        _outer_tile(dZ, A_T, dW, j, j, k, m, more, rows, cols)
+        _outer_tile(dZ, A_T, dW, j, j, end, k, m, more, rows, cols)
         j += rows
     while j + 1 < end and end >= FEW:
-        _outer_tile(dZ, A_T, dW, min(j, end - FEW), j, k, m, more, FEW, cols)
+        _outer_tile(dZ, A_T, dW, min(j, end - FEW), j, end, k, m, more, FEW, cols)
         j += FEW
     while j < end:
-        _outer_tile(dZ, A_T, dW, j, j, k, m, more, 1, cols)
+        _outer_tile(dZ, A_T, dW, j, j, end, k, m, more, 1, cols)
         j += 1
 
 
@@ -263,18 +267,18 @@ def _outer_strip(dZ, A_T, dW, j, end, k, m, more, cols):
 def outer(dZ, A_T, dW, j, end, m, more):
     """dW = dZ A^T in the rows from j to end: the sum of the outer products of the m examples.  With `more`, +=.
 
-    dZ (n_out, any), dW (n_out, n_in).  A_T holds A transposed in panels: see `panels`.
+    dZ (n_out, any), dW (n_out, n_in).  A_T holds A transposed in panels: see `panels`.  The last columns come first.
     Summing along the lanes of A instead (`inner`) needs no transposed copy, but a horizontal sum a weight:
     it is the faster way only for a layer with few inputs or few outputs.
     """
     n_in, full, down = dW.shape[1], lanes(dW), rows_of_panel(A_T, dW.shape[1])
     width = COLS * full
-    for k in range(0, n_in, width):
+    for k in range((n_in - 1) // width * width, -1, -width):
         panel = matrix(A_T, k * down, m, width)
         if n_in - k > width - full:
             _outer_strip(dZ, panel, dW, j, end, k, m, more, COLS)
         else:
-            for start in range(k, n_in, full):
+            for start in range(k + (n_in - 1 - k) // full * full, k - 1, -full):
                 if n_in - start > full // 2:
                     _outer_strip(dZ, panel, dW, j, end, start, m, more, 1)
                 else:
@@ -294,7 +298,10 @@ def row_sums(dZ, db, j, end, m, more):
         sums, count = sum_rows(g), min(lanes(dZ), end - row)
         if more:
             sums = sums + load_first(db, 0, row, count)
-        store_first(db, 0, row, count, sums)
+        if count == lanes(dZ):                       # a mask takes long
+            store(db, 0, row, sums)
+        else:
+            store_first(db, 0, row, count, sums)
 
 
 @inline
