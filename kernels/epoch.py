@@ -23,7 +23,7 @@ from fastnn.kernels.jit import call, entry, kernel, packed, part
 from fastnn.kernels.layers import affine, backproject, gather, inner, outer, panels, row_sums
 from fastnn.kernels.losses import loss_and_dZ, output, weigh
 from fastnn.kernels.optimizers import ADAM, SGD, adam, no_step, sgd
-from fastnn.kernels.simd import COLS, REGISTER_BYTES, lanes, matrix
+from fastnn.kernels.simd import COLS, REGISTER_BYTES, flush_subnormals, lanes, matrix, restore_mode
 from fastnn.kernels.team import barrier, new_queue, region, roll_call, share, take
 
 #: The fields of a layer in the table: sizes, offsets into theta and the workspace, the length of a row of W_T, and how
@@ -336,7 +336,9 @@ def train(wanted, team, model, batches, room, rule, costs):
     if wanted > 1:
         rank, size = roll_call(team, wanted)
     if rank < size:
+        mode = flush_subnormals()
         steps(rank, size, team, model, batches, room, rule, costs)
+        restore_mode(mode)
 
 
 @entry(nogil=False)

@@ -29,12 +29,14 @@ from fastnn.kernels.epoch import (
 from fastnn.kernels.jit import entry, inline, kernel, part
 from fastnn.kernels.losses import loss_and_dZ, output, weigh
 from fastnn.kernels.simd import (
+    flush_subnormals,
     fma,
     lanes,
     load,
     load_first,
     matrix,
     maximum,
+    restore_mode,
     splat,
     square,
     store,
@@ -228,4 +230,6 @@ def train(wanted, team, model, batches, room, rule, costs):
     if wanted > 1:
         rank, size = roll_call(team, wanted)
     if rank < size:
+        mode = flush_subnormals()
         steps(rank, size, team, model, batches, room, rule, costs)
+        restore_mode(mode)

@@ -152,6 +152,22 @@ def test_weights_of_a_few_examples_are_those_of_a_batch(network, dtype):
     np.testing.assert_allclose(*results, rtol=1e-4, atol=32 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_subnormal_moments_become_zeros_there_and_nowhere_else(batch_size, threads, dtype):
+    net, subnormal = Network((3, 1), "identity", "logistic"), np.finfo(dtype).tiny / 4
+    theta, optimizer = np.zeros(net.n_params, dtype), Adam(0.01)
+    optimizer.moments = np.full(2 * net.n_params, subnormal, dtype)
+    trainer = Trainer(net, theta, optimizer, np.zeros((8, 3)), np.ones((8, 1)), batch_size)
+    trainer.crew = crew_of(threads)
+    trainer.run(np.arange(8), 1)
+    m, v = optimizer.moments.reshape(2, -1)
+    assert (m[:3] == 0).all()
+    assert (v[:3] == 0).all()
+    assert m[3] != 0
+    assert np.array(subnormal, dtype) * dtype.type(1) > 0
+
+
 @pytest.mark.parametrize("paces", [
     {1: 3e-5, 2: 2e-5, 4: 4e-5}, {1: 1e-5, 2: 2e-5, 4: 3e-5}, {1: 4e-5, 2: 3e-5, 4: 2e-5}], ids=["two", "one", "all"])
 @pytest.mark.parametrize("guess", [1, 4])
