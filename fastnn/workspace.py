@@ -5,7 +5,7 @@ from math import ceil, gcd, lcm
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.kernels import activations, epoch, losses, predict, simd
+from fastnn.kernels import activations, epoch, few, losses, predict, simd
 from fastnn.network import Array, Network, aligned
 
 #: How many examples go through the network before the gradient takes them in (a larger batch takes several turns),
@@ -90,7 +90,7 @@ def _groups(l: int, layer: npt.NDArray[np.int64], rows: int) -> list[list[int]]:
 def for_few(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Model, epoch.Room]:
     """What `kernels.few.train` needs to train theta on batches of up to `batch_size` examples, at most few.MOST."""
     dtype, buffer, groups = theta.dtype, _Buffer(), []
-    layers, width = _new_table(network), line(theta.dtype)
+    layers, n_y = _new_table(network), network.layer_sizes[-1]
     layers[:, [epoch.A_T, epoch.W_T]] = epoch.NONE
     a_in = buffer.room(batch_size * padded(network.layer_sizes[0], dtype))
     for l, layer in enumerate(layers):
@@ -100,8 +100,8 @@ def for_few(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Mode
         groups += _groups(l, layer, ceil(8 * UPDATED / layer[epoch.N_IN]))     # a step is hardly more than the update
     layers[-1, epoch.DZ] = layers[-1, epoch.A_OUT]
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), epoch.Room(
-        work=aligned((buffer.size,), dtype), Y_T=aligned((2, network.layer_sizes[-1], width), dtype),      # Y, and A_L
-        losses=aligned((1, 3, width), dtype), chunk=batch_size, rows=np.arange(0),
+        work=aligned((buffer.size,), dtype), Y_T=aligned((1, 1, n_y), dtype),
+        losses=aligned((1, 3, max(n_y, few.MOST)), dtype), chunk=batch_size, rows=np.arange(0),
         G=aligned((network.n_params,), dtype), groups=np.array(groups, np.int64),
         squares=aligned((len(groups),), dtype), streamed=False)
 

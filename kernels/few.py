@@ -8,7 +8,7 @@ Examples are rows here, and so are the activations: X, A, Z, dZ (m, n).  Rows of
 and in A zeros beyond its units.  A step does no more than read theta twice and update it; so one member of a
 team goes forward and back, and the update, which takes most of the time, is shared out.
 """
-from fastnn.kernels.activations import LOGISTIC, RELU, TANH, activate
+from fastnn.kernels.activations import LOGISTIC, RELU, TANH, activate, exp
 from fastnn.kernels.epoch import (
     A_IN,
     A_OUT,
@@ -27,7 +27,7 @@ from fastnn.kernels.epoch import (
     update,
 )
 from fastnn.kernels.jit import entry, inline, kernel, part
-from fastnn.kernels.losses import loss_and_dZ, output, weigh
+from fastnn.kernels.losses import CROSS_ENTROPY, loss_and_dZ, output
 from fastnn.kernels.simd import (
     flush_subnormals,
     fma,
@@ -41,6 +41,7 @@ from fastnn.kernels.simd import (
     square,
     store,
     store_first,
+    sum_lanes,
     sum_rows,
     tile,
     where_positive,
@@ -70,12 +71,12 @@ def affine(W, b, A, Z, m, activation):
                 for r in range(full):
                     z[r, 0] = fma(load_first(W, min(j + r, n_out - 1), whole, n_in - whole), a, z[r, 0])
             count = min(full, n_out - j)
-            total = sum_rows(z) + load_first(b, 0, j, count)
-            total = maximum(total, zero(W)) if activation == RELU else total
+            g = sum_rows(z) + load_first(b, 0, j, count)
+            g = maximum(g, zero(W)) if activation == RELU else g
             if count == full:                        # a mask takes long
-                store(Z, i, j, total)
+                store(Z, i, j, g)
             else:
-                store_first(Z, i, j, count, total)
+                store_first(Z, i, j, count, g)
     activate(Z[:m], 0, n_out, activation)
 
 
@@ -149,10 +150,31 @@ def gradient(dZ, A, dW, db, m, begin, end):
     else:
         _gradient(dZ, A, dW, begin, end, 3)
     for j in range(begin, end):
-        total = dZ[0, j]
+        db[0, j] = dZ[0, j]
         for i in range(1, m):
-            total += dZ[i, j]
-        db[0, j] = total
+            db[0, j] += dZ[i, j]
+
+
+@kernel
+def total(a, n):
+    """The sum of the first n numbers of a (1, any)."""
+    whole, g = n - n % lanes(a), zero(a)
+    for j in range(0, whole, lanes(a)):
+        g = g + load(a, 0, j)
+    return sum_lanes(g + load_first(a, 0, whole, n - whole))
+
+
+@kernel
+def softmax(Z):
+    """Z = e^(z - max) / sum e^(z - max), of one example.  Z (1, n_L)."""
+    z, largest = Z[0], Z[0, 0]
+    for j in range(z.size):
+        largest = z[j] if z[j] > largest else largest
+    for j in range(z.size):
+        z[j] = exp(z[j] - largest)
+    scale = z.dtype.type(1) / total(Z, z.size)
+    for j in range(z.size):
+        z[j] *= scale
 
 
 @part
@@ -164,30 +186,34 @@ def rows_of(work, start, m, n):
 @kernel
 def propagate(model, batches, room, rows):
     """Forward propagation, the loss, and back to dZ_1, of these examples."""
-    layers, work, m, n_x, n_y = model.layers, room.work, rows.size, model.layers[0, N_IN], room.Y_T.shape[1]
-    n_layers, losses, Y = layers.shape[0], room.losses[0], room.Y_T[0]     # the passes of the loss want columns
+    layers, work, m, n_layers = model.layers, room.work, rows.size, model.layers.shape[0]
+    n_x, n_y = layers[0, N_IN], layers[n_layers - 1, N_OUT]
     A = rows_of(work, layers[0, A_IN], m, n_x)
     for i in range(m):
         for k in range(n_x):
             A[i, k] = batches.X[rows[i], k]
-        for j in range(n_y):
-            Y[j, i] = batches.Y[rows[i], j]
     for l in range(n_layers):
         layer = layers[l]
         n_in, n_out = layer[N_IN], layer[N_OUT]
         affine(matrix(model.theta, layer[W], n_out, n_in), matrix(model.theta, layer[B], 1, n_out),
                rows_of(work, layer[A_IN], m, n_in), rows_of(work, layer[A_OUT], m, n_out), m, layer[ACTIVATION])
-    dZ, A_L = rows_of(work, layers[n_layers - 1, DZ], m, n_y), room.Y_T[1]
-    for j in range(n_y):
-        for i in range(m):
-            A_L[j, i] = dZ[i, j]
-    output(A_L, losses[1], losses[2], 0, m, model.loss)
-    loss_and_dZ(A_L, Y, losses[0], 0, m, model.loss)
-    if batches.weights.size:
-        weigh(A_L, losses[0], losses[1], batches.weights, rows, 0, m)
-    for j in range(n_y):
-        for i in range(m):
-            dZ[i, j] = A_L[j, i]
+    dZ, Y, losses = rows_of(work, layers[n_layers - 1, DZ], m, n_y), room.Y_T[0], room.losses[0]
+    for i in range(m):
+        for j in range(n_y):
+            Y[0, j] = batches.Y[rows[i], j]
+        # To the passes of the loss, the units of one example are what the examples of one unit are elsewhere.
+        A_L = matrix(work, layers[n_layers - 1, DZ] + i * dZ.shape[1], 1, n_y)
+        if model.loss == CROSS_ENTROPY:
+            softmax(A_L)
+        else:
+            output(A_L, losses[1], losses[2], 0, n_y, model.loss)
+        loss_and_dZ(A_L, Y, losses[1], 0, n_y, model.loss)
+        losses[0, i] = total(losses[1:], n_y)
+        if batches.weights.size:
+            weight = batches.weights[rows[i]]
+            losses[0, i] *= weight
+            for j in range(n_y):
+                dZ[i, j] *= weight
     for l in range(n_layers - 1, 0, -1):
         n_out, n_in = layers[l, N_OUT], layers[l, N_IN]
         dA = rows_of(work, layers[l - 1, DZ], m, n_in)
