@@ -71,25 +71,20 @@ class _Kernel(NamedTuple):
     team: Any
     team_briefly: Any
 
-    def address(self, wanted: int, team: Any, model: epoch.Model, *args: Any) -> int:
-        """Where its machine code for arguments of these types is."""
-        key = (self.serial, model.theta.dtype)
-        if key not in _addresses:
-            _addresses[key] = address_of(self.serial, wanted, team, model, *args)
-        return _addresses[key]
-
     def __call__(self, wanted: int, seconds: float, model: epoch.Model, *args: Any) -> None:
         """Call it on up to `wanted` threads, if a region can be had, for about so many seconds."""
-        brief, alone = seconds < BRIEF, (1, new_team(1), model, *args)
-        address = self.address(*alone)
+        brief, key = seconds < BRIEF, (self.serial, model.theta.dtype)
+        alone = (1, new_team(1), model, *args)
+        if key not in _addresses:
+            _addresses[key] = address_of(self.serial, *alone)
         if wanted > 1 and not _alone and _region.acquire(blocking=False):
             try:
                 region = self.team_briefly if brief else self.team
-                region(address, wanted, new_team(wanted), model, *args)
+                region(_addresses[key], wanted, new_team(wanted), model, *args)
             finally:
                 _region.release()
         elif brief:
-            self.briefly(address, *alone)
+            self.briefly(_addresses[key], *alone)
         else:
             self.serial(*alone)
 
@@ -447,7 +442,6 @@ class Predictor:
         # it, because they keep the GIL.
         self._few = workspace.line(theta.dtype)
         self._model, self._room = workspace.for_prediction(network, theta, self._few, 1)
-        self._address = 0
 
     def __call__(self, X: Any, n_threads: int | None = None) -> Array:
         """A_L^T (n_samples, n_outputs) for the rows of X (n_samples, n_x), in the wider dtype of X and theta.
@@ -465,9 +459,7 @@ class Predictor:
         X, flops = examples(X, self.theta.dtype), 2 * self.network.n_params * len(X)
         out = np.empty((len(X), self.network.layer_sizes[-1]), self.theta.dtype)
         if len(X) <= self._few and flops < SERIAL_BELOW:
-            arguments = (1, new_team(1), self._model, X, self._room, out)
-            self._address = self._address or PREDICT.address(*arguments)
-            PREDICT.briefly(self._address, *arguments)
+            PREDICT(1, 0.0, self._model, X, self._room, out)
         else:
             wanted = get_n_threads(n_threads) if flops >= SERIAL_BELOW else 1
             model, room = workspace.for_prediction(self.network, self.theta, -(-len(X) // wanted), wanted)

@@ -332,9 +332,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
 @entry
 def train(wanted, team, model, batches, room, rule, costs):
     """A run of steps, as one of `wanted` threads that make this call: alone, or in the region below."""
-    rank, size = 0, 1
-    if wanted > 1:
-        rank, size = roll_call(team, wanted)
+    rank, size = roll_call(team, wanted)
     if rank < size:
         mode = flush_subnormals()
         steps(rank, size, team, model, batches, room, rule, costs)

@@ -77,7 +77,7 @@ def affine(W, b, A, Z, m, activation):
                 store(Z, i, j, g)
             else:
                 store_first(Z, i, j, count, g)
-    activate(Z[:m], 0, n_out, activation)
+    activate(Z, 0, n_out, activation)
 
 
 @inline
@@ -252,9 +252,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
 @entry
 def train(wanted, team, model, batches, room, rule, costs):
     """A run of steps, as one of `wanted` threads that make this call: alone, or in the region of `epoch`."""
-    rank, size = 0, 1
-    if wanted > 1:
-        rank, size = roll_call(team, wanted)
+    rank, size = roll_call(team, wanted)
     if rank < size:
         mode = flush_subnormals()
         steps(rank, size, team, model, batches, room, rule, costs)

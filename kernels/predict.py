@@ -22,9 +22,7 @@ class Room(NamedTuple):
 @entry
 def predict(wanted, team, model, X, room, out):
     """out = A_L^T for the rows of X, as one of `wanted` threads that make this call.  X (m, n_x), out (m, n_y)."""
-    rank, size = 0, 1
-    if wanted > 1:
-        rank, size = roll_call(team, wanted)
+    rank, size = roll_call(team, wanted)
     if rank < size:
         layers, n_layers, width, work = model.layers, model.layers.shape[0], room.scratch.shape[2], room.work[rank]
         A_0 = matrix(work, layers[0, A_IN], layers[0, N_IN], width)
