@@ -143,9 +143,10 @@ def float32_programs():
     training = (1, team.new_team(1), model, batches, room, rule, np.zeros((1, 2), np.float32))
     model, room = workspace.for_prediction(network, theta, 10, 1)
     prediction = (1, team.new_team(1), model, X, room, Y)
-    A, b, rows = np.zeros((4, 4), np.float32), np.zeros(4, np.float32), np.arange(4)
+    A, b = np.zeros((4, 4), np.float32), np.zeros(4, np.float32)
+    words = np.zeros(shuffle.N + 1, np.uint32)
     calls = [(epoch.train, training), (few.train, training), (predict.predict, prediction),
-             (shuffle.shuffle, (rows, 0, 0)), (passes.affine, (A, b, A, A, 0)),
+             (shuffle.shuffle, (np.arange(4), words, words)), (passes.affine, (A, b, A, A, 0)),
              (passes.backproject, (A, A, A, A, 0)), (passes.outer, (A, A, A, A)), (passes.inner, (A, A, A, A)),
              (passes.row_sums, (A, A)), (passes.output, (A, A, 0)), (passes.loss_and_dZ, (A, A, b, 0)),
              (passes.sgd, (b, b, np.float32(1))),
