@@ -15,11 +15,11 @@ ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 OUT_ACTIVATIONS = ("logistic", "softmax", "identity", "exp")
 
 
-def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """Zeros that start on a cache line."""
+def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike, boundary: int = 64) -> Array:
+    """Zeros that start on a multiple of so many bytes: a cache line."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    buffer = bytearray(size + 64)
-    return np.ndarray(shape, dtype, buffer, -np.frombuffer(buffer, np.uint8).ctypes.data % 64)
+    buffer = bytearray(size + boundary)
+    return np.ndarray(shape, dtype, buffer, -np.frombuffer(buffer, np.uint8).ctypes.data % boundary)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ UPDATED = 1024
 #: Bytes of the weights of a layer that a core's second cache holds beside the rest: of more there is a transposed copy,
 #: or its columns would come from memory, a line for a few numbers, on processors with few registers and small caches.
 FITS = 2**20 if simd.REGISTERS == 32 else 2**18
+#: Bytes of a page of memory, at whose end prefetchers stop.
+PAGE = 4096
 ACTIVATIONS = {"identity": activations.IDENTITY, "logistic": activations.LOGISTIC,
                "tanh": activations.TANH, "relu": activations.RELU}
 LOSSES = {"logistic": losses.LOG_LOSS, "softmax": losses.CROSS_ENTROPY, "identity": losses.SQUARED_ERROR,
@@ -36,6 +38,14 @@ class _Buffer:
 def line(dtype: npt.DTypeLike) -> int:
     """How many numbers one cache line holds: whole vectors of them."""
     return 64 // np.dtype(dtype).itemsize
+
+
+def on_pages(n_rows: int, numbers: int, dtype: npt.DTypeLike) -> Array:
+    """Zeros (n_rows, numbers or more), each row on pages of its own if there are several: see `epoch.Room`."""
+    dtype = np.dtype(dtype)
+    if n_rows == 1:
+        return aligned((1, numbers), dtype)
+    return aligned((n_rows, ceil(numbers * dtype.itemsize / PAGE) * PAGE // dtype.itemsize), dtype, PAGE)
 
 
 def padded(numbers: int, dtype: npt.DTypeLike) -> int:
@@ -99,11 +109,12 @@ def for_few(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Mode
         layer[epoch.DZ] = buffer.room(batch_size * padded(layer[epoch.N_OUT], dtype))
         groups += _groups(l, layer, ceil(8 * UPDATED / layer[epoch.N_IN]))     # a step is hardly more than the update
     layers[-1, epoch.DZ] = layers[-1, epoch.A_OUT]
+    Y_T, width = buffer.room(n_y), max(n_y, few.MOST)
+    losses = buffer.room(3 * width)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), epoch.Room(
-        work=aligned((buffer.size,), dtype), Y_T=aligned((1, 1, n_y), dtype),
-        losses=aligned((1, 3, max(n_y, few.MOST)), dtype), chunk=batch_size, rows=np.arange(0),
-        G=aligned((network.n_params,), dtype), groups=np.array(groups, np.int64),
-        squares=aligned((len(groups),), dtype), streamed=False)
+        work=aligned((1, buffer.size), dtype), Y_T=Y_T, losses=losses, width=width, W_T=aligned(0, dtype),
+        G=aligned((1, network.n_params), dtype), chunk=batch_size, rows=np.arange(0),
+        groups=np.array(groups, np.int64), squares=aligned(len(groups), dtype), streamed=False)
 
 
 def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Model, epoch.Room]:
@@ -111,20 +122,20 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
     dtype, chunk = theta.dtype, min(batch_size, CHUNK)
     shards = n_shards(network, chunk)
     width = padded(ceil(ceil(chunk / line(dtype)) / shards) * line(dtype), dtype)
-    columns, buffer, groups = shards * width, _Buffer(), []
+    buffer, flipped, groups = _Buffer(), _Buffer(), []
     vector = simd.REGISTER_BYTES // dtype.itemsize
     layers = _new_table(network)
-    a_in = buffer.room(network.layer_sizes[0] * columns)
+    a_in = buffer.room(network.layer_sizes[0] * width)
     for l, (n_out, n_in) in enumerate(network.shapes):
         layer = layers[l]
         layer[epoch.A_IN] = a_in
-        layer[epoch.A_OUT] = layer[epoch.DZ] = a_in = buffer.room(n_out * columns)
+        layer[epoch.A_OUT] = layer[epoch.DZ] = a_in = buffer.room(n_out * width)
         if is_narrow(n_in, n_out, dtype):
             layer[epoch.A_T] = epoch.NONE
             if l:                # `inner` takes A itself, in the second half of the step: dZ must not overwrite it
-                layers[l - 1, epoch.DZ] = buffer.room(n_in * columns)
+                layers[l - 1, epoch.DZ] = buffer.room(n_in * width)
         else:
-            layer[epoch.A_T] = buffer.room(int(np.prod(panels(n_in, columns, dtype))))
+            layer[epoch.A_T] = buffer.room(int(np.prod(panels(n_in, width, dtype))))
         # A group of rows is what one update takes: full tiles, and enough numbers to be worth the call; if it may be,
         # whole vectors.
         unit, layer[epoch.W_T] = simd.ROWS, epoch.NONE
@@ -133,15 +144,16 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
             unit = whole
         if l and n_out * n_in * dtype.itemsize > FITS:
             unit, layer[epoch.W_T_ROW] = lcm(unit, line(dtype)), padded(n_out, dtype)
-            layer[epoch.W_T] = buffer.room(n_in * padded(n_out, dtype))
+            layer[epoch.W_T] = flipped.room(n_in * padded(n_out, dtype))
         groups += _groups(l, layer, unit * ceil(UPDATED / (unit * n_in)))
         # As many rows at a time as the cache holds with their moments: their gradient reads all the examples.
         layer[epoch.TURN] = 32768 // n_in
+    Y_T, losses = buffer.room(network.layer_sizes[-1] * width), buffer.room(3 * width)
     room = epoch.Room(
-        work=aligned((buffer.size,), dtype), Y_T=aligned((shards, network.layer_sizes[-1], width), dtype),
-        losses=aligned((shards, 3, width), dtype), chunk=chunk, rows=np.arange(max(network.layer_sizes)),
-        G=aligned((shards * network.n_params,), dtype), groups=np.array(groups, np.int64),
-        squares=aligned((len(groups),), dtype), streamed=False)
+        work=on_pages(shards, buffer.size, dtype), Y_T=Y_T, losses=losses, width=width,
+        W_T=aligned(flipped.size, dtype), G=on_pages(shards, network.n_params, dtype), chunk=chunk,
+        rows=np.arange(max(network.layer_sizes)), groups=np.array(groups, np.int64),
+        squares=aligned(len(groups), dtype), streamed=False)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
 
 

@@ -73,57 +73,56 @@ class Rule(NamedTuple):
 class Room(NamedTuple):
     """The workspace of a run.
 
-    A chunk of examples is cut into shards.  Each has arrays of its own, of `width` columns: if all lay in the rows
-    of one array, the prefetchers of two cores would fetch each other's columns.
+    A chunk of examples is cut into shards.  What a shard has is on pages of its own: prefetchers read on beyond the
+    end of an array, up to that of the page, and would take the next shard's lines from the core that writes to them.
     """
 
-    work: np.ndarray             # activations and dZ of every layer, at the offsets of the table
-    Y_T: np.ndarray              # (n_shards, n_y, width)
-    losses: np.ndarray           # (n_shards, 3, width): the loss of each example, and room for the softmax
+    work: np.ndarray             # (n_shards, any): activations and dZ of every layer, at the offsets of the table
+    Y_T: int                     # where Y_T (n_y, width) is in there,
+    losses: int                  # and (3, width): the loss of each example, and room for the softmax
+    width: int                   # how many columns the arrays of a shard have
+    W_T: np.ndarray              # transposed weights, at the offsets of the table
+    G: np.ndarray                # (n_shards, n_params or more): the gradient of the sum of the losses of each shard
     chunk: int                   # how many examples go through at a time
     rows: np.ndarray             # 0, 1 ... to the widest layer
-    G: np.ndarray                # (n_shards * n_params,): the gradient of the sum of the losses of each shard
     groups: np.ndarray           # (n_groups, GROUP_FIELDS), int64: what one update takes
     squares: np.ndarray          # (n_groups,): alpha times the sum of the squares of the weights of each
     streamed: bool               # whether A_T goes past the caches, for other cores (see `simd.stream`)
 
 
 @part
-def forward(model, work, width, s, l, first, last):
-    """A_l = g(W_l A_{l-1} + b_l) in the columns from first to last of shard s; the last layer stops at Z."""
+def forward(model, work, width, l, first, last):
+    """A_l = g(W_l A_{l-1} + b_l) in the columns from first to last; the last layer stops at Z."""
     layers, n_in, n_out = model.layers, model.layers[l, N_IN], model.layers[l, N_OUT]
     affine(matrix(model.theta, layers[l, W], n_out, n_in), model.theta[layers[l, B]:],
-           matrix(work, layers[l, A_IN] + s * n_in * width, n_in, width),
-           matrix(work, layers[l, A_OUT] + s * n_out * width, n_out, width), first, last, layers[l, ACTIVATION])
+           matrix(work, layers[l, A_IN], n_in, width), matrix(work, layers[l, A_OUT], n_out, width),
+           first, last, layers[l, ACTIVATION])
 
 
 @part
-def transposed(model, room, l, s):
-    """A_T of layer l and shard s, in panels."""
-    width, across = room.losses.shape[2], COLS * lanes(room.work)
-    down = (model.layers[l, N_IN] + across - 1) // across * width
-    return matrix(room.work, model.layers[l, A_T] + s * down * across, down, across)
+def transposed(model, work, width, l):
+    """A_T of layer l, in panels."""
+    across = COLS * lanes(work)
+    return matrix(work, model.layers[l, A_T], (model.layers[l, N_IN] + across - 1) // across * width, across)
 
 
 @part
 def transpose_weights(model, room, l, j, end):
     """W_T = W^T of layer l, in the rows of W from j, where a vector starts, to end."""
     layer = model.layers[l]
-    W_T_l = matrix(room.work, layer[W_T], layer[N_IN], layer[W_T_ROW])
+    W_T_l = matrix(room.W_T, layer[W_T], layer[N_IN], layer[W_T_ROW])
     gather(matrix(model.theta, layer[W], layer[N_OUT], layer[N_IN]), room.rows, W_T_l, W_T_l, j, end, False, False)
 
 
 @part
-def back(model, work, width, s, l, first, last):
-    """dZ_{l-1} = W_l^T dZ_l * g'(A_{l-1}) in the columns from first to last of shard s."""
+def back(model, room, work, width, l, first, last):
+    """dZ_{l-1} = W_l^T dZ_l * g'(A_{l-1}) in the columns from first to last."""
     layers, n_in, n_out = model.layers, model.layers[l, N_IN], model.layers[l, N_OUT]
     W_l, flipped = matrix(model.theta, layers[l, W], n_out, n_in), layers[l, W_T] != NONE
     if flipped:
-        W_l = matrix(work, layers[l, W_T], n_in, layers[l, W_T_ROW])
-    backproject(W_l, flipped, matrix(work, layers[l, DZ] + s * n_out * width, n_out, width),
-                matrix(work, layers[l, A_IN] + s * n_in * width, n_in, width),
-                matrix(work, layers[l - 1, DZ] + s * n_in * width, n_in, width), first, last,
-                layers[l - 1, ACTIVATION])
+        W_l = matrix(room.W_T, layers[l, W_T], n_in, layers[l, W_T_ROW])
+    backproject(W_l, flipped, matrix(work, layers[l, DZ], n_out, width), matrix(work, layers[l, A_IN], n_in, width),
+                matrix(work, layers[l - 1, DZ], n_in, width), first, last, layers[l - 1, ACTIVATION])
 
 
 @kernel
@@ -132,48 +131,48 @@ def propagate(model, batches, room, rows, s, first, last):
 
     Column i of the shard is example rows[i].
     """
-    layers, work, width = model.layers, room.work, room.losses.shape[2]
-    n_layers, n_x, n_y, losses = layers.shape[0], layers[0, N_IN], room.Y_T.shape[1], room.losses[s]
+    layers, work, width = model.layers, room.work[s], room.width
+    n_layers, n_x = layers.shape[0], layers[0, N_IN]
+    n_y = layers[n_layers - 1, N_OUT]
+    Y_T, losses = matrix(work, room.Y_T, n_y, width), matrix(work, room.losses, 3, width)
     end = last + (first - last) % lanes(work)
-    streamed = room.streamed and room.losses.shape[0] == 1     # the panels of a shard are read where they are written
-    gather(batches.X, rows, matrix(work, layers[0, A_IN] + s * n_x * width, n_x, width),
-           transposed(model, room, 0, s), first, last, layers[0, A_T] != NONE, streamed)
-    gather(batches.Y, rows, room.Y_T[s], room.Y_T[s], first, last, False, False)
+    streamed = room.streamed and room.work.shape[0] == 1     # the panels of a shard are read where they are written
+    gather(batches.X, rows, matrix(work, layers[0, A_IN], n_x, width), transposed(model, work, width, 0), first, last,
+           layers[0, A_T] != NONE, streamed)
+    gather(batches.Y, rows, Y_T, Y_T, first, last, False, False)
     for l in range(n_layers):
         if l > 0 and layers[l, A_T] != NONE:
-            n_in = layers[l, N_IN]
-            panels(matrix(work, layers[l, A_IN] + s * n_in * width, n_in, width),
-                   transposed(model, room, l, s), first, end, streamed)
-        forward(model, work, width, s, l, first, last)
-    dZ = matrix(work, layers[n_layers - 1, A_OUT] + s * n_y * width, n_y, width)
+            panels(matrix(work, layers[l, A_IN], layers[l, N_IN], width), transposed(model, work, width, l), first, end,
+                   streamed)
+        forward(model, work, width, l, first, last)
+    dZ = matrix(work, layers[n_layers - 1, A_OUT], n_y, width)
     output(dZ, losses[1], losses[2], first, end, model.loss)
-    loss_and_dZ(dZ, room.Y_T[s], losses[0], first, end, model.loss)
+    loss_and_dZ(dZ, Y_T, losses[0], first, end, model.loss)
     if batches.weights.size:
         weigh(dZ, losses[0], losses[1], batches.weights, rows, first, last)
     for j in range(n_y):
         for i in range(last, end):
             dZ[j, i] = dZ.dtype.type(0)                  # what is summed over the examples is summed over whole vectors
     for l in range(n_layers - 1, 0, -1):
-        back(model, work, width, s, l, first, last)
+        back(model, room, work, width, l, first, last)
 
 
 @kernel
 def gradient(model, room, s, l, j, end, m, more):
     """dW = dZ A^T and db of layer l, in the rows from j to end, over the m columns of shard s."""
-    layers, width, start = model.layers, room.losses.shape[2], s * model.theta.size
+    layers, work, width = model.layers, room.work[s], room.width
     n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
-    dZ = matrix(room.work, layers[l, DZ] + s * n_out * width, n_out, width)
-    dW = matrix(room.G, start + layers[l, W], n_out, n_in)
-    db = matrix(room.G, start + layers[l, B], 1, n_out)
+    dZ = matrix(work, layers[l, DZ], n_out, width)
+    dW, db = matrix(room.G[s], layers[l, W], n_out, n_in), matrix(room.G[s], layers[l, B], 1, n_out)
     if layers[l, A_T] == NONE:
-        A = matrix(room.work, layers[l, A_IN] + s * n_in * width, n_in, width)
+        A = matrix(work, layers[l, A_IN], n_in, width)
         if n_out > 1:
             inner(dZ, A, dW, db, j, end, m, more)
         elif j < end:
-            inner(A, dZ, matrix(room.G, start + layers[l, W], n_in, 1), matrix(room.G, 0, 1, 0), 0, n_in, m, more)
+            inner(A, dZ, matrix(room.G[s], layers[l, W], n_in, 1), matrix(room.G[s], 0, 1, 0), 0, n_in, m, more)
             row_sums(dZ, db, j, end, m, more)
     else:
-        outer(dZ, transposed(model, room, l, s), dW, j, end, m, more)
+        outer(dZ, transposed(model, work, width, l), dW, j, end, m, more)
         row_sums(dZ, db, j, end, m, more)
 
 
@@ -190,8 +189,8 @@ def rule_of(rule, theta, G, moments, first, last, alpha, per_example, rate):
 @part
 def update(model, room, rule, begin, end, per_example, rate):
     """Weights and biases of these groups of rows, which are of one layer."""
-    layer, groups, n = model.layers[room.groups[begin, LAYER]], room.groups, model.theta.size
-    theta, G = matrix(model.theta, 0, 1, n), matrix(room.G, 0, room.G.size // n, n)
+    layer, groups, n, G = model.layers[room.groups[begin, LAYER]], room.groups, model.theta.size, room.G
+    theta = matrix(model.theta, 0, 1, n)
     moments = matrix(rule.moments, 0, rule.moments.size // n, n)
     for g in range(begin, end):
         first, last = layer[W] + groups[g, FIRST] * layer[N_IN], layer[W] + groups[g, LAST] * layer[N_IN]
@@ -218,7 +217,7 @@ def shard(rows, vector, s, n_shards):
 @kernel
 def first_half(model, batches, room, rows, begin, end, more):
     """Forward and back for these shards; or, where there is one, for these cache lines of examples in it."""
-    layers, vector, n_shards = model.layers, lanes(model.theta), room.losses.shape[0]
+    layers, vector, n_shards = model.layers, lanes(model.theta), room.work.shape[0]
     block = 4 * LINE * vector
     if n_shards == 1:
         last = min(end * LINE * vector, rows.size)
@@ -241,7 +240,7 @@ def second_half(model, room, rule, m, begin, end, more, final, per_example, rate
         l, j, turn = groups[begin, LAYER], groups[begin, FIRST], begin + 1
         while turn < end and groups[turn, LAYER] == l and groups[turn, LAST] - j <= layers[l, TURN]:
             turn += 1
-        if room.losses.shape[0] == 1:
+        if room.work.shape[0] == 1:
             gradient(model, room, 0, l, j, groups[turn - 1, LAST], m, more)
         if final:
             update(model, room, rule, begin, turn, per_example, rate)
@@ -289,7 +288,7 @@ def minibatch(batches, step):
 def steps(rank, size, team, model, batches, room, rule, costs):
     """The part of one member of the team in a run of steps.  costs (n_steps, 2): mean loss and penalty of each."""
     number, n, vector = model.theta.dtype.type, model.theta.size, lanes(model.theta)
-    n_shards, chunk, groups = room.losses.shape[0], room.chunk, room.groups
+    n_shards, chunk, groups = room.work.shape[0], room.chunk, room.groups
     first, last = share(groups.shape[0], rank, size)
     for g in range(first, last):
         if model.layers[groups[g, LAYER], W_T] != NONE:
@@ -315,7 +314,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
                 for s in range(n_shards):
                     first, last = shard(rows, vector, s, n_shards)
                     for i in range(last - first):
-                        cost += room.losses[s, 0, i]
+                        cost += room.work[s, room.losses + i]
             for i in range(size):
                 owner = (rank + i) % size
                 first, last = first_group(groups, n * owner // size), first_group(groups, n * (owner + 1) // size)

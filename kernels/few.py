@@ -186,7 +186,7 @@ def rows_of(work, start, m, n):
 @kernel
 def propagate(model, batches, room, rows):
     """Forward propagation, the loss, and back to dZ_1, of these examples."""
-    layers, work, m, n_layers = model.layers, room.work, rows.size, model.layers.shape[0]
+    layers, work, m, n_layers = model.layers, room.work[0], rows.size, model.layers.shape[0]
     n_x, n_y = layers[0, N_IN], layers[n_layers - 1, N_OUT]
     A = rows_of(work, layers[0, A_IN], m, n_x)
     for i in range(m):
@@ -197,7 +197,8 @@ def propagate(model, batches, room, rows):
         n_in, n_out = layer[N_IN], layer[N_OUT]
         affine(matrix(model.theta, layer[W], n_out, n_in), matrix(model.theta, layer[B], 1, n_out),
                rows_of(work, layer[A_IN], m, n_in), rows_of(work, layer[A_OUT], m, n_out), m, layer[ACTIVATION])
-    dZ, Y, losses = rows_of(work, layers[n_layers - 1, DZ], m, n_y), room.Y_T[0], room.losses[0]
+    dZ, Y = rows_of(work, layers[n_layers - 1, DZ], m, n_y), matrix(work, room.Y_T, 1, n_y)
+    losses = matrix(work, room.losses, 3, room.width)
     for i in range(m):
         for j in range(n_y):
             Y[0, j] = batches.Y[rows[i], j]
@@ -225,7 +226,7 @@ def propagate(model, batches, room, rows):
 @part
 def steps(rank, size, team, model, batches, room, rule, costs):
     """The part of one member of the team in a run of steps: as `epoch.steps`."""
-    layers, groups, n = model.layers, room.groups, model.theta.size
+    layers, groups, n, work, G = model.layers, room.groups, model.theta.size, room.work[0], room.G[0]
     begin, end = first_group(groups, n * rank // size), first_group(groups, n * (rank + 1) // size)
     for step in range(rule.rates.size):
         rows, per_example = minibatch(batches, step)
@@ -236,15 +237,15 @@ def steps(rank, size, team, model, batches, room, rule, costs):
         for g in range(begin, end):
             layer = layers[groups[g, LAYER]]
             n_in, n_out = layer[N_IN], layer[N_OUT]
-            gradient(rows_of(room.work, layer[DZ], m, n_out), rows_of(room.work, layer[A_IN], m, n_in),
-                     matrix(room.G, layer[W], n_out, n_in), matrix(room.G, layer[B], 1, n_out), m,
+            gradient(rows_of(work, layer[DZ], m, n_out), rows_of(work, layer[A_IN], m, n_in),
+                     matrix(G, layer[W], n_out, n_in), matrix(G, layer[B], 1, n_out), m,
                      groups[g, FIRST], groups[g, LAST])
             update(model, room, rule, g, g + 1, per_example, rule.rates[step])
         barrier(team, size)
         if rank == 0:
             cost = costs.dtype.type(0)
             for i in range(m):
-                cost += room.losses[0, 0, i]
+                cost += work[room.losses + i]
             costs[step, 0] = cost * per_example
             costs[step, 1] = penalty(room) * per_example
 
