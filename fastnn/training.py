@@ -36,8 +36,8 @@ SOON, SELDOM, SMALLER = 0.2, 1.0, 5
 #: How much slower the larger of two teams may seem after a trial, and still take the next turn; and after that.  A
 #: virtual core that is busy for a while gets a better place, which nobody notices who leaves it idle.
 DOUBT, SURE = 1.15, 1.03
-#: Arithmetic of a step (floating point operations) below which one thread is probably faster than a team: on two
-#: cores, a step of 0.2e6 took 5 us alone and 6 together, one of 1.7e6 took 28 and 20.
+#: Arithmetic of a step (floating point operations) below which one thread is the first guess: a step of 0.24e6 took
+#: 6.1 us alone, and 4.8 together on cores that share a cache, 8.4 on others; one of 2.6e6 took 33, 22 and 26.
 SERIAL_BELOW = 1e6
 #: How many numbers of a sparse matrix are made dense at a time.
 DENSE = 1 << 22
