@@ -43,6 +43,9 @@ from fastnn.kernels.simd import (
     zero,
 )
 
+#: Bytes of a core's first cache; and how many rows ahead a tile asks for its strip, where that is longer.
+FIRST_CACHE, AHEAD = 2**15, 8
+
 
 @inline
 def _zero_other_half(Z, i):
@@ -53,14 +56,24 @@ def _zero_other_half(Z, i):
 
 
 @inline
+def _is_long(A, n, cols):
+    # Whether a strip of n rows of A, with the weights of this tile and of the next, is more than the first cache holds.
+    # It comes from the second then, a line far from the last one, which nobody foresees.  With 32 registers there are
+    # 24 multiply-adds to a line, and they need no help.
+    return COLS == 2 and cols == 2 and n * (COLS * lanes(A) + 2 * ROWS) * A.itemsize > FIRST_CACHE
+
+
+@inline
 def _affine_tile(W, b, A, Z, j, i, activation, rows, cols):
-    z, a = tile(Z, TALL, COLS), tile(Z, 1, COLS)
+    z, a, is_long = tile(Z, TALL, COLS), tile(Z, 1, COLS), _is_long(A, W.shape[1], cols)
     for r in range(rows):
         for c in range(cols):
             z[r, c] = splat(Z, b[j + r])
     for k in range(W.shape[1]):
         rolled()
         prefetch(W, j + rows, rows * k)              # the weights of the next tile: other cores have written some
+        if is_long:
+            prefetch(A, k + AHEAD, i)
         for c in range(cols):
             a[0, c] = load(A, k, i + c * lanes(A))
         for r in range(rows):
@@ -134,7 +147,7 @@ def affine(W, b, A, Z, first, last, activation):
 
 @inline
 def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, activation, rows, cols):
-    g, d = tile(dA, TALL, COLS), tile(dA, 1, COLS)
+    g, d, is_long = tile(dA, TALL, COLS), tile(dA, 1, COLS), _is_long(dZ, dZ.shape[0], cols)
     for r in range(rows):
         for c in range(cols):
             g[r, c] = zero(dA)
@@ -142,6 +155,8 @@ def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, activation, rows, cols)
         rolled()
         if COLS == 2 and not flipped:                # a line of W for 12 multiply-adds; for 24 they need no help
             prefetch(W, j + ROWS, k)
+        if is_long:
+            prefetch(dZ, j + AHEAD, i)
         for c in range(cols):
             d[0, c] = load(dZ, j, i + c * lanes(dZ))
         for r in range(rows):
