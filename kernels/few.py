@@ -31,6 +31,7 @@ from fastnn.kernels.losses import CROSS_ENTROPY, loss_and_dZ, output
 from fastnn.kernels.simd import (
     flush_subnormals,
     fma,
+    lane,
     lanes,
     load,
     load_first,
@@ -151,7 +152,8 @@ def gradient(dZ, A, dW, db, m, begin, end):
         _gradient(dZ, A, dW, begin, end, 3)
     for j in range(begin, end):
         db[0, j] = dZ[0, j]
-        for i in range(1, m):
+    for i in range(1, m):
+        for j in range(begin, end):
             db[0, j] += dZ[i, j]
 
 
@@ -165,13 +167,27 @@ def total(a, n):
 
 
 @kernel
+def largest(a, n):
+    """The largest of the first n numbers of a (1, any)."""
+    most, full = a[0, 0], lanes(a)
+    if n < full:
+        for j in range(1, n):
+            most = max(most, a[0, j])
+        return most
+    g = load(a, 0, 0)
+    for j in range(full, n, full):                   # the last one may come again, to be whole
+        g = maximum(g, load(a, 0, min(j, n - full)))
+    for r in range(full):
+        most = max(most, lane(g, r))
+    return most
+
+
+@kernel
 def softmax(Z):
     """Z = e^(z - max) / sum e^(z - max), of one example.  Z (1, n_L)."""
-    z, largest = Z[0], Z[0, 0]
+    z, most = Z[0], largest(Z, Z.shape[1])
     for j in range(z.size):
-        largest = z[j] if z[j] > largest else largest
-    for j in range(z.size):
-        z[j] = exp(z[j] - largest)
+        z[j] = exp(z[j] - most)
     scale = z.dtype.type(1) / total(Z, z.size)
     for j in range(z.size):
         z[j] *= scale
@@ -200,16 +216,22 @@ def propagate(model, batches, room, rows):
     dZ, Y = rows_of(work, layers[n_layers - 1, DZ], m, n_y), matrix(work, room.Y_T, 1, n_y)
     losses = matrix(work, room.losses, 3, room.width)
     for i in range(m):
-        for j in range(n_y):
-            Y[0, j] = batches.Y[rows[i], j]
         # To the passes of the loss, the units of one example are what the examples of one unit are elsewhere.
         A_L = matrix(work, layers[n_layers - 1, DZ] + i * dZ.shape[1], 1, n_y)
+        losses[0, i] = 0
         if model.loss == CROSS_ENTROPY:
             softmax(A_L)
+            for j in range(n_y):                     # of many classes, an example has one
+                if batches.Y[rows[i], j] != 0:
+                    Y[0, j] = batches.Y[rows[i], j]
+                    loss_and_dZ(A_L, Y, losses[1], j, j + 1, model.loss)
+                    losses[0, i] += losses[1, j]
         else:
+            for j in range(n_y):
+                Y[0, j] = batches.Y[rows[i], j]
             output(A_L, losses[1], losses[2], 0, n_y, model.loss)
-        loss_and_dZ(A_L, Y, losses[1], 0, n_y, model.loss)
-        losses[0, i] = total(losses[1:], n_y)
+            loss_and_dZ(A_L, Y, losses[1], 0, n_y, model.loss)
+            losses[0, i] = total(losses[1:], n_y)
         if batches.weights.size:
             weight = batches.weights[rows[i]]
             losses[0, i] *= weight
