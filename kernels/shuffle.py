@@ -54,18 +54,18 @@ def shuffle(order, state, numbers):
     i, mask, used = order.size - 1, 1, int(state[N])
     while mask < i:
         mask = 2 * mask + 1
-    temper(state, numbers)
     while i > 0:
         if used == N:
             twist(state)
-            temper(state, numbers)
             used = 0
-        j = int(numbers[used]) & mask
-        used += 1
-        fits = j <= i
-        other = j if fits else i
-        order[i], order[other] = order[other], order[i]
-        i -= fits
-        if i <= mask >> 1:
-            mask >>= 1
+        temper(state, numbers)
+        while used < N and i > 0:
+            j = int(numbers[used]) & mask
+            used += 1
+            fits = j <= i
+            other = j if fits else i
+            order[i], order[other] = order[other], order[i]
+            i -= fits
+            if i <= mask >> 1:
+                mask >>= 1
     state[N] = used
