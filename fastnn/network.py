@@ -16,7 +16,7 @@ OUT_ACTIVATIONS = ("logistic", "softmax", "identity", "exp")
 
 
 def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike, boundary: int = 64) -> Array:
-    """Zeros that start on a multiple of so many bytes: a cache line."""
+    """Zeros that start on a multiple of `boundary` bytes, by default a cache line."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     buffer = bytearray(size + boundary)
     return np.ndarray(shape, dtype, buffer, -np.frombuffer(buffer, np.uint8).ctypes.data % boundary)
