@@ -44,6 +44,11 @@ def line(dtype: npt.DTypeLike) -> int:
     return 64 // np.dtype(dtype).itemsize
 
 
+def strip(dtype: npt.DTypeLike) -> int:
+    """By how many examples at a time a batch is shared out."""
+    return epoch.STRIP * simd.REGISTER_BYTES // np.dtype(dtype).itemsize
+
+
 def on_pages(n_rows: int, numbers: int, dtype: npt.DTypeLike) -> Array:
     """Zeros (n_rows, numbers or more), each row on pages of its own if there are several: see `epoch.Room`."""
     dtype = np.dtype(dtype)
@@ -74,13 +79,13 @@ def n_shards(network: Network, chunk: int, dtype: npt.DTypeLike) -> int:
 
     Between cores, the gradients of the shards are what travels; without shards it is the activations.  So a network
     of few parameters has shards, long enough to fill the tiles; in a short step, where the way counts for more than
-    the tiles, two of a cache line or more.  The number must not depend on the threads: it decides the order of the
+    the tiles, two of a strip or more.  The number must not depend on the threads: it decides the order of the
     sums, and so the bits.
     """
     if network.n_params > chunk * sum(network.layer_sizes[1:]):
         return 1
     is_short = SHORT[0] <= 6 * network.n_params * chunk <= SHORT[1]
-    return min(max(chunk // 96, 2 if is_short and chunk >= 2 * line(dtype) else 1), 8)
+    return min(max(chunk // 96, 2 if is_short and chunk >= 2 * strip(dtype) else 1), 8)
 
 
 def _new_table(network: Network) -> npt.NDArray[np.int64]:
@@ -127,7 +132,7 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
     """What `kernels.epoch.train` needs to train theta on batches of up to `batch_size` examples."""
     dtype, chunk = theta.dtype, min(batch_size, CHUNK)
     shards = n_shards(network, chunk, dtype)
-    width = padded(ceil(ceil(chunk / line(dtype)) / shards) * line(dtype), dtype)
+    width = padded(ceil(ceil(chunk / strip(dtype)) / shards) * strip(dtype), dtype)
     buffer, flipped, groups = _Buffer(), _Buffer(), []
     vector = simd.REGISTER_BYTES // dtype.itemsize
     layers = _new_table(network)

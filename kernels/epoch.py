@@ -35,8 +35,10 @@ LAYER, FIRST, LAST, MIDDLE, GROUP_FIELDS = range(5)
 EXAMPLES, PARAMETERS = 0, 1
 #: In A_T: this layer's gradient is formed by `inner`, which needs no transposed copy.  In W_T: `backproject` takes W.
 NONE = -1
-#: Examples are shared out by cache lines, so that no two threads write to one: so many vectors.
-LINE = 64 // REGISTER_BYTES
+#: Examples are shared out by strips of so many vectors: a tile is full, and no two threads write to one cache line.
+STRIP = max(COLS, 64 // REGISTER_BYTES)
+#: How many bytes of a row go through the network at a time.
+BLOCK = 256
 
 
 class Model(NamedTuple):
@@ -202,26 +204,26 @@ def update(model, room, rule, begin, end, per_example, rate):
 
 
 @part
-def lines(m, vector):
-    """Over how many cache lines m numbers go."""
-    return (m + LINE * vector - 1) // (LINE * vector)
+def strips(m, vector):
+    """Over how many strips m examples go."""
+    return (m + STRIP * vector - 1) // (STRIP * vector)
 
 
 @part
 def shard(rows, vector, s, n_shards):
-    """The examples of shard s, in whole cache lines: (first, last)."""
-    first, last = share(lines(rows.size, vector), s, n_shards)
-    return first * LINE * vector, min(last * LINE * vector, rows.size)
+    """The examples of shard s, in whole strips: (first, last)."""
+    first, last = share(strips(rows.size, vector), s, n_shards)
+    return first * STRIP * vector, min(last * STRIP * vector, rows.size)
 
 
 @kernel
 def first_half(model, batches, room, rows, begin, end, more):
-    """Forward and back for these shards; or, where there is one, for these cache lines of examples in it."""
+    """Forward and back for these shards; or, where there is one, for these strips of examples in it."""
     layers, vector, n_shards = model.layers, lanes(model.theta), room.work.shape[0]
-    block = 4 * LINE * vector
+    block = BLOCK // REGISTER_BYTES * vector
     if n_shards == 1:
-        last = min(end * LINE * vector, rows.size)
-        for i in range(begin * LINE * vector, last, block):
+        last = min(end * STRIP * vector, rows.size)
+        for i in range(begin * STRIP * vector, last, block):
             propagate(model, batches, room, rows, 0, i, min(i + block, last))
         return
     for s in range(begin, end):
@@ -299,7 +301,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
         m, cost = batch.size, number(0)
         for done in range(batches.begin, min(batches.end, m), chunk):
             rows, more, final = batch[done:done + chunk], done > 0, done + chunk >= m
-            units = n_shards if n_shards > 1 else lines(rows.size, vector)
+            units = n_shards if n_shards > 1 else strips(rows.size, vector)
             for i in range(size):                                          # one's own part, then what others have left
                 owner = (rank + i) % size
                 first, last = share(units, owner, size)
