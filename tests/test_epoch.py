@@ -5,6 +5,8 @@ from conftest import NETWORKS, examples
 
 from fastnn import reference, training, workspace
 from fastnn.kernels import epoch
+from fastnn.kernels.jit import entry
+from fastnn.kernels.simd import lanes
 from fastnn.network import Network
 from fastnn.training import SGD, Adam, Crew, Trainer
 
@@ -67,6 +69,27 @@ def test_steps_with_transposed_copies_of_the_weights_are_the_same(network, dtype
     assert (trainer.model.layers[1:, epoch.W_T] != epoch.NONE).all()
     np.testing.assert_array_equal(*(theta for theta, _ in results))
     np.testing.assert_array_equal(*(costs for _, costs in results))
+
+
+@entry
+def longest_shard(rows, A, n_shards):
+    longest = 0
+    for s in range(n_shards):
+        first, last = epoch.shard(rows, lanes(A), s, n_shards)
+        longest = max(longest, last - first)
+    return longest
+
+
+def test_the_arrays_of_a_shard_have_a_column_for_each_of_its_examples(dtype):
+    network = Network((4, 40, 1), "relu", "identity")
+    theta = np.zeros(network.n_params, dtype)
+    numbers = set()
+    for m in range(4, 600):
+        _, room = workspace.for_training(network, theta, m)
+        n_shards = len(room.work)
+        numbers.add(n_shards)
+        assert longest_shard(np.arange(room.chunk), theta.reshape(1, -1), n_shards) <= room.width, m
+    assert numbers == {1, 2, 3, 4, 5}
 
 
 def test_float32_follows_float64(network):
