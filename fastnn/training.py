@@ -328,7 +328,8 @@ class Trainer:
         number = theta.dtype.type
         are_few = batch_size <= few.MOST
         self._train, make_room = (TRAIN_FEW, workspace.for_few) if are_few else (TRAIN, workspace.for_training)
-        self.model, self.room = make_room(network, theta, batch_size)
+        most = get_n_threads(n_threads)
+        self.model, self.room = make_room(network, theta, batch_size, max(most, 2))      # two: see `warmup`
         self.X: Any = X.tocsr() if issparse(X) else examples(X, theta.dtype)
         self.Y = examples(Y, theta.dtype)
         self.weights = examples([] if sample_weight is None else sample_weight, theta.dtype)
@@ -340,7 +341,6 @@ class Trainer:
         # A step that may take longer than SLICE is taken in pieces, of whole chunks.
         chunk = self.room.chunk
         self._piece = max(1, int(SLICE * 1e10 / flops * min(batch_size, X.shape[0]) / chunk)) * chunk
-        most = get_n_threads(n_threads)
         self.crew = Crew(most, most if flops >= SERIAL_BELOW else 1)
         self._first_steps = max(1, int(CALL * 1e10 / flops))      # before anything is measured: at 10 GFLOP/s
 
@@ -505,7 +505,7 @@ def warmup() -> None:
         nn.compute_cost(A_L, Y)
         nn.update_parameters(parameters, nn.backward_propagation(parameters, cache, X, Y), 0.1)
         theta = network.from_dict(parameters, dtype)
-        for wanted, seconds in product((1, 2), (0.0, inf)):
+        for wanted, seconds in product((1, 2), (0.0, inf)):      # a team compiles on one core as well
             for batch_size in (1, few.MOST + 1):
                 trainer = Trainer(network, theta, Adam(0.001), X.T, Y.T, batch_size)
                 trainer.crew.size, trainer.crew.fastest = wanted, seconds

@@ -108,7 +108,7 @@ def _groups(l: int, layer: npt.NDArray[np.int64], rows: int) -> list[list[int]]:
     return [[l, begin, end, start + (begin + end) * n_in // 2] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
-def for_few(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Model, epoch.Room]:
+def for_few(network: Network, theta: Array, batch_size: int, n_threads: int = 1) -> tuple[epoch.Model, epoch.Room]:
     """What `kernels.few.train` needs to train theta on batches of up to `batch_size` examples, at most few.MOST."""
     dtype, buffer, groups = theta.dtype, _Buffer(), []
     layers, n_y = _new_table(network), network.layer_sizes[-1]
@@ -123,12 +123,13 @@ def for_few(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Mode
     Y_T, width = buffer.room(n_y), max(n_y, few.MOST)
     losses = buffer.room(3 * width)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), epoch.Room(
-        work=aligned((1, buffer.size), dtype), Y_T=Y_T, losses=losses, width=width, W_T=aligned(0, dtype),
-        G=aligned((1, network.n_params), dtype), chunk=batch_size, rows=np.arange(0),
-        groups=np.array(groups, np.int64), squares=aligned(len(groups), dtype), streamed=False)
+        work=aligned((1, buffer.size), dtype), Y_T=Y_T, losses=losses, width=width,
+        A_0=aligned((1, 0), dtype), block_width=0, W_T=aligned(0, dtype), G=aligned((1, network.n_params), dtype),
+        chunk=batch_size, rows=np.arange(0), groups=np.array(groups, np.int64), squares=aligned(len(groups), dtype),
+        streamed=False)
 
 
-def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Model, epoch.Room]:
+def for_training(network: Network, theta: Array, batch_size: int, n_threads: int) -> tuple[epoch.Model, epoch.Room]:
     """What `kernels.epoch.train` needs to train theta on batches of up to `batch_size` examples."""
     dtype, chunk = theta.dtype, min(batch_size, CHUNK)
     shards = n_shards(network, chunk, dtype)
@@ -136,7 +137,9 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
     buffer, flipped, groups = _Buffer(), _Buffer(), []
     vector = simd.REGISTER_BYTES // dtype.itemsize
     layers = _new_table(network)
-    a_in = buffer.room(network.layer_sizes[0] * width)
+    n_x, block_width = network.layer_sizes[0], padded(epoch.BLOCK // dtype.itemsize, dtype)
+    is_kept = is_narrow(n_x, network.layer_sizes[1], dtype)          # A_0, for the second half of the step
+    a_in = buffer.room(n_x * width if is_kept else 0)
     for l, (n_out, n_in) in enumerate(network.shapes):
         layer = layers[l]
         layer[epoch.A_IN] = a_in
@@ -162,6 +165,7 @@ def for_training(network: Network, theta: Array, batch_size: int) -> tuple[epoch
     Y_T, losses = buffer.room(network.layer_sizes[-1] * width), buffer.room(3 * width)
     room = epoch.Room(
         work=on_pages(shards, buffer.size, dtype), Y_T=Y_T, losses=losses, width=width,
+        A_0=on_pages(n_threads, 0 if is_kept else n_x * block_width, dtype), block_width=block_width,
         W_T=aligned(flipped.size, dtype), G=on_pages(shards, network.n_params, dtype), chunk=chunk,
         rows=np.arange(max(network.layer_sizes)), groups=np.array(groups, np.int64),
         squares=aligned(len(groups), dtype), streamed=False)

@@ -83,6 +83,8 @@ class Room(NamedTuple):
     Y_T: int                     # where Y_T (n_y, width) is in there,
     losses: int                  # and (3, width): the loss of each example, and room for the softmax
     width: int                   # how many columns the arrays of a shard have
+    A_0: np.ndarray              # (n_threads, any): the inputs of the block that each member is at,
+    block_width: int             # in so many columns
     W_T: np.ndarray              # transposed weights, at the offsets of the table
     G: np.ndarray                # (n_shards, n_params or more): the gradient of the sum of the losses of each shard
     chunk: int                   # how many examples go through at a time
@@ -93,12 +95,17 @@ class Room(NamedTuple):
 
 
 @part
-def forward(model, work, width, l, first, last):
+def inputs(model, work, width, l):
+    """A_{l-1}, which layer l takes."""
+    return matrix(work, model.layers[l, A_IN], model.layers[l, N_IN], width)
+
+
+@part
+def forward(model, A, work, width, l, first, last):
     """A_l = g(W_l A_{l-1} + b_l) in the columns from first to last; the last layer stops at Z."""
     layers, n_in, n_out = model.layers, model.layers[l, N_IN], model.layers[l, N_OUT]
-    affine(matrix(model.theta, layers[l, W], n_out, n_in), model.theta[layers[l, B]:],
-           matrix(work, layers[l, A_IN], n_in, width), matrix(work, layers[l, A_OUT], n_out, width),
-           first, last, layers[l, ACTIVATION])
+    affine(matrix(model.theta, layers[l, W], n_out, n_in), model.theta[layers[l, B]:], A,
+           matrix(work, layers[l, A_OUT], n_out, width), first, last, layers[l, ACTIVATION])
 
 
 @part
@@ -123,15 +130,16 @@ def back(model, room, work, width, l, first, last):
     W_l, flipped = matrix(model.theta, layers[l, W], n_out, n_in), layers[l, W_T] != NONE
     if flipped:
         W_l = matrix(room.W_T, layers[l, W_T], n_in, layers[l, W_T_ROW])
-    backproject(W_l, flipped, matrix(work, layers[l, DZ], n_out, width), matrix(work, layers[l, A_IN], n_in, width),
+    backproject(W_l, flipped, matrix(work, layers[l, DZ], n_out, width), inputs(model, work, width, l),
                 matrix(work, layers[l - 1, DZ], n_in, width), first, last, layers[l - 1, ACTIVATION])
 
 
 @kernel
-def propagate(model, batches, room, rows, s, first, last):
+def propagate(model, batches, room, rows, rank, s, first, last):
     """Forward propagation, the loss, and back to dZ_1, in the columns from first to last of shard s.
 
-    Column i of the shard is example rows[i].
+    Column i of the shard is example rows[i].  Where nothing but this pass takes A_0, it is made in the room that this
+    member of the team has for it, again and again, because that stays in the cache: its first column is number `first`.
     """
     layers, work, width = model.layers, room.work[s], room.width
     n_layers, n_x = layers.shape[0], layers[0, N_IN]
@@ -139,14 +147,17 @@ def propagate(model, batches, room, rows, s, first, last):
     Y_T, losses = matrix(work, room.Y_T, n_y, width), matrix(work, room.losses, 3, width)
     end = last + (first - last) % lanes(work)
     streamed = room.streamed and room.work.shape[0] == 1     # the panels of a shard are read where they are written
-    gather(batches.X, rows, matrix(work, layers[0, A_IN], n_x, width), transposed(model, work, width, 0), first, last,
-           layers[0, A_T] != NONE, streamed)
+    A = inputs(model, work, width, 0)
+    if layers[0, A_T] != NONE:
+        A = matrix(room.A_0[rank], -first, n_x, room.block_width)
+    gather(batches.X, rows, A, transposed(model, work, width, 0), first, last, layers[0, A_T] != NONE, streamed)
     gather(batches.Y, rows, Y_T, Y_T, first, last, False, False)
     for l in range(n_layers):
-        if l > 0 and layers[l, A_T] != NONE:
-            panels(matrix(work, layers[l, A_IN], layers[l, N_IN], width), transposed(model, work, width, l), first, end,
-                   streamed)
-        forward(model, work, width, l, first, last)
+        if l > 0:
+            A = inputs(model, work, width, l)
+            if layers[l, A_T] != NONE:
+                panels(A, transposed(model, work, width, l), first, end, streamed)
+        forward(model, A, work, width, l, first, last)
     dZ = matrix(work, layers[n_layers - 1, A_OUT], n_y, width)
     output(dZ, losses[1], losses[2], first, end, model.loss)
     loss_and_dZ(dZ, Y_T, losses[0], first, end, model.loss)
@@ -167,7 +178,7 @@ def gradient(model, room, s, l, j, end, m, more):
     dZ = matrix(work, layers[l, DZ], n_out, width)
     dW, db = matrix(room.G[s], layers[l, W], n_out, n_in), matrix(room.G[s], layers[l, B], 1, n_out)
     if layers[l, A_T] == NONE:
-        A = matrix(work, layers[l, A_IN], n_in, width)
+        A = inputs(model, work, width, l)
         if n_out > 1:
             inner(dZ, A, dW, db, j, end, m, more)
         elif j < end:
@@ -217,19 +228,19 @@ def shard(rows, vector, s, n_shards):
 
 
 @kernel
-def first_half(model, batches, room, rows, begin, end, more):
+def first_half(model, batches, room, rows, rank, begin, end, more):
     """Forward and back for these shards; or, where there is one, for these strips of examples in it."""
     layers, vector, n_shards = model.layers, lanes(model.theta), room.work.shape[0]
     block = BLOCK // REGISTER_BYTES * vector
     if n_shards == 1:
         last = min(end * STRIP * vector, rows.size)
         for i in range(begin * STRIP * vector, last, block):
-            propagate(model, batches, room, rows, 0, i, min(i + block, last))
+            propagate(model, batches, room, rows, rank, 0, i, min(i + block, last))
         return
     for s in range(begin, end):
         first, last = shard(rows, vector, s, n_shards)
         for i in range(0, last - first, block):
-            propagate(model, batches, room, rows[first:], s, i, min(i + block, last - first))
+            propagate(model, batches, room, rows[first:], rank, s, i, min(i + block, last - first))
         for l in range(layers.shape[0]):
             gradient(model, room, s, l, 0, layers[l, N_OUT], last - first, more)
 
@@ -307,7 +318,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
                 first, last = share(units, owner, size)
                 begin, end = take(team, EXAMPLES, rank, size, owner, first, last)
                 while begin < end:
-                    first_half(model, batches, room, rows, begin, end, more)
+                    first_half(model, batches, room, rows, rank, begin, end, more)
                     begin, end = take(team, EXAMPLES, rank, size, owner, first, last)
             new_queue(team, PARAMETERS, rank)
             barrier(team, size)

@@ -3,7 +3,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnn.kernels.epoch import A_IN, A_OUT, N_IN, N_OUT, forward
+from fastnn.kernels.epoch import A_OUT, N_OUT, forward, inputs
 from fastnn.kernels.jit import call, entry, packed
 from fastnn.kernels.layers import gather, transpose
 from fastnn.kernels.losses import output
@@ -25,7 +25,7 @@ def predict(wanted, team, model, X, room, out):
     rank, size = roll_call(team, wanted)
     if rank < size:
         layers, n_layers, width, work = model.layers, model.layers.shape[0], room.scratch.shape[2], room.work[rank]
-        A_0 = matrix(work, layers[0, A_IN], layers[0, N_IN], width)
+        A_0 = inputs(model, work, width, 0)
         A_L = matrix(work, layers[n_layers - 1, A_OUT], layers[n_layers - 1, N_OUT], width)
         vector, block = lanes(X), min(width, room.rows.size)
         for turn in range(size):
@@ -37,7 +37,7 @@ def predict(wanted, team, model, X, room, out):
                     m = min(block, min(end * vector, X.shape[0]) - i)
                     gather(X[i:i + m], room.rows, A_0, A_0, 0, m, False, False)
                     for l in range(n_layers):
-                        forward(model, work, width, l, 0, m)
+                        forward(model, inputs(model, work, width, l), work, width, l, 0, m)
                     output(A_L, room.scratch[rank, 0], room.scratch[rank, 1], 0, m + -m % vector, model.loss)
                     transpose(A_L, out[i:i + m], 0, m)
                 begin, end = take(team, 0, rank, size, owner, first, last)

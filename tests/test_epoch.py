@@ -85,7 +85,7 @@ def test_the_arrays_of_a_shard_have_a_column_for_each_of_its_examples(dtype):
     theta = np.zeros(network.n_params, dtype)
     numbers = set()
     for m in range(4, 600):
-        _, room = workspace.for_training(network, theta, m)
+        _, room = workspace.for_training(network, theta, m, 1)
         n_shards = len(room.work)
         numbers.add(n_shards)
         assert longest_shard(np.arange(room.chunk), theta.reshape(1, -1), n_shards) <= room.width, m
@@ -122,7 +122,7 @@ def test_same_bits_for_any_number_of_threads(network, batch_size, fits, dtype, m
     results = []
     for threads in (1, 2, 3, 4):
         theta = start.copy()
-        trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, batch_size, alpha=0.01)
+        trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, batch_size, alpha=0.01, n_threads=threads)
         trainer.crew = crew_of(threads)
         results.append((theta, trainer.run(order, 6)))
     for theta, costs in results[1:]:
@@ -150,7 +150,7 @@ def test_a_second_thread_trains_alone_while_the_region_is_taken():
     results = []
     for busy in (False, True):
         theta = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), np.float64)
-        trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, 20)
+        trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, 20, n_threads=2)
         trainer.crew = crew_of(2)
         if busy:
             with training._region:
@@ -181,7 +181,7 @@ def test_subnormal_moments_become_zeros_there_and_nowhere_else(batch_size, threa
     net, subnormal = Network((3, 1), "identity", "logistic"), np.finfo(dtype).tiny / 4
     theta, optimizer = np.zeros(net.n_params, dtype), Adam(0.01)
     optimizer.moments = np.full(2 * net.n_params, subnormal, dtype)
-    trainer = Trainer(net, theta, optimizer, np.zeros((8, 3)), np.ones((8, 1)), batch_size)
+    trainer = Trainer(net, theta, optimizer, np.zeros((8, 3)), np.ones((8, 1)), batch_size, n_threads=threads)
     trainer.crew = crew_of(threads)
     trainer.run(np.arange(8), 1)
     m, v = optimizer.moments.reshape(2, -1)

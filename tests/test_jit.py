@@ -135,7 +135,7 @@ def float32_programs():
     """LLVM's text of all that the entries make of float32 arrays."""
     network = Network((20, 30, 3), "tanh", "softmax")
     theta = network.from_dict(reference.initialize_parameters((20, 30, 3), 0), np.float32)
-    model, room = workspace.for_training(network, theta, 10)
+    model, room = workspace.for_training(network, theta, 10, 1)
     X, Y = np.zeros((10, 20), np.float32), np.zeros((10, 3), np.float32)
     rule = epoch.Rule(optimizers.ADAM, np.float32(0), np.ones(1, np.float32), np.ones(5, np.float32),
                       np.zeros(2 * theta.size, np.float32))

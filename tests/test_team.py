@@ -32,7 +32,7 @@ def digest(name, n_threads):
     theta[:] = 0.1 * rng.standard_normal(network.n_params)
     X = rng.standard_normal((n_samples, workload.n_features)).astype(workload.dtype)
     Y = rng.integers(0, 2, (n_samples, workload.n_outputs)).astype(workload.dtype)
-    trainer = Trainer(network, theta, Adam(1e-3), X, Y, workload.batch_size, alpha=1e-4)
+    trainer = Trainer(network, theta, Adam(1e-3), X, Y, workload.batch_size, alpha=1e-4, n_threads=n_threads)
     trainer.crew = Crew(n_threads, n_threads)
     trainer.crew.sizes = [n_threads]
     costs = trainer.run(rng.permutation(n_samples), 2)
