@@ -312,7 +312,7 @@ class Trainer:
         Its moments are made here, unless it has some.
     X, Y : array (n_samples, n_x), (n_samples, n_y)
         Not copied if C-contiguous and of the dtype of theta.  X may be sparse: the examples of some steps at a time
-        become dense.
+        become dense.  Y of bool for softmax outputs says of which class an example is.
     batch_size : int
     alpha : float
         Strength of the L2 penalty on the weights, alpha / (2 m) sum W^2.
@@ -331,6 +331,8 @@ class Trainer:
         most = get_n_threads(n_threads)
         self.model, self.room = make_room(network, theta, batch_size, max(most, 2))      # two: see `warmup`
         self.X: Any = X.tocsr() if issparse(X) else examples(X, theta.dtype)
+        if network.out_activation == "softmax" and Y.dtype == bool:
+            Y = Y.argmax(axis=1)[:, np.newaxis]              # one number an example, not one for each class
         self.Y = examples(Y, theta.dtype)
         self.weights = examples([] if sample_weight is None else sample_weight, theta.dtype)
         self.optimizer, self.batch_size = optimizer, batch_size

@@ -21,7 +21,7 @@ import numpy as np
 
 from fastnn.kernels.jit import call, entry, kernel, packed, part
 from fastnn.kernels.layers import affine, backproject, gather, inner, outer, panels, row_sums
-from fastnn.kernels.losses import loss_and_dZ, output, weigh
+from fastnn.kernels.losses import loss_and_dZ, loss_and_dZ_of_classes, output, weigh
 from fastnn.kernels.optimizers import ADAM, SGD, adam, no_step, sgd
 from fastnn.kernels.simd import COLS, REGISTER_BYTES, flush_subnormals, lanes, matrix, restore_mode
 from fastnn.kernels.team import barrier, new_queue, region, roll_call, share, take
@@ -53,7 +53,7 @@ class Batches(NamedTuple):
     """Which examples the steps take: batch_size at a time in this order, again and again from its start."""
 
     X: np.ndarray                # (n_samples, n_x)
-    Y: np.ndarray                # (n_samples, n_y)
+    Y: np.ndarray                # (n_samples, n_y); or (n_samples, 1) with more outputs: the number of its class
     weights: np.ndarray          # (n_samples,); or (0,), for weights of one
     order: np.ndarray            # (n_samples,), int64
     first_step: int
@@ -151,7 +151,9 @@ def propagate(model, batches, room, rows, rank, s, first, last):
     if layers[0, A_T] != NONE:
         A = matrix(room.A_0[rank], -first, n_x, room.block_width)
     gather(batches.X, rows, A, transposed(model, work, width, 0), first, last, layers[0, A_T] != NONE, streamed)
-    gather(batches.Y, rows, Y_T, Y_T, first, last, False, False)
+    has_classes = batches.Y.shape[1] < n_y
+    if not has_classes:
+        gather(batches.Y, rows, Y_T, Y_T, first, last, False, False)
     for l in range(n_layers):
         if l > 0:
             A = inputs(model, work, width, l)
@@ -160,7 +162,10 @@ def propagate(model, batches, room, rows, rank, s, first, last):
         forward(model, A, work, width, l, first, last)
     dZ = matrix(work, layers[n_layers - 1, A_OUT], n_y, width)
     output(dZ, losses[1], losses[2], first, end, model.loss)
-    loss_and_dZ(dZ, Y_T, losses[0], first, end, model.loss)
+    if has_classes:
+        loss_and_dZ_of_classes(dZ, batches.Y, rows, losses[0], first, last)
+    else:
+        loss_and_dZ(dZ, Y_T, losses[0], first, end, model.loss)
     if batches.weights.size:
         weigh(dZ, losses[0], losses[1], batches.weights, rows, first, last)
     for j in range(n_y):

@@ -221,9 +221,11 @@ def propagate(model, batches, room, rows):
         losses[0, i] = 0
         if model.loss == CROSS_ENTROPY:
             softmax(A_L)
-            for j in range(n_y):                     # of many classes, an example has one
-                if batches.Y[rows[i], j] != 0:
-                    Y[0, j] = batches.Y[rows[i], j]
+            has_class = batches.Y.shape[1] < n_y
+            first = int(batches.Y[rows[i], 0]) if has_class else 0
+            for j in range(first, first + 1 if has_class else n_y):      # of many classes, an example has one
+                Y[0, j] = Y.dtype.type(1) if has_class else batches.Y[rows[i], j]
+                if Y[0, j] != 0:
                     loss_and_dZ(A_L, Y, losses[1], j, j + 1, model.loss)
                     losses[0, i] += losses[1, j]
         else:

@@ -139,10 +139,11 @@ def affine(W, b, A, Z, first, last, activation):
     for i in range(wide, last, full):
         if last - i > full // 2:
             _affine_strip(W, b, A, Z, i, activation, 1)
+            activate(Z, i, i + full, activation)
         else:
             _affine_strip(W, b, half(A), half(Z), i, activation, 1)
+            activate(Z, i, i + lanes(half(Z)), activation)
             _zero_other_half(Z, i)
-        activate(Z, i, i + full, activation)
 
 
 @inline

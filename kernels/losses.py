@@ -87,6 +87,19 @@ def loss_and_dZ(A, Y, losses, first, last, loss):
 
 
 @kernel
+def loss_and_dZ_of_classes(A, classes, rows, losses, first, last):
+    """The same for CROSS_ENTROPY, where classes[rows[i], 0] is the class of example i: its y is 1, the others are 0."""
+    number = A.dtype.type
+    one, eps, cost = number(1), number(np.finfo(A.dtype).eps), losses[first:last]
+    for i in range(first, last):
+        j = int(classes[rows[i], 0])
+        losses[i] = A[j, i]
+        A[j, i] -= one
+    for i in range(cost.size):
+        cost[i] = -log(min(max(cost[i], eps), one - eps))
+
+
+@kernel
 def weigh(dZ, losses, scratch, weights, rows, first, last):
     """Multiply the loss of example i, and its column of dZ, by weights[rows[i]].  dZ (n_L, m), losses, scratch (m)."""
     cost, weight = losses[first:last], scratch[first:last]
