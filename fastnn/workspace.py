@@ -75,17 +75,22 @@ def is_narrow(n_in: int, n_out: int, dtype: npt.DTypeLike) -> bool:
 
 
 def n_shards(network: Network, chunk: int, dtype: npt.DTypeLike) -> int:
-    """Into how many parts a chunk of examples is cut, each with a gradient of its own.
+    """Into how many parts a chunk of examples is cut, each with a gradient of its own: 1, 2, 4 or 8.
 
-    Between cores, the gradients of the shards are what travels; without shards it is the activations.  So a network
-    of few parameters has shards, long enough to fill the tiles; in a short step, where the way counts for more than
-    the tiles, two of a strip or more.  The number must not depend on the threads: it decides the order of the
-    sums, and so the bits.
+    Between cores, the gradients of the shards are what travels; without shards it is the activations, those of the
+    inputs included, unless they stream.  So a network has shards if its parameters are fewer than that, long enough to
+    fill the tiles; in a short step, where the way counts for more than the tiles, two of a strip or more.  The number
+    must not depend on the threads: it decides the order of the sums, and so the bits.  But it should suit two and four:
+    of three or five shards, one of two threads waits for the other.
     """
-    if network.n_params > chunk * sum(network.layer_sizes[1:]):
+    travelling = network.layer_sizes[1 if simd.STREAMS else 0:]
+    if network.n_params > chunk * sum(travelling):
         return 1
     is_short = SHORT[0] <= 6 * network.n_params * chunk <= SHORT[1]
-    return min(max(chunk // 96, 2 if is_short and chunk >= 2 * strip(dtype) else 1), 8)
+    most = min(chunk // 96, chunk * sum(travelling) // network.n_params, 8)
+    if is_short and chunk >= 2 * strip(dtype):
+        most = max(most, 2)
+    return 2 ** (max(most, 1).bit_length() - 1)
 
 
 def _new_table(network: Network) -> npt.NDArray[np.int64]:

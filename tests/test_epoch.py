@@ -89,7 +89,7 @@ def test_the_arrays_of_a_shard_have_a_column_for_each_of_its_examples(dtype):
         n_shards = len(room.work)
         numbers.add(n_shards)
         assert longest_shard(np.arange(room.chunk), theta.reshape(1, -1), n_shards) <= room.width, m
-    assert numbers == {1, 2, 3, 4, 5}
+    assert numbers == {1, 2, 4}
 
 
 def test_float32_follows_float64(network):
