@@ -131,19 +131,19 @@ def affine(W, b, A, Z, first, last, activation):
 
     relu is applied to a tile before it leaves the registers, logistic and tanh while the columns are in the cache.
     """
-    full = lanes(A)
+    full, end = lanes(A), last
     wide = last - (last - first) % (COLS * full)
     for i in range(first, wide, COLS * full):
         _affine_strip(W, b, A, Z, i, activation, COLS)
-        activate(Z, i, i + COLS * full, activation)
     for i in range(wide, last, full):
         if last - i > full // 2:
             _affine_strip(W, b, A, Z, i, activation, 1)
-            activate(Z, i, i + full, activation)
+            end = i + full
         else:
             _affine_strip(W, b, half(A), half(Z), i, activation, 1)
-            activate(Z, i, i + lanes(half(Z)), activation)
             _zero_other_half(Z, i)
+            end = i + lanes(half(Z))
+    activate(Z, first, end, activation)
 
 
 @inline
