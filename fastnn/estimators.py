@@ -50,7 +50,7 @@ class _MLP(BaseEstimator):
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
         Y = Y.reshape(len(Y), -1)
-        self.n_outputs_ = Y.shape[1]
+        self.n_outputs_ = self._n_outputs(Y)
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
@@ -64,6 +64,9 @@ class _MLP(BaseEstimator):
             raise ValueError("Solver produced non-finite parameter weights. The input data may contain large values "
                              "and need to be preprocessed.")
         return self
+
+    def _n_outputs(self, Y: Array) -> int:
+        return Y.shape[1]
 
     def _initialize(self, layer_sizes: list[int], dtype: npt.DTypeLike) -> None:
         """Random parameters (Glorot & Bengio 2010), drawn as scikit-learn does, and an empty record of the training."""
@@ -519,7 +522,12 @@ class MLPClassifier(ClassifierMixin, _MLP):
             elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
                 raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
                                  f"'y' has {classes}.")
+        if self._out_activation() == "softmax":      # numbers of classes: the rows of zeros and a one would be large
+            return X, np.searchsorted(self.classes_, y)
         return X, self._label_binarizer.transform(y).astype(bool)
+
+    def _n_outputs(self, Y: Array) -> int:
+        return len(self.classes_) if self._out_activation() == "softmax" else super()._n_outputs(Y)
 
     def _out_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
@@ -527,7 +535,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
     def _labels(self, outputs: Array) -> npt.NDArray[Any]:
         return self._label_binarizer.inverse_transform(outputs.ravel() if self.n_outputs_ == 1 else outputs)
 
-    _targets = _labels
+    def _targets(self, Y: Array) -> npt.NDArray[Any]:
+        return self.classes_[Y[:, 0]] if self._out_activation() == "softmax" else self._labels(Y)
 
     def _validation_score(self, X: Any, y: Any, sample_weight: Any) -> float:
         return float(accuracy_score(y, self._labels(self._outputs(X)), sample_weight=sample_weight))

@@ -312,7 +312,7 @@ class Trainer:
         Its moments are made here, unless it has some.
     X, Y : array (n_samples, n_x), (n_samples, n_y)
         Not copied if C-contiguous and of the dtype of theta.  X may be sparse: the examples of some steps at a time
-        become dense.  Y of bool for softmax outputs says of which class an example is.
+        become dense.  With softmax outputs, Y may be the number of the class of each example, (n_samples, 1).
     batch_size : int
     alpha : float
         Strength of the L2 penalty on the weights, alpha / (2 m) sum W^2.
@@ -326,13 +326,13 @@ class Trainer:
                  batch_size: int, alpha: float = 0.0, sample_weight: Array | None = None,
                  n_threads: int | None = None) -> None:
         number = theta.dtype.type
-        are_few = batch_size <= few.MOST
-        self._train, make_room = (TRAIN_FEW, workspace.for_few) if are_few else (TRAIN, workspace.for_training)
         most = get_n_threads(n_threads)
-        self.model, self.room = make_room(network, theta, batch_size, max(most, 2))      # two: see `warmup`
+        if batch_size <= few.MOST:
+            self._train, (self.model, self.room) = TRAIN_FEW, workspace.for_few(network, theta, batch_size)
+        else:
+            self._train, (self.model, self.room) = TRAIN, workspace.for_training(
+                network, theta, batch_size, max(most, 2))    # `warmup` has a team on one core as well
         self.X: Any = X.tocsr() if issparse(X) else examples(X, theta.dtype)
-        if network.out_activation == "softmax" and Y.dtype == bool:
-            Y = Y.argmax(axis=1)[:, np.newaxis]              # one number an example, not one for each class
         self.Y = examples(Y, theta.dtype)
         self.weights = examples([] if sample_weight is None else sample_weight, theta.dtype)
         self.optimizer, self.batch_size = optimizer, batch_size
@@ -507,7 +507,7 @@ def warmup() -> None:
         nn.compute_cost(A_L, Y)
         nn.update_parameters(parameters, nn.backward_propagation(parameters, cache, X, Y), 0.1)
         theta = network.from_dict(parameters, dtype)
-        for wanted, seconds in product((1, 2), (0.0, inf)):      # a team compiles on one core as well
+        for wanted, seconds in product((1, 2), (0.0, inf)):
             for batch_size in (1, few.MOST + 1):
                 trainer = Trainer(network, theta, Adam(0.001), X.T, Y.T, batch_size)
                 trainer.crew.size, trainer.crew.fastest = wanted, seconds

@@ -113,7 +113,7 @@ def _groups(l: int, layer: npt.NDArray[np.int64], rows: int) -> list[list[int]]:
     return [[l, begin, end, start + (begin + end) * n_in // 2] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
-def for_few(network: Network, theta: Array, batch_size: int, n_threads: int = 1) -> tuple[epoch.Model, epoch.Room]:
+def for_few(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Model, epoch.Room]:
     """What `kernels.few.train` needs to train theta on batches of up to `batch_size` examples, at most few.MOST."""
     dtype, buffer, groups = theta.dtype, _Buffer(), []
     layers, n_y = _new_table(network), network.layer_sizes[-1]

@@ -58,8 +58,8 @@ def _zero_other_half(Z, i):
 @inline
 def _is_long(A, n, cols):
     # Whether a strip of n rows of A, with the weights of this tile and of the next, is more than the first cache holds.
-    # It comes from the second then, a line far from the last one, which nobody foresees.  With 32 registers there are
-    # 24 multiply-adds to a line, and they need no help.
+    # It comes from the second then, a line far from the last one, which nobody foresees.  In a strip of four (short)
+    # vectors there are 24 multiply-adds to a line, not 12, and they need no help.
     return COLS == 2 and cols == 2 and n * (COLS * lanes(A) + 2 * ROWS) * A.itemsize > FIRST_CACHE
 
 
@@ -154,7 +154,7 @@ def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, activation, rows, cols)
             g[r, c] = zero(dA)
     for j in range(dZ.shape[0]):
         rolled()
-        if COLS == 2 and not flipped:                # a line of W for 12 multiply-adds; for 24 they need no help
+        if COLS == 2 and not flipped:                # a line of W for `rows` numbers
             prefetch(W, j + ROWS, k)
         if is_long:
             prefetch(dZ, j + AHEAD, i)

@@ -22,25 +22,25 @@ ARM = "aarch64", "arm64"
 INT8, INT32, INT64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
 
-def _processor():
-    """What Numba compiles for: bytes of one SIMD register, how many registers there are, and whether AMD made it."""
-    triple, name, features = cpu_target.target_context.codegen().magic_tuple()
-    enabled, is_amd = set(features.split(",")), name.startswith("znver")
+def _register():
+    """Bytes of one SIMD register, and how many registers there are, on the processor that Numba compiles for."""
+    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    enabled = set(features.split(","))
     if "+avx512f" in enabled:
-        return 64, 32, is_amd
+        return 64, 32
     if "+avx2" in enabled:
-        return 32, 16, is_amd
-    return 16, 32 if triple.startswith(ARM) else 16, is_amd
+        return 32, 16
+    return 16, 32 if triple.startswith(ARM) else 16
 
 
-REGISTER_BYTES, REGISTERS, IS_AMD = _processor()
+REGISTER_BYTES, REGISTERS = _register()
 #: Rows and columns (in vectors) of the tile that the products accumulate in: with a row of operands and
 #: one broadcast it fills the registers.  Columns are examples, and are shared out among the threads by as many: so
 #: they are few where a vector is long.
-ROWS, COLS = {(64, 32): (12, 2), (16, 32): (6, 4)}.get((REGISTER_BYTES, REGISTERS), (6, 2))
-#: Whether what another core will read had better go past the caches (see `stream`).  A store to a line that another
-#: core has read takes 7 to 30 ns on Zen 3, 3 past the caches; on a Xeon of 2023 it takes 3, and 5 past the caches.
-STREAMS = IS_AMD
+ROWS, COLS = (12, 2) if REGISTER_BYTES == 64 else (6, 4) if REGISTERS == 32 else (6, 2)
+#: Whether what another core will read had better go past the caches (see `stream`): on AMD's processors.  A store to a
+#: line that another core has read takes 7 to 30 ns on Zen 3, 3 past the caches; on a Xeon with AVX-512 3, and 5 past.
+STREAMS = cpu_target.target_context.codegen().magic_tuple()[1].startswith("znver")
 #: The rows of a tile of one column, and of one for what is left.
 TALL, FEW = 12, 4
 

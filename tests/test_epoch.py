@@ -107,13 +107,12 @@ def test_float32_follows_float64(network):
 @pytest.mark.parametrize("batch_size", [2, 25])
 def test_classes_are_what_rows_of_zeros_and_a_one_are(batch_size, dtype):
     net, rng = Network((5, 7, 4), "tanh", "softmax"), np.random.default_rng(0)
-    X, Y = rng.standard_normal((60, 5)), np.eye(4, dtype=bool)[rng.integers(0, 4, 60)]
+    X, classes = rng.standard_normal((60, 5)), rng.integers(0, 4, 60)
     results = []
-    for targets in (Y, Y.astype(dtype)):
+    for targets in (classes[:, np.newaxis], np.eye(4)[classes]):
         theta = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), dtype)
         trainer = Trainer(net, theta, Adam(0.01), X, targets, batch_size, sample_weight=np.linspace(0.5, 2, 60))
-        results.append((theta, trainer.run(np.arange(60), 6), trainer.Y.shape))
-    assert [shape for _, _, shape in results] == [(60, 1), (60, 4)]
+        results.append((theta, trainer.run(np.arange(60), 6)))
     np.testing.assert_array_equal(results[0][0], results[1][0])
     np.testing.assert_array_equal(results[0][1], results[1][1])
 
