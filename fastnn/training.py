@@ -17,7 +17,7 @@ from numba.np.ufunc import parallel as numba_threads
 from scipy.sparse import issparse
 
 from fastnn import progress, workspace
-from fastnn.kernels import epoch, few, optimizers, simd
+from fastnn.kernels import epoch, few, optimizers, simd, small
 from fastnn.kernels import predict as prediction
 from fastnn.kernels import shuffle as shuffling
 from fastnn.kernels.jit import address_of
@@ -91,7 +91,7 @@ class _Kernel(NamedTuple):
 
 
 TRAIN = _Kernel(epoch.train, epoch.train_briefly, epoch.train_team, epoch.train_team_briefly)
-TRAIN_FEW = TRAIN._replace(serial=few.train)
+TRAIN_FEW, TRAIN_SMALL = TRAIN._replace(serial=few.train), TRAIN._replace(serial=small.train)
 PREDICT = _Kernel(prediction.predict, prediction.predict_briefly, prediction.predict_team, prediction.predict_team)
 
 
@@ -327,11 +327,14 @@ class Trainer:
                  n_threads: int | None = None) -> None:
         number = theta.dtype.type
         most = get_n_threads(n_threads)
+        n_threads = max(most, 2)                             # `warmup` has a team on one core as well
         if batch_size <= few.MOST:
             self._train, (self.model, self.room) = TRAIN_FEW, workspace.for_few(network, theta, batch_size)
+        elif workspace.is_small(network, batch_size):
+            self._train, (self.model, self.room) = TRAIN_SMALL, workspace.for_small(
+                network, theta, batch_size, n_threads)
         else:
-            self._train, (self.model, self.room) = TRAIN, workspace.for_training(
-                network, theta, batch_size, max(most, 2))    # `warmup` has a team on one core as well
+            self._train, (self.model, self.room) = TRAIN, workspace.for_training(network, theta, batch_size, n_threads)
         self.X: Any = X.tocsr() if issparse(X) else examples(X, theta.dtype)
         self.Y = examples(Y, theta.dtype)
         self.weights = examples([] if sample_weight is None else sample_weight, theta.dtype)
@@ -508,7 +511,7 @@ def warmup() -> None:
         nn.update_parameters(parameters, nn.backward_propagation(parameters, cache, X, Y), 0.1)
         theta = network.from_dict(parameters, dtype)
         for wanted, seconds in product((1, 2), (0.0, inf)):
-            for batch_size in (1, few.MOST + 1):
+            for batch_size in (1, few.MOST + 1, workspace.CHUNK + 1):              # few, small and epoch
                 trainer = Trainer(network, theta, Adam(0.001), X.T, Y.T, batch_size)
                 trainer.crew.size, trainer.crew.fastest = wanted, seconds
                 trainer.run(np.arange(3), 1)

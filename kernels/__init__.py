@@ -7,7 +7,8 @@ Notation, everywhere the same: m examples in the batch, n_l units in layer l (n_
     theta (n_params)   all parameters in one flat vector; W_l and b_l are views of it
 
 Examples are columns, and the SIMD lanes run along them: every width of layer is equally good, width 1 included.
-(Where the examples of a batch do not fill a vector, see ``few``.)
+In ``few`` and ``small`` they are rows, and the lanes run along the units: where the examples of a batch do not fill a
+vector, and where the parameters are so few that to turn them is nothing beside turning the examples.
 
 Rules that every kernel keeps:
 
@@ -17,6 +18,6 @@ Rules that every kernel keeps:
 * The result does not depend on the number of threads, to the bit.
 
 ``simd`` the vocabulary, ``activations``, ``losses``, ``layers`` and ``optimizers`` the equations, ``team`` the threads,
-``epoch`` whole runs of steps, ``few`` those of one to three examples, ``shuffle`` their order, ``predict`` and
-``passes`` whole arrays, ``jit`` the compiler and the cache.
+``epoch`` whole runs of steps, ``small`` those of small networks, ``few`` those of one to three examples, ``shuffle``
+their order, ``predict`` and ``passes`` whole arrays, ``jit`` the compiler and the cache.
 """

@@ -27,8 +27,8 @@ from fastnn.kernels.simd import COLS, REGISTER_BYTES, flush_subnormals, lanes, m
 from fastnn.kernels.team import barrier, new_queue, region, roll_call, share, take
 
 #: The fields of a layer in the table: sizes, offsets into theta and the workspace, the length of a row of W_T, and how
-#: many rows of the weights are updated at a time.
-N_IN, N_OUT, ACTIVATION, W, B, A_IN, A_OUT, DZ, A_T, W_T, W_T_ROW, TURN, FIELDS = range(13)
+#: many rows of the weights are updated at a time.  And for `small`, where it has W, and the length of a row of A_{l-1}.
+N_IN, N_OUT, ACTIVATION, W, B, A_IN, A_OUT, DZ, A_T, W_T, W_T_ROW, TURN, W_ROWS, A_ROW, FIELDS = range(15)
 #: The fields of a group of rows of the weights: which layer, which rows, and where in theta its middle is.
 LAYER, FIRST, LAST, MIDDLE, GROUP_FIELDS = range(5)
 #: The queues of the two halves of a step.
@@ -81,10 +81,10 @@ class Room(NamedTuple):
 
     work: np.ndarray             # (n_shards, any): activations and dZ of every layer, at the offsets of the table
     Y_T: int                     # where Y_T (n_y, width) is in there,
-    losses: int                  # and (3, width): the loss of each example, and room for the softmax
+    losses: int                  # and (3, width): the loss of each example, and room for the softmax; then two numbers
     width: int                   # how many columns the arrays of a shard have
-    A_0: np.ndarray              # (n_threads, any): the inputs of the block that each member is at,
-    block_width: int             # in so many columns
+    own: np.ndarray              # (n_threads, any): what each member of a team has for itself: the inputs of its block
+    block_width: int             # of examples, in so many columns; or, in `small`, all the parameters and moments
     W_T: np.ndarray              # transposed weights, at the offsets of the table
     G: np.ndarray                # (n_shards, n_params or more): the gradient of the sum of the losses of each shard
     chunk: int                   # how many examples go through at a time
@@ -149,7 +149,7 @@ def propagate(model, batches, room, rows, rank, s, first, last):
     streamed = room.streamed and room.work.shape[0] == 1     # the panels of a shard are read where they are written
     A = inputs(model, work, width, 0)
     if layers[0, A_T] != NONE:
-        A = matrix(room.A_0[rank], -first, n_x, room.block_width)
+        A = matrix(room.own[rank], -first, n_x, room.block_width)
     gather(batches.X, rows, A, transposed(model, work, width, 0), first, last, layers[0, A_T] != NONE, streamed)
     has_classes = batches.Y.shape[1] < n_y
     if not has_classes:

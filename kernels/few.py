@@ -55,11 +55,11 @@ MOST = 3
 
 
 @kernel
-def affine(W, b, A, Z, m, activation):
-    """Z = g(W A + b), example by example.  W (n_out, n_in), b (1, n_out), A (m, n_in), Z (m, n_out)."""
+def affine(W, b, A, Z, activation):
+    """Z = g(W A + b), example by example.  W (n_out, n_in), b (n_out), or (0) for none, A (m, n_in), Z (m, n_out)."""
     n_out, n_in, full = W.shape[0], W.shape[1], lanes(W)
     whole, z = n_in - n_in % full, square(W)
-    for i in range(m):
+    for i in range(A.shape[0]):
         for j in range(0, n_out, full):
             for r in range(full):
                 z[r, 0] = zero(W)
@@ -72,7 +72,9 @@ def affine(W, b, A, Z, m, activation):
                 for r in range(full):
                     z[r, 0] = fma(load_first(W, min(j + r, n_out - 1), whole, n_in - whole), a, z[r, 0])
             count = min(full, n_out - j)
-            g = sum_rows(z) + load_first(b, 0, j, count)
+            g = sum_rows(z)
+            if b.size:
+                g = g + load_first(matrix(b, 0, 1, n_out), 0, j, count)
             g = maximum(g, zero(W)) if activation == RELU else g
             if count == full:                        # a mask takes long
                 store(Z, i, j, g)
@@ -211,8 +213,8 @@ def propagate(model, batches, room, rows):
     for l in range(n_layers):
         layer = layers[l]
         n_in, n_out = layer[N_IN], layer[N_OUT]
-        affine(matrix(model.theta, layer[W], n_out, n_in), matrix(model.theta, layer[B], 1, n_out),
-               rows_of(work, layer[A_IN], m, n_in), rows_of(work, layer[A_OUT], m, n_out), m, layer[ACTIVATION])
+        affine(matrix(model.theta, layer[W], n_out, n_in), model.theta[layer[B]:],
+               rows_of(work, layer[A_IN], m, n_in), rows_of(work, layer[A_OUT], m, n_out), layer[ACTIVATION])
     dZ, Y = rows_of(work, layers[n_layers - 1, DZ], m, n_y), matrix(work, room.Y_T, 1, n_y)
     losses = matrix(work, room.losses, 3, room.width)
     for i in range(m):

@@ -45,6 +45,8 @@ from fastnn.kernels.simd import (
 
 #: Bytes of a core's first cache; and how many rows ahead a tile asks for its strip, where that is longer.
 FIRST_CACHE, AHEAD = 2**15, 8
+#: In the place of an activation: the product is added to what is there.
+PLUS = -1
 
 
 @inline
@@ -64,12 +66,19 @@ def _is_long(A, n, cols):
 
 
 @inline
+def _bias(b, A, j, i):
+    # b_j for a vector of examples; or, where these are rows and the lanes are units, b of those.
+    return splat(A, b[j]) if b.size else load(A, A.shape[0] - 1, i)
+
+
+@inline
 def _affine_tile(W, b, A, Z, j, i, activation, rows, cols):
-    z, a, is_long = tile(Z, TALL, COLS), tile(Z, 1, COLS), _is_long(A, W.shape[1], cols)
+    z, a, n_in = tile(Z, TALL, COLS), tile(Z, 1, COLS), A.shape[0] - (b.size == 0)
+    is_long = _is_long(A, n_in, cols)
     for r in range(rows):
         for c in range(cols):
-            z[r, c] = splat(Z, b[j + r])
-    for k in range(W.shape[1]):
+            z[r, c] = _bias(b, A, j + r, i + c * lanes(Z))
+    for k in range(n_in):
         rolled()
         prefetch(W, j + rows, rows * k)              # the weights of the next tile: other cores have written some
         if is_long:
@@ -88,9 +97,9 @@ def _affine_tile(W, b, A, Z, j, i, activation, rows, cols):
 @inline
 def _affine_row(W, b, A, Z, j, i, activation, cols):
     # One row has as many sums as the strip has columns: each would wait for the last.  So it is cut in ROWS parts.
-    z, n_in = tile(Z, TALL, COLS), W.shape[1]
+    z, n_in = tile(Z, TALL, COLS), A.shape[0] - (b.size == 0)
     for c in range(cols):
-        z[0, c] = splat(Z, b[j])
+        z[0, c] = _bias(b, A, j, i + c * lanes(Z))
         for r in range(1, ROWS):
             z[r, c] = zero(Z)
     whole = n_in - n_in % ROWS
@@ -127,8 +136,9 @@ def _affine_strip(W, b, A, Z, i, activation, cols):
 
 @kernel
 def affine(W, b, A, Z, first, last, activation):
-    """Z = g(W A + b) in the columns from first to last.  W (n_out, n_in), b (n_out), A (n_in, m), Z (n_out, m).
+    """Z = g(W A + b) in the columns from first to last.  W (n_out, n_in or more), b (n_out), A (n_in, m), Z (n_out, m).
 
+    Without numbers in b, A has one more row, which is the bias of each column: of units, whose examples are rows.
     relu is applied to a tile before it leaves the registers, logistic and tanh while the columns are in the cache.
     """
     full, end = lanes(A), last
@@ -168,6 +178,10 @@ def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, activation, rows, cols)
         for r in range(rows):
             for c in range(cols):
                 g[r, c] = where_positive(load(A, k + r, i + c * lanes(A)), g[r, c])
+    elif activation == PLUS:
+        for r in range(rows):
+            for c in range(cols):
+                g[r, c] = load(A, k + r, i + c * lanes(dA)) + g[r, c]
     elif activation == TANH:
         for r in range(rows):
             for c in range(cols):
@@ -431,7 +445,7 @@ def panels(A, A_T, first, last, streamed):
 def _transpose_square(A, A_T, i, k, examples, units):
     t = square(A)
     for u in range(lanes(A)):
-        t[u, 0] = load(A, k + min(u, units - 1), i)
+        t[u, 0] = load_first(A, k + min(u, units - 1), i, examples)
     transpose_square(t)
     for e in range(lanes(A)):
         if e < examples:

@@ -23,7 +23,7 @@ def reference_steps(net, theta, X, Y, order, batch_size, n_steps, optimizer, alp
     costs, moments = [], [np.zeros_like(theta), np.zeros_like(theta)]
     weights = np.concatenate([np.r_[np.ones(W.size), np.zeros(b.size)] for W, b in net.views(theta)])
     for t in range(1, n_steps + 1):
-        first = (t - 1) * batch_size % order.size
+        first = (t - 1) % -(-order.size // batch_size) * batch_size
         rows = order[first:first + batch_size]
         parameters = net.as_dict(theta)
         A_L, cache = reference.forward_propagation(X[:, rows], parameters, net.activation, net.out_activation)
@@ -41,9 +41,15 @@ def reference_steps(net, theta, X, Y, order, batch_size, n_steps, optimizer, alp
     return theta, np.array(costs)
 
 
+@pytest.fixture(params=[workspace.SMALL, 0], ids=["small", "not small"])
+def small(request, monkeypatch):
+    """What is trained as a small network: those that are, or none."""
+    monkeypatch.setattr(workspace, "SMALL", request.param)
+
+
 @pytest.mark.parametrize("batch_size", [25, 1, 2, 3])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_ten_shuffled_minibatch_steps_follow_the_reference(network, optimizer, batch_size):
+def test_ten_shuffled_minibatch_steps_follow_the_reference(network, optimizer, batch_size, small):
     net = Network(*network)
     X, Y = examples(network, 100, np.float64)
     start = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), np.float64)
@@ -55,7 +61,24 @@ def test_ten_shuffled_minibatch_steps_follow_the_reference(network, optimizer, b
     np.testing.assert_allclose(theta, expected, rtol=1e-7, atol=1e-9)      # Adam divides small numbers by small ones
 
 
+@pytest.mark.parametrize("network", [((20, 100, 1), "relu", "logistic"), ((4, 500, 3), "tanh", "softmax"),
+                                     ((8, 65, 33, 17, 2), "logistic", "identity")], ids=["one", "two", "deep"])
+def test_shards_and_blocks_of_a_small_network(network):
+    net = Network(*network)
+    X, Y = examples(network, 401, np.float64)
+    start = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), np.float64)
+    order = np.random.default_rng(2).permutation(401)
+    expected, expected_costs = reference_steps(net, start, X, Y, order, 200, 7, Adam(0.01), alpha=0.1)
+    trainer = Trainer(net, start, Adam(0.01), X.T, Y.T, 200, alpha=0.1)
+    assert trainer._train is training.TRAIN_SMALL
+    assert len(trainer.room.work) > 1               # and the last batch, of one example, has none for some of them
+    assert trainer.room.block_width < 100
+    np.testing.assert_allclose(trainer.run(order, 7), expected_costs, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(start, expected, rtol=1e-7, atol=1e-9)
+
+
 def test_steps_with_transposed_copies_of_the_weights_are_the_same(network, dtype, monkeypatch):
+    monkeypatch.setattr(workspace, "SMALL", 0)
     net = Network(*network)
     X, Y = examples(network, 100, dtype)
     results = []
@@ -92,7 +115,7 @@ def test_the_arrays_of_a_shard_have_a_column_for_each_of_its_examples(dtype):
     assert numbers == {1, 2, 4}
 
 
-def test_float32_follows_float64(network):
+def test_float32_follows_float64(network, small):
     net = Network(*network)
     results = []
     for dtype in (np.float64, np.float32):
@@ -105,7 +128,7 @@ def test_float32_follows_float64(network):
 
 
 @pytest.mark.parametrize("batch_size", [2, 25])
-def test_classes_are_what_rows_of_zeros_and_a_one_are(batch_size, dtype):
+def test_classes_are_what_rows_of_zeros_and_a_one_are(batch_size, dtype, small):
     net, rng = Network((5, 7, 4), "tanh", "softmax"), np.random.default_rng(0)
     X, classes = rng.standard_normal((60, 5)), rng.integers(0, 4, 60)
     results = []
@@ -126,7 +149,7 @@ def crew_of(n_threads):
 @pytest.mark.parametrize("network", [NETWORKS[2], NETWORKS[4], ((30, 300, 100, 3), "tanh", "softmax")],
                          ids=["small", "odd", "wide"])
 @pytest.mark.parametrize(("batch_size", "fits"), [(1, 2**20), (4, 2**20), (50, 2**20), (600, 2**20), (50, 0)])
-def test_same_bits_for_any_number_of_threads(network, batch_size, fits, dtype, monkeypatch):
+def test_same_bits_for_any_number_of_threads(network, batch_size, fits, dtype, small, monkeypatch):
     monkeypatch.setattr(workspace, "FITS", fits)
     net = Network(*network)
     X, Y = examples(network, 620, dtype)
@@ -143,7 +166,7 @@ def test_same_bits_for_any_number_of_threads(network, batch_size, fits, dtype, m
         np.testing.assert_array_equal(costs, results[0][1])
 
 
-def test_a_run_in_slices_is_the_same_run():
+def test_a_run_in_slices_is_the_same_run(small):
     network = NETWORKS[2]
     net = Network(*network)
     X, Y = examples(network, 90, np.float64)
@@ -157,7 +180,7 @@ def test_a_run_in_slices_is_the_same_run():
     np.testing.assert_array_equal(*results)
 
 
-def test_a_second_thread_trains_alone_while_the_region_is_taken():
+def test_a_second_thread_trains_alone_while_the_region_is_taken(small):
     net = Network(*NETWORKS[2])
     X, Y = examples(NETWORKS[2], 90, np.float64)
     results = []
