@@ -330,7 +330,7 @@ class Trainer:
         n_threads = max(most, 2)                             # `warmup` has a team on one core as well
         if batch_size <= few.MOST:
             self._train, (self.model, self.room) = TRAIN_FEW, workspace.for_few(network, theta, batch_size)
-        elif workspace.is_small(network, batch_size):
+        elif workspace.is_small(network, batch_size, theta.dtype):
             self._train, (self.model, self.room) = TRAIN_SMALL, workspace.for_small(
                 network, theta, batch_size, n_threads)
         else:

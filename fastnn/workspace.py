@@ -14,9 +14,8 @@ from fastnn.network import Array, Network, aligned
 CHUNK, PREDICTED = 512, 128
 #: How many weights one update takes at least.
 UPDATED = 1024
-#: The most parameters of a small network; and the bytes of the activations of a block of its examples, about what a
-#: core's first cache holds.
-SMALL, HELD = 2**15, 3 * 2**14
+#: The most parameters of a small network.
+SMALL = 2**15
 #: Arithmetic (floating point operations) of a step that is short: on two cores, one of 0.1e6 took 3.5 us alone, 4.1
 #: together and 3.2 in two shards; one of 2.4e6 took 36, 26 and 23, one of 20e6 no less for its shards.  A step of
 #: 0.03e6 had better stay alone, for which the shards would be in vain.
@@ -138,16 +137,21 @@ def for_few(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Mode
         streamed=False)
 
 
-def is_small(network: Network, batch_size: int) -> bool:
+def is_small(network: Network, batch_size: int, dtype: npt.DTypeLike) -> bool:
     """Whether `kernels.small` trains this network, and not `kernels.epoch`.
 
-    It is 10 to 35 % faster with one hidden layer of any width, level at 64 inputs, at 5000 weights between hidden
-    layers and at 30 outputs, and slower beyond.
+    On the processors where both were timed, steps of a network with one hidden layer take 10 to 35 % less.  They are
+    level at 64 inputs, at 5000 weights between hidden layers, and at as many outputs as inputs.  And units that do not
+    fill their vectors are lost, above all where their activation takes long, unless the examples would not fill theirs.
     """
     n_x, *hidden, n_y = network.layer_sizes
-    between = sum(n_in * n_out for n_in, n_out in pairwise(hidden))
-    return bool(hidden) and batch_size <= CHUNK and n_x <= 40 and n_y <= 16 and between <= 4096 and (
-        network.n_params <= SMALL)
+    if not hidden or batch_size > CHUNK or n_x > 40 or n_y > min(n_x, 16) or network.n_params > SMALL:
+        return False
+    vector = simd.REGISTER_BYTES // np.dtype(dtype).itemsize
+    lanes_a_unit = sum(ceil(n / vector) for n in hidden) * vector / sum(hidden)
+    lanes_an_example = ceil(batch_size / vector) * vector / batch_size
+    most = 1.3 if network.activation in ("logistic", "tanh") else 1.7
+    return sum(n_in * n_out for n_in, n_out in pairwise(hidden)) <= 4096 and lanes_a_unit <= most * lanes_an_example
 
 
 def for_small(network: Network, theta: Array, batch_size: int, n_threads: int) -> tuple[epoch.Model, epoch.Room]:
@@ -155,25 +159,23 @@ def for_small(network: Network, theta: Array, batch_size: int, n_threads: int) -
     dtype, vector = theta.dtype, simd.REGISTER_BYTES // theta.dtype.itemsize
     *widths, n_y = network.layer_sizes
     rows = [ceil(n / line(dtype)) * line(dtype) if n < 8 * line(dtype) else padded(n, dtype) for n in widths]
-    # Blocks of about the same size, whole tiles that the first cache holds.
-    shards, most = n_shards(network, batch_size, dtype), max(1, HELD // (simd.ROWS * sum(rows) * dtype.itemsize))
+    shards = max(n_shards(network, batch_size, dtype), 1 if batch_size < 64 else 2)
     m = ceil(batch_size / shards)
-    block = ceil(m / ceil(m / (most * simd.ROWS)) / simd.ROWS) * simd.ROWS
-    end = ceil(block / vector) * vector
+    end = ceil(m / vector) * vector
     layers, buffer, own, copies = _new_table(network), _Buffer(), _Buffer(), _Buffer()
-    places = [buffer.room(block * row) for row in rows] + [buffer.room(n_y * end)]
+    places = [buffer.room(m * row) for row in rows] + [buffer.room(n_y * end)]
     for l, (n_out, n_in) in enumerate(network.shapes):
-        layer, is_last = layers[l], n_out == n_y and l == len(layers) - 1
+        layer, is_last = layers[l], l == len(layers) - 1
         layer[[epoch.A_IN, epoch.A_OUT, epoch.A_ROW]] = places[l], places[l + 1], rows[l]
         layer[epoch.W_T_ROW] = row = rows[l] if is_last else rows[l + 1]
         layer[epoch.W_T] = own.room(n_out * (row + 1) if is_last else (n_in + 1) * row)
-        layer[epoch.W_ROWS] = copies.room(row * ceil(n_in / vector) * vector) if 0 < l < len(layers) - 1 else 0
+        layer[epoch.W_ROWS] = 0 if l == 0 or is_last else copies.room(row * ceil(n_in / vector) * vector)
     Y_T, losses = buffer.room(n_y * end), buffer.room(3 * end + 2)
     G = on_pages(2 * shards, own.size, dtype)
     layers[:, epoch.W_ROWS] += 3 * G.shape[1]                # parameters and up to two moments come first
     room = epoch.Room(
         work=on_pages(shards, buffer.size, dtype), Y_T=Y_T, losses=losses, width=end,
-        own=on_pages(n_threads, 3 * G.shape[1] + copies.size, dtype), block_width=block, W_T=aligned(0, dtype), G=G,
+        own=on_pages(n_threads, 3 * G.shape[1] + copies.size, dtype), block_width=0, W_T=aligned(0, dtype), G=G,
         chunk=batch_size, rows=np.arange(max(network.layer_sizes)), groups=np.zeros((0, epoch.GROUP_FIELDS), np.int64),
         squares=aligned(len(layers), dtype), streamed=False)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room

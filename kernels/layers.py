@@ -45,8 +45,6 @@ from fastnn.kernels.simd import (
 
 #: Bytes of a core's first cache; and how many rows ahead a tile asks for its strip, where that is longer.
 FIRST_CACHE, AHEAD = 2**15, 8
-#: In the place of an activation: the product is added to what is there.
-PLUS = -1
 
 
 @inline
@@ -178,10 +176,6 @@ def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, activation, rows, cols)
         for r in range(rows):
             for c in range(cols):
                 g[r, c] = where_positive(load(A, k + r, i + c * lanes(A)), g[r, c])
-    elif activation == PLUS:
-        for r in range(rows):
-            for c in range(cols):
-                g[r, c] = load(A, k + r, i + c * lanes(dA)) + g[r, c]
     elif activation == TANH:
         for r in range(rows):
             for c in range(cols):

@@ -13,9 +13,8 @@ anywhere.  The output layer has W_L as it is, and its Z_L, A_L and dZ_L are (n_L
     dW_L = dZ_L A_{L-1}                 backproject  of dZ_L, flipped, and A_{L-1}
     dZ_{L-1} = dZ_L^T W_L * g'(A_{L-1}) backproject  of dZ_L and W_L
 
-A block of examples goes forward and back and into the gradient while it is in the first cache.  The batch is cut into
-shards, as in ``epoch``.  Each member of a team has parameters and moments of its own, and updates all of them with the
-gradients of all shards, because that takes less than what others have updated takes to come.
+The batch is cut into shards, as in ``epoch``.  Each member of a team has parameters and moments of its own, and updates
+all of them by the gradients of all shards: that takes less than what others have updated takes to come.
 Rows have room for whole vectors; beyond the units of a layer, its weights are zeros, and stay so.
 """
 from fastnn.kernels import few
@@ -38,7 +37,7 @@ from fastnn.kernels.epoch import (
     rule_of,
 )
 from fastnn.kernels.jit import entry, inline, kernel, part
-from fastnn.kernels.layers import PLUS, affine, backproject, gather, transpose
+from fastnn.kernels.layers import affine, backproject, gather, transpose
 from fastnn.kernels.losses import loss_and_dZ, loss_and_dZ_of_classes, output, weigh
 from fastnn.kernels.simd import (
     COLS,
@@ -86,13 +85,10 @@ def output_parameters(own, layer):
 
 
 @inline
-def _output_strip(dZ, W, A, dW, db, k, activation, more, cols):
+def _output_strip(dZ, W, A, dW, db, k, activation, cols):
     w, g, b = tile(A, 1, COLS), tile(A, 1, COLS), tile(A, 1, COLS)
     for c in range(cols):
-        at = k + c * lanes(A)
-        w[0, c] = load(W, 0, at)
-        g[0, c] = load(dW, 0, at) if more else zero(A)
-        b[0, c] = load(db, 0, at) if more else zero(A)
+        w[0, c], g[0, c], b[0, c] = load(W, 0, k + c * lanes(A)), zero(A), zero(A)
     for i in range(A.shape[0]):
         dz = splat(A, dZ[0, i])
         for c in range(cols):
@@ -112,26 +108,25 @@ def _output_strip(dZ, W, A, dW, db, k, activation, more, cols):
 
 
 @kernel
-def one_output(dZ, W, A, dW, db, n, activation, more):
+def one_output(dZ, W, A, dW, db, n, activation):
     """All that one output does to the n units below it: dW = dZ A, A becomes W dZ * g'(A), and db is the sum of that.
 
-    dZ (1, m), W, dW, db (1, n or more), A (m, n or more).  With `more`, dW and db are added to.
+    dZ (1, m), W, dW, db (1, n or more), A (m, n or more).
     """
     across = COLS * lanes(A)
     wide = n - n % across
     for k in range(0, wide, across):
-        _output_strip(dZ, W, A, dW, db, k, activation, more, COLS)
+        _output_strip(dZ, W, A, dW, db, k, activation, COLS)
     for k in range(wide, n, lanes(A)):
-        _output_strip(dZ, W, A, dW, db, k, activation, more, 1)
+        _output_strip(dZ, W, A, dW, db, k, activation, 1)
 
 
 @inline
-def _sum_strip(dZ, db, k, more, cols):
+def _sum_strip(dZ, db, k, cols):
     # In four parts: each sum would wait for the last.
     s, m = tile(dZ, 4, COLS), dZ.shape[0]
     for c in range(cols):
-        s[0, c] = load(db, 0, k + c * lanes(dZ)) if more else zero(dZ)
-        for r in range(1, 4):
+        for r in range(4):
             s[r, c] = zero(dZ)
     for i in range(0, m - m % 4, 4):
         for r in range(4):
@@ -145,28 +140,28 @@ def _sum_strip(dZ, db, k, more, cols):
 
 
 @kernel
-def column_sums(dZ, db, n, more):
-    """db = the sum of the rows of dZ.  dZ (m, n or more), db (1, n or more).  With `more`, +=."""
+def column_sums(dZ, db, n):
+    """db = the sum of the rows of dZ.  dZ (m, n or more), db (1, n or more)."""
     across = COLS * lanes(dZ)
     wide = n - n % across
     for k in range(0, wide, across):
-        _sum_strip(dZ, db, k, more, COLS)
+        _sum_strip(dZ, db, k, COLS)
     for k in range(wide, n, lanes(dZ)):
-        _sum_strip(dZ, db, k, more, 1)
+        _sum_strip(dZ, db, k, 1)
 
 
 @part
-def forward(model, batches, own, work, rows, following, first):
-    """Z_L, without b_L; and the rows of X that come at the same place in the next step are asked for."""
+def forward(model, batches, own, work, rows, soon):
+    """Z_L, without b_L, of these rows of X; and those that come soon, in the next step, are asked for."""
     layers, n_x, n_hidden, m = model.layers, model.layers[0, N_IN], model.layers.shape[0] - 1, rows.size
     A = activations(work, layers[0], m)
     for i in range(m):
-        row, soon = rows[i], following[min(first + i, following.size - 1)]
+        row, next_row = rows[i], soon[min(i, soon.size - 1)]
         for k in range(0, n_x, lanes(work)):
-            prefetch(batches.X, soon, k)
+            prefetch(batches.X, next_row, k)
             store(A, i, k, load_first(batches.X, row, k, n_x - k))
-        prefetch(batches.X, soon, n_x - 1)
-        prefetch(batches.Y, soon, 0)
+        prefetch(batches.X, next_row, n_x - 1)
+        prefetch(batches.Y, next_row, 0)
     for l in range(n_hidden):
         layer, n_out = layers[l], layers[l, N_OUT]
         W_T_and_b, Z = matrix(own, layer[W_T], layer[N_IN] + 1, layer[W_T_ROW]), activations(work, layers[l + 1], m)
@@ -183,40 +178,39 @@ def forward(model, batches, own, work, rows, following, first):
 
 
 @part
-def back(model, own, work, G, m, more):
-    """The gradient of the sum of the losses of m examples; with `more`, it is added to that in G."""
+def back(model, own, work, G, m):
+    """The gradient of the sum of the losses of m examples."""
     layers, n_hidden = model.layers, model.layers.shape[0] - 1
-    top, put = layers[n_hidden], PLUS if more else IDENTITY
+    top = layers[n_hidden]
     W, _ = output_parameters(own, top)
     dW, db = output_parameters(G, top)
     dZ = matrix(work, top[A_OUT], top[N_OUT], whole(work, m))
     for j in range(top[N_OUT]):
-        total = few.total(dZ[j:], m)
-        db[0, j] = db[0, j] + total if more else total
+        db[0, j] = few.total(dZ[j:], m)
     for l in range(n_hidden - 1, -1, -1):
         # A_l becomes dZ_l.  What still takes A_l as it was comes first.
         layer, above, n = layers[l], layers[l + 1], whole(work, layers[l, N_OUT])
         A, (dW_T, db) = activations(work, above, m), hidden_parameters(G, layer)
         if l == n_hidden - 1 and top[N_OUT] == 1:
-            one_output(dZ, W, A, dW, db, n, layer[ACTIVATION], more)
+            one_output(dZ, W, A, dW, db, n, layer[ACTIVATION])
         elif l == n_hidden - 1:
-            backproject(dZ, True, A, dW, dW, 0, n, put)
+            backproject(dZ, True, A, dW, dW, 0, n, IDENTITY)
             backproject(dZ, False, W, A, A, 0, n, layer[ACTIVATION])
-            column_sums(A, db, n, more)
+            column_sums(A, db, n)
         else:
             W = matrix(own, above[W_ROWS], above[N_OUT], n)
             backproject(dZ, True, W, A, A, 0, n, layer[ACTIVATION])
-            column_sums(A, db, n, more)
-        backproject(activations(work, layer, m), False, A, dW_T, dW_T, 0, n, put)
+            column_sums(A, db, n)
+        backproject(activations(work, layer, m), False, A, dW_T, dW_T, 0, n, IDENTITY)
         dZ = A
 
 
 @kernel
-def propagate(model, batches, room, own, rows, following, first, s, G, more):
-    """Forward, the loss, and back to the gradient, of the examples from `first` on, of shard s; returns their loss."""
+def propagate(model, batches, room, own, rows, soon, s, G):
+    """Forward propagation, the loss, and back to the gradient of the examples of shard s; returns their loss."""
     work, m, top = room.work[s], rows.size, model.layers[model.layers.shape[0] - 1]
     n_y, end = top[N_OUT], whole(work, m)            # loops over whole vectors have no end to do number by number
-    forward(model, batches, own, work, rows, following, first)
+    forward(model, batches, own, work, rows, soon)
     dZ, b = matrix(work, top[A_OUT], n_y, end), output_parameters(own, top)[1]
     losses = matrix(work, room.losses, 3, room.width)
     for j in range(n_y):
@@ -234,24 +228,10 @@ def propagate(model, batches, room, own, rows, following, first, s, G, more):
         loss_and_dZ(dZ, Y_T, losses[0], 0, end, model.loss)
     if batches.weights.size:
         weigh(dZ, losses[0], losses[1], batches.weights, rows, 0, m)
-    back(model, own, work, G, m, more)
+    back(model, own, work, G, m)
     cost = work.dtype.type(0)
     for i in range(m):
         cost += losses[0, i]
-    return cost
-
-
-@kernel
-def shard_of(model, batches, room, own, rows, following, s, G):
-    """The gradient of shard s; returns the loss of its examples."""
-    first, last = share(rows.size, s, room.work.shape[0])
-    cost = own.dtype.type(0)
-    if first == last:
-        for p in range(G.size):
-            G[p] = cost
-    for i in range(first, last, room.block_width):
-        block = rows[i:min(i + room.block_width, last)]
-        cost += propagate(model, batches, room, own, block, following, i, s, G, i > first)
     return cost
 
 
@@ -325,7 +305,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
     copy_rows(model, room, own)
     for step in range(rule.rates.size):
         rows, per_example = minibatch(batches, step)
-        following, _ = minibatch(batches, step + 1)
+        soon, _ = minibatch(batches, step + 1)
         # Members may be a step apart, and who is ahead must not write what others still read.
         even, place = step % 2, room.losses + 3 * room.width + step % 2
         G = room.G[even * n_shards:(even + 1) * n_shards]
@@ -335,7 +315,9 @@ def steps(rank, size, team, model, batches, room, rule, costs):
             begin, end = take(team, EXAMPLES, rank, size, owner, first, last)
             while begin < end:
                 for s in range(begin, end):
-                    room.work[s, place] = shard_of(model, batches, room, own, rows, following, s, G[s])
+                    first_row, last_row = share(rows.size, s, n_shards)
+                    room.work[s, place] = propagate(model, batches, room, own, rows[first_row:last_row],
+                                                    soon[min(first_row, soon.size - 1):], s, G[s])
                 begin, end = take(team, EXAMPLES, rank, size, owner, first, last)
         barrier(team, size)
         new_queue(team, EXAMPLES, rank)

@@ -41,10 +41,11 @@ def reference_steps(net, theta, X, Y, order, batch_size, n_steps, optimizer, alp
     return theta, np.array(costs)
 
 
-@pytest.fixture(params=[workspace.SMALL, 0], ids=["small", "not small"])
+@pytest.fixture(params=[True, False], ids=["small", "not small"])
 def small(request, monkeypatch):
-    """What is trained as a small network: those that are, or none."""
-    monkeypatch.setattr(workspace, "SMALL", request.param)
+    """Which networks count as small: all that may, or none."""
+    monkeypatch.setattr(workspace, "is_small", lambda network, batch_size, dtype: (
+        request.param and len(network.shapes) > 1 and batch_size <= workspace.CHUNK))
 
 
 @pytest.mark.parametrize("batch_size", [25, 1, 2, 3])
@@ -62,8 +63,8 @@ def test_ten_shuffled_minibatch_steps_follow_the_reference(network, optimizer, b
 
 
 @pytest.mark.parametrize("network", [((20, 100, 1), "relu", "logistic"), ((4, 500, 3), "tanh", "softmax"),
-                                     ((8, 65, 33, 17, 2), "logistic", "identity")], ids=["one", "two", "deep"])
-def test_shards_and_blocks_of_a_small_network(network):
+                                     ((8, 64, 33, 15, 2), "logistic", "identity")], ids=["one", "two", "deep"])
+def test_shards_of_a_small_network(network):
     net = Network(*network)
     X, Y = examples(network, 401, np.float64)
     start = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), np.float64)
@@ -72,13 +73,12 @@ def test_shards_and_blocks_of_a_small_network(network):
     trainer = Trainer(net, start, Adam(0.01), X.T, Y.T, 200, alpha=0.1)
     assert trainer._train is training.TRAIN_SMALL
     assert len(trainer.room.work) > 1               # and the last batch, of one example, has none for some of them
-    assert trainer.room.block_width < 100
     np.testing.assert_allclose(trainer.run(order, 7), expected_costs, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(start, expected, rtol=1e-7, atol=1e-9)
 
 
 def test_steps_with_transposed_copies_of_the_weights_are_the_same(network, dtype, monkeypatch):
-    monkeypatch.setattr(workspace, "SMALL", 0)
+    monkeypatch.setattr(workspace, "is_small", lambda network, batch_size, dtype: False)
     net = Network(*network)
     X, Y = examples(network, 100, dtype)
     results = []
