@@ -96,6 +96,16 @@ def n_shards(network: Network, chunk: int, dtype: npt.DTypeLike) -> int:
     return 2 ** (max(most, 1).bit_length() - 1)
 
 
+def goes_by_layers(chunk: int, dtype: npt.DTypeLike) -> bool:
+    """Whether a team works at one layer at a time, if there is one shard.
+
+    Or each member takes its strips of examples through all layers, which is as good if two members have half of them
+    each, and if the way of the parameters between the cores is short: on Zen 3.
+    """
+    half = ceil(chunk / strip(dtype)) // 2 * strip(dtype)
+    return not simd.STREAMS or max(half, chunk - half) > 0.6 * chunk
+
+
 def _new_table(network: Network) -> npt.NDArray[np.int64]:
     """The table of layers, but for its offsets into the workspace."""
     layers = np.zeros((len(network.shapes), epoch.FIELDS), np.int64)
@@ -134,7 +144,7 @@ def for_few(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Mode
         work=aligned((1, buffer.size), dtype), Y_T=Y_T, losses=losses, width=width,
         own=aligned((1, 0), dtype), block_width=0, W_T=aligned(0, dtype), G=aligned((1, network.n_params), dtype),
         chunk=batch_size, rows=np.arange(0), groups=np.array(groups, np.int64), squares=aligned(len(groups), dtype),
-        streamed=False)
+        by_layers=False, streamed=False)
 
 
 def is_small(network: Network, batch_size: int, dtype: npt.DTypeLike) -> bool:
@@ -177,7 +187,7 @@ def for_small(network: Network, theta: Array, batch_size: int, n_threads: int) -
         work=on_pages(shards, buffer.size, dtype), Y_T=Y_T, losses=losses, width=end,
         own=on_pages(n_threads, 3 * G.shape[1] + copies.size, dtype), block_width=0, W_T=aligned(0, dtype), G=G,
         chunk=batch_size, rows=np.arange(max(network.layer_sizes)), groups=np.zeros((0, epoch.GROUP_FIELDS), np.int64),
-        squares=aligned(len(layers), dtype), streamed=False)
+        squares=aligned(len(layers), dtype), by_layers=False, streamed=False)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
 
 
@@ -190,7 +200,8 @@ def for_training(network: Network, theta: Array, batch_size: int, n_threads: int
     vector = simd.REGISTER_BYTES // dtype.itemsize
     layers = _new_table(network)
     n_x, block_width = network.layer_sizes[0], padded(epoch.BLOCK // dtype.itemsize, dtype)
-    is_kept = is_narrow(n_x, network.layer_sizes[1], dtype)          # A_0, for the second half of the step
+    by_layers = shards == 1 and goes_by_layers(chunk, dtype)
+    is_kept = by_layers or is_narrow(n_x, network.layer_sizes[1], dtype)     # A_0: others, or the gradient, take it
     a_in = buffer.room(n_x * width if is_kept else 0)
     for l, (n_out, n_in) in enumerate(network.shapes):
         layer = layers[l]
@@ -220,7 +231,7 @@ def for_training(network: Network, theta: Array, batch_size: int, n_threads: int
         own=on_pages(n_threads, 0 if is_kept else n_x * block_width, dtype), block_width=block_width,
         W_T=aligned(flipped.size, dtype), G=on_pages(shards, network.n_params, dtype), chunk=chunk,
         rows=np.arange(max(network.layer_sizes)), groups=np.array(groups, np.int64),
-        squares=aligned(len(groups), dtype), streamed=False)
+        squares=aligned(len(groups), dtype), by_layers=by_layers, streamed=False)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
 
 

@@ -6,11 +6,14 @@ second, the parameters are shared out: each member sums dW = dZ A^T of its rows 
 updates them while they are in its cache.  A member that is done helps the others.  And the transposed
 activations, which those will read, a member of a team writes past its caches.
 
-What travels between the cores is then the activations.  Where a network has fewer parameters than that,
-the batch is cut into shards instead: dW of a shard is formed by the member that has its columns, and what
-travels is the gradients.  The number of shards is the network's, not the team's, and every number is
-computed by one thread, in an order that does not depend on how many there are: the bits are the same for
-any team.
+What travels between the cores is then the activations, and the parameters.  Where these are many, or a batch has no
+equal halves of whole strips, the members share out the units of one layer after the other instead: the weights of a
+unit are then read and updated by the same member, and there is a barrier after each layer.
+
+Where a network has fewer parameters than activations, the batch is cut into shards: dW of a shard is formed by the
+member that has its columns, and what travels is the gradients.  The number of shards is the network's, not the team's,
+and every number is computed by one thread, in an order that does not depend on how many there are: the bits are the
+same for any team.
 
 A batch larger than the workspace goes through in chunks, whose gradients are added before the update.
 Weights of the examples multiply their losses, and a mean is then divided by the sum of the weights.
@@ -23,7 +26,7 @@ from fastnn.kernels.jit import call, entry, kernel, packed, part
 from fastnn.kernels.layers import affine, backproject, gather, inner, outer, panels, row_sums
 from fastnn.kernels.losses import loss_and_dZ, loss_and_dZ_of_classes, output, weigh
 from fastnn.kernels.optimizers import ADAM, SGD, adam, no_step, sgd
-from fastnn.kernels.simd import COLS, REGISTER_BYTES, flush_subnormals, lanes, matrix, restore_mode
+from fastnn.kernels.simd import COLS, FEW, REGISTER_BYTES, flush_subnormals, lanes, matrix, restore_mode
 from fastnn.kernels.team import barrier, new_queue, region, roll_call, share, take
 
 #: The fields of a layer in the table: sizes, offsets into theta and the workspace, the length of a row of W_T, and how
@@ -31,8 +34,6 @@ from fastnn.kernels.team import barrier, new_queue, region, roll_call, share, ta
 N_IN, N_OUT, ACTIVATION, W, B, A_IN, A_OUT, DZ, A_T, W_T, W_T_ROW, TURN, W_ROWS, A_ROW, FIELDS = range(15)
 #: The fields of a group of rows of the weights: which layer, which rows, and where in theta its middle is.
 LAYER, FIRST, LAST, MIDDLE, GROUP_FIELDS = range(5)
-#: The queues of the two halves of a step.
-EXAMPLES, PARAMETERS = 0, 1
 #: In A_T: this layer's gradient is formed by `inner`, which needs no transposed copy.  In W_T: `backproject` takes W.
 NONE = -1
 #: Examples are shared out by strips of so many vectors: a tile is full, and no two threads write to one cache line.
@@ -91,6 +92,7 @@ class Room(NamedTuple):
     rows: np.ndarray             # 0, 1 ... to the widest layer
     groups: np.ndarray           # (n_groups, GROUP_FIELDS), int64: what one update takes
     squares: np.ndarray          # (n_groups,): alpha times the sum of the squares of the weights of each
+    by_layers: bool              # whether the members work at one layer at a time, not at one strip of examples each
     streamed: bool               # whether A_T goes past the caches, for other cores (see `simd.stream`)
 
 
@@ -101,11 +103,11 @@ def inputs(model, work, width, l):
 
 
 @part
-def forward(model, A, work, width, l, first, last):
-    """A_l = g(W_l A_{l-1} + b_l) in the columns from first to last; the last layer stops at Z."""
-    layers, n_in, n_out = model.layers, model.layers[l, N_IN], model.layers[l, N_OUT]
-    affine(matrix(model.theta, layers[l, W], n_out, n_in), model.theta[layers[l, B]:], A,
-           matrix(work, layers[l, A_OUT], n_out, width), first, last, layers[l, ACTIVATION])
+def forward(model, A, work, width, l, j, end, first, last):
+    """A_l = g(W_l A_{l-1} + b_l), in rows from j to end and columns from first to last; the last layer stops at Z."""
+    layers, n_in, n_out = model.layers, model.layers[l, N_IN], end - j
+    affine(matrix(model.theta, layers[l, W] + j * n_in, n_out, n_in), model.theta[layers[l, B] + j:], A,
+           matrix(work, layers[l, A_OUT] + j * width, n_out, width), first, last, layers[l, ACTIVATION])
 
 
 @part
@@ -124,14 +126,51 @@ def transpose_weights(model, room, l, j, end):
 
 
 @part
-def back(model, room, work, width, l, first, last):
-    """dZ_{l-1} = W_l^T dZ_l * g'(A_{l-1}) in the columns from first to last."""
+def back(model, room, work, width, l, k, end, first, last):
+    """dZ_{l-1} = W_l^T dZ_l * g'(A_{l-1}) in the rows from k to end and the columns from first to last."""
     layers, n_in, n_out = model.layers, model.layers[l, N_IN], model.layers[l, N_OUT]
-    W_l, flipped = matrix(model.theta, layers[l, W], n_out, n_in), layers[l, W_T] != NONE
+    flipped = layers[l, W_T] != NONE
+    W_l = matrix(model.theta, layers[l, W] + k, n_out, n_in)              # from its column k on
     if flipped:
-        W_l = matrix(room.W_T, layers[l, W_T], n_in, layers[l, W_T_ROW])
-    backproject(W_l, flipped, matrix(work, layers[l, DZ], n_out, width), inputs(model, work, width, l),
-                matrix(work, layers[l - 1, DZ], n_in, width), first, last, layers[l - 1, ACTIVATION])
+        W_l = matrix(room.W_T, layers[l, W_T] + k * layers[l, W_T_ROW], n_in, layers[l, W_T_ROW])
+    backproject(W_l, flipped, matrix(work, layers[l, DZ], n_out, width),
+                matrix(work, layers[l, A_IN] + k * width, end - k, width),
+                matrix(work, layers[l - 1, DZ] + k * width, end - k, width), first, last, layers[l - 1, ACTIVATION])
+
+
+@part
+def streams(room):
+    """Whether A_T goes past the caches: the panels of a shard are read where they are written."""
+    return room.streamed and room.work.shape[0] == 1
+
+
+@part
+def begin_with(model, batches, room, rows, work, A, first, last):
+    """X of the examples from first to last, as columns of A_0, and Y, if these are not classes."""
+    layers, width, n_y = model.layers, room.width, model.layers[model.layers.shape[0] - 1, N_OUT]
+    gather(batches.X, rows, A, transposed(model, work, width, 0), first, last, layers[0, A_T] != NONE, streams(room))
+    if batches.Y.shape[1] == n_y:
+        Y_T = matrix(work, room.Y_T, n_y, width)
+        gather(batches.Y, rows, Y_T, Y_T, first, last, False, False)
+
+
+@part
+def turn_back(model, batches, room, rows, work, first, last):
+    """The loss of the examples from first to last, and dZ_L."""
+    layers, width = model.layers, room.width
+    n_layers, end = layers.shape[0], last + (first - last) % lanes(work)
+    n_y = layers[n_layers - 1, N_OUT]
+    dZ, losses = matrix(work, layers[n_layers - 1, A_OUT], n_y, width), matrix(work, room.losses, 3, width)
+    output(dZ, losses[1], losses[2], first, end, model.loss)
+    if batches.Y.shape[1] < n_y:
+        loss_and_dZ_of_classes(dZ, batches.Y, rows, losses[0], first, last)
+    else:
+        loss_and_dZ(dZ, matrix(work, room.Y_T, n_y, width), losses[0], first, end, model.loss)
+    if batches.weights.size:
+        weigh(dZ, losses[0], losses[1], batches.weights, rows, first, last)
+    for j in range(n_y):
+        for i in range(last, end):
+            dZ[j, i] = dZ.dtype.type(0)                  # what is summed over the examples is summed over whole vectors
 
 
 @kernel
@@ -141,38 +180,20 @@ def propagate(model, batches, room, rows, rank, s, first, last):
     Column i of the shard is example rows[i].  Where nothing but this pass takes A_0, it is made in the room that this
     member of the team has for it, again and again, because that stays in the cache: its first column is number `first`.
     """
-    layers, work, width = model.layers, room.work[s], room.width
-    n_layers, n_x = layers.shape[0], layers[0, N_IN]
-    n_y = layers[n_layers - 1, N_OUT]
-    Y_T, losses = matrix(work, room.Y_T, n_y, width), matrix(work, room.losses, 3, width)
-    end = last + (first - last) % lanes(work)
-    streamed = room.streamed and room.work.shape[0] == 1     # the panels of a shard are read where they are written
+    layers, work, width, streamed = model.layers, room.work[s], room.width, streams(room)
     A = inputs(model, work, width, 0)
     if layers[0, A_T] != NONE:
-        A = matrix(room.own[rank], -first, n_x, room.block_width)
-    gather(batches.X, rows, A, transposed(model, work, width, 0), first, last, layers[0, A_T] != NONE, streamed)
-    has_classes = batches.Y.shape[1] < n_y
-    if not has_classes:
-        gather(batches.Y, rows, Y_T, Y_T, first, last, False, False)
-    for l in range(n_layers):
+        A = matrix(room.own[rank], -first, layers[0, N_IN], room.block_width)
+    begin_with(model, batches, room, rows, work, A, first, last)
+    for l in range(layers.shape[0]):
         if l > 0:
             A = inputs(model, work, width, l)
             if layers[l, A_T] != NONE:
-                panels(A, transposed(model, work, width, l), first, end, streamed)
-        forward(model, A, work, width, l, first, last)
-    dZ = matrix(work, layers[n_layers - 1, A_OUT], n_y, width)
-    output(dZ, losses[1], losses[2], first, end, model.loss)
-    if has_classes:
-        loss_and_dZ_of_classes(dZ, batches.Y, rows, losses[0], first, last)
-    else:
-        loss_and_dZ(dZ, Y_T, losses[0], first, end, model.loss)
-    if batches.weights.size:
-        weigh(dZ, losses[0], losses[1], batches.weights, rows, first, last)
-    for j in range(n_y):
-        for i in range(last, end):
-            dZ[j, i] = dZ.dtype.type(0)                  # what is summed over the examples is summed over whole vectors
-    for l in range(n_layers - 1, 0, -1):
-        back(model, room, work, width, l, first, last)
+                panels(A, transposed(model, work, width, l), 0, A.shape[0], first, last, streamed)
+        forward(model, A, work, width, l, 0, layers[l, N_OUT], first, last)
+    turn_back(model, batches, room, rows, work, first, last)
+    for l in range(layers.shape[0] - 1, 0, -1):
+        back(model, room, work, width, l, 0, layers[l, N_IN], first, last)
 
 
 @kernel
@@ -234,7 +255,7 @@ def shard(rows, vector, s, n_shards):
 
 @kernel
 def first_half(model, batches, room, rows, rank, begin, end, more):
-    """Forward and back for these shards; or, where there is one, for these strips of examples in it."""
+    """Forward and back for these shards, and their gradients; or, if there is one, for these strips of its examples."""
     layers, vector, n_shards = model.layers, lanes(model.theta), room.work.shape[0]
     block = BLOCK // REGISTER_BYTES * vector
     if n_shards == 1:
@@ -248,6 +269,79 @@ def first_half(model, batches, room, rows, rank, begin, end, more):
             propagate(model, batches, room, rows[first:], rank, s, i, min(i + block, last - first))
         for l in range(layers.shape[0]):
             gradient(model, room, s, l, 0, layers[l, N_OUT], last - first, more)
+
+
+@part
+def row_groups(n, vector):
+    """Over how many groups n rows of activations go: whole vectors of them, and the last has no less than a tile."""
+    return max(1, (n + vector - FEW) // vector)
+
+
+@part
+def n_phases(model, room):
+    """How many times the members of a team meet in a step: see `phase`."""
+    n_layers = model.layers.shape[0]
+    return n_layers + max(n_layers - 2, 0) + 2 if room.by_layers else 2
+
+
+@part
+def layer_of(number, n_layers):
+    """Whose activations or dZ the groups of rows are that phase `number` has."""
+    return number - 1 if number < n_layers else 2 * n_layers - number - 2
+
+
+@part
+def n_units(model, room, m, number):
+    """How many units of work phase `number` has."""
+    n_layers, vector, n_shards = model.layers.shape[0], lanes(model.theta), room.work.shape[0]
+    if number == n_phases(model, room) - 1:
+        return room.groups.shape[0]
+    if n_shards > 1:
+        return n_shards
+    if not room.by_layers or number == 0 or number == n_layers:
+        return strips(m, vector)
+    return row_groups(model.layers[layer_of(number, n_layers), N_OUT], vector)
+
+
+@kernel
+def phase(model, batches, room, rule, rows, rank, number, begin, end, more, final, per_example, rate):
+    """Some units of one phase of a step.
+
+    There are two, the halves of the step.  By layers there are more, because what the members have made of the rows of
+    one layer, all of them take for the next:
+
+        0          A_0; a unit is a strip of examples
+        1 ...      A_1 to A_{L-1}; a unit is a group of rows
+        L          Z_L, the loss, dZ_L and dZ_{L-1}; a strip of examples
+        L + 1 ...  dZ_{L-2} to dZ_1; a group of rows
+        the last   the parameters; a group of rows of the weights
+    """
+    layers, n_layers, work, width, m = model.layers, model.layers.shape[0], room.work[0], room.width, rows.size
+    vector = lanes(model.theta)
+    if number == n_phases(model, room) - 1:
+        second_half(model, room, rule, m, begin, end, more, final, per_example, rate)
+    elif not room.by_layers:
+        first_half(model, batches, room, rows, rank, begin, end, more)
+    elif number == 0:
+        first, last = begin * STRIP * vector, min(end * STRIP * vector, m)
+        begin_with(model, batches, room, rows, work, inputs(model, work, width, 0), first, last)
+    elif number == n_layers:
+        first, last, l = begin * STRIP * vector, min(end * STRIP * vector, m), n_layers - 1
+        forward(model, inputs(model, work, width, l), work, width, l, 0, layers[l, N_OUT], first, last)
+        turn_back(model, batches, room, rows, work, first, last)
+        if l > 0:
+            back(model, room, work, width, l, 0, layers[l, N_IN], first, last)
+    else:
+        l = layer_of(number, n_layers)
+        n = layers[l, N_OUT]
+        j, stop = begin * vector, n if end == row_groups(n, vector) else end * vector
+        if number < n_layers:
+            forward(model, inputs(model, work, width, l), work, width, l, j, stop, 0, m)
+            if layers[l + 1, A_T] != NONE:
+                A = inputs(model, work, width, l + 1)
+                panels(A, transposed(model, work, width, l + 1), j, stop, 0, m, room.streamed)
+        else:
+            back(model, room, work, width, l + 1, j, stop, 0, m)
 
 
 @kernel
@@ -312,35 +406,33 @@ def steps(rank, size, team, model, batches, room, rule, costs):
         if model.layers[groups[g, LAYER], W_T] != NONE:
             transpose_weights(model, room, groups[g, LAYER], groups[g, FIRST], groups[g, LAST])
     barrier(team, size)
+    turn = 0                                                               # of the two queues
     for step in range(rule.rates.size):
         batch, per_example = minibatch(batches, step)
         m, cost = batch.size, number(0)
         for done in range(batches.begin, min(batches.end, m), chunk):
             rows, more, final = batch[done:done + chunk], done > 0, done + chunk >= m
-            units = n_shards if n_shards > 1 else strips(rows.size, vector)
-            for i in range(size):                                          # one's own part, then what others have left
-                owner = (rank + i) % size
-                first, last = share(units, owner, size)
-                begin, end = take(team, EXAMPLES, rank, size, owner, first, last)
-                while begin < end:
-                    first_half(model, batches, room, rows, rank, begin, end, more)
-                    begin, end = take(team, EXAMPLES, rank, size, owner, first, last)
-            new_queue(team, PARAMETERS, rank)
-            barrier(team, size)
-            new_queue(team, EXAMPLES, rank)
-            if rank == 0:
-                for s in range(n_shards):
-                    first, last = shard(rows, vector, s, n_shards)
-                    for i in range(last - first):
-                        cost += room.work[s, room.losses + i]
-            for i in range(size):
-                owner = (rank + i) % size
-                first, last = first_group(groups, n * owner // size), first_group(groups, n * (owner + 1) // size)
-                begin, end = take(team, PARAMETERS, rank, size, owner, first, last)
-                while begin < end:
-                    second_half(model, room, rule, rows.size, begin, end, more, final, per_example, rule.rates[step])
-                    begin, end = take(team, PARAMETERS, rank, size, owner, first, last)
-            barrier(team, size)
+            for p in range(n_phases(model, room)):
+                units, is_last = n_units(model, room, rows.size, p), p == n_phases(model, room) - 1
+                for i in range(size):                                      # one's own part, then what others have left
+                    owner = (rank + i) % size
+                    first, last = share(units, owner, size)
+                    if is_last:                                            # as many parameters for each
+                        first = first_group(groups, n * owner // size)
+                        last = first_group(groups, n * (owner + 1) // size)
+                    begin, end = take(team, turn, rank, size, owner, first, last)
+                    while begin < end:
+                        phase(model, batches, room, rule, rows, rank, p, begin, end, more, final, per_example,
+                              rule.rates[step])
+                        begin, end = take(team, turn, rank, size, owner, first, last)
+                if is_last and rank == 0:
+                    for s in range(n_shards):
+                        first, last = shard(rows, vector, s, n_shards)
+                        for i in range(last - first):
+                            cost += room.work[s, room.losses + i]
+                turn = 1 - turn
+                new_queue(team, turn, rank)
+                barrier(team, size)
         if rank == 0:
             costs[step, 0] = cost * per_example + (costs[step, 0] if batches.begin > 0 else number(0))
             costs[step, 1] = penalty(room) * per_example

@@ -29,6 +29,7 @@ from fastnn.kernels.simd import (
     matrix,
     maximum,
     prefetch,
+    prefetch_early,
     rolled,
     splat,
     square,
@@ -64,6 +65,12 @@ def _is_long(A, n, cols):
 
 
 @inline
+def _next_strip(A, j, i):
+    # Other cores have written some of A: the tiles of one strip ask for the next, each for every second line.
+    return i + COLS * lanes(A) + j // ROWS % 2 * lanes(A)
+
+
+@inline
 def _bias(b, A, j, i):
     # b_j for a vector of examples; or, where these are rows and the lanes are units, b of those.
     return splat(A, b[j]) if b.size else load(A, A.shape[0] - 1, i)
@@ -73,12 +80,15 @@ def _bias(b, A, j, i):
 def _affine_tile(W, b, A, Z, j, i, activation, rows, cols):
     z, a, n_in = tile(Z, TALL, COLS), tile(Z, 1, COLS), A.shape[0] - (b.size == 0)
     is_long = _is_long(A, n_in, cols)
+    ahead = _next_strip(A, j, i)
     for r in range(rows):
         for c in range(cols):
             z[r, c] = _bias(b, A, j + r, i + c * lanes(Z))
     for k in range(n_in):
         rolled()
         prefetch(W, j + rows, rows * k)              # the weights of the next tile: other cores have written some
+        if cols == COLS:
+            prefetch_early(A, k, ahead)
         if is_long:
             prefetch(A, k + AHEAD, i)
         for c in range(cols):
@@ -157,6 +167,7 @@ def affine(W, b, A, Z, first, last, activation):
 @inline
 def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, activation, rows, cols):
     g, d, is_long = tile(dA, TALL, COLS), tile(dA, 1, COLS), _is_long(dZ, dZ.shape[0], cols)
+    ahead = _next_strip(dZ, k, i)
     for r in range(rows):
         for c in range(cols):
             g[r, c] = zero(dA)
@@ -166,6 +177,8 @@ def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, activation, rows, cols)
             prefetch(W, j + ROWS, k)
         if is_long:
             prefetch(dZ, j + AHEAD, i)
+        if cols == COLS:
+            prefetch_early(dZ, j, ahead)
         for c in range(cols):
             d[0, c] = load(dZ, j, i + c * lanes(dZ))
         for r in range(rows):
@@ -418,8 +431,8 @@ def gather(X, rows_of_X, A, A_T, first, last, kept, streamed):
 
 
 @kernel
-def panels(A, A_T, first, last, streamed):
-    """A_T = A^T in the columns from first to last of A (n, m), in whole vectors.
+def panels(A, A_T, begin, end, first, last, streamed):
+    """A_T = A^T in the rows from begin, where a vector starts, to end of A (n, m), and the columns from first to last.
 
     A_T consists of panels of COLS vectors across, one above the other: each holds as many columns of A^T, so that
     `outer` reads memory from the front to the end.  A[k, i] is A_T[k // width * rows of a panel + i, k % width].
@@ -427,7 +440,7 @@ def panels(A, A_T, first, last, streamed):
     """
     n, full, width, down = A.shape[0], lanes(A), COLS * lanes(A), rows_of_panel(A_T, A.shape[0])
     for i in range(first, last, full):
-        for k in range(0, n, full):
+        for k in range(begin, end, full):
             t = square(A)
             for u in range(full):
                 t[u, 0] = load(A, min(k + u, n - 1), i)

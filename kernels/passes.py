@@ -34,7 +34,7 @@ def backproject(W, dZ, A, dA, activation):
 @entry
 def outer(dZ, A, A_T, dW):
     """dW = dZ A^T by outer products of columns.  dZ (n_out, m), A (n_in, m), dW (n_out, n_in); A_T: see `panels`."""
-    layers.panels(A, A_T, 0, A.shape[1], False)
+    layers.panels(A, A_T, 0, A.shape[0], 0, A.shape[1], False)
     layers.outer(dZ, A_T, dW, 0, dW.shape[0], A.shape[1], False)
 
 

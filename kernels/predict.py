@@ -37,7 +37,7 @@ def predict(wanted, team, model, X, room, out):
                     m = min(block, min(end * vector, X.shape[0]) - i)
                     gather(X[i:i + m], room.rows, A_0, A_0, 0, m, False, False)
                     for l in range(n_layers):
-                        forward(model, inputs(model, work, width, l), work, width, l, 0, m)
+                        forward(model, inputs(model, work, width, l), work, width, l, 0, layers[l, N_OUT], 0, m)
                     output(A_L, room.scratch[rank, 0], room.scratch[rank, 1], 0, m + -m % vector, model.loss)
                     transpose(A_L, out[i:i + m], 0, m)
                 begin, end = take(team, 0, rank, size, owner, first, last)

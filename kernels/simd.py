@@ -476,15 +476,25 @@ def lane(typingctx, a, i):
     return a.dtype(a, i), codegen
 
 
-@intrinsic
-def prefetch(typingctx, array, row, col):
-    """Ask for the cache line of array[row, col], which will be read soon."""
+def _prefetch(typingctx, array, row, col, locality):
     def codegen(context, builder, sig, args):
         address = builder.bitcast(_address(context, builder, sig, args), INT8.as_pointer())
         _call(builder, "llvm.prefetch.p0", ir.VoidType(),
-              [address, *(ir.Constant(INT32, flag) for flag in (0, 3, 1))])     # to read, into L1, data
+              [address, *(ir.Constant(INT32, flag) for flag in (0, locality, 1))])     # to read, data
         return context.get_dummy_value()
     return types.void(array, row, col), codegen
+
+
+@intrinsic
+def prefetch(typingctx, array, row, col):
+    """Ask for the cache line of array[row, col], which will be read soon."""
+    return _prefetch(typingctx, array, row, col, 3)
+
+
+@intrinsic
+def prefetch_early(typingctx, array, row, col):
+    """Ask for the cache line of array[row, col], which will be read later: no further than to the second cache."""
+    return _prefetch(typingctx, array, row, col, 2)
 
 
 @intrinsic

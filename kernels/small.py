@@ -24,7 +24,6 @@ from fastnn.kernels.epoch import (
     A_OUT,
     A_ROW,
     ACTIVATION,
-    EXAMPLES,
     N_IN,
     N_OUT,
     W_ROWS,
@@ -312,15 +311,15 @@ def steps(rank, size, team, model, batches, room, rule, costs):
         for i in range(size):                                              # one's own part, then what others have left
             owner = (rank + i) % size
             first, last = share(n_shards, owner, size)
-            begin, end = take(team, EXAMPLES, rank, size, owner, first, last)
+            begin, end = take(team, 0, rank, size, owner, first, last)
             while begin < end:
                 for s in range(begin, end):
                     first_row, last_row = share(rows.size, s, n_shards)
                     room.work[s, place] = propagate(model, batches, room, own, rows[first_row:last_row],
                                                     soon[min(first_row, soon.size - 1):], s, G[s])
-                begin, end = take(team, EXAMPLES, rank, size, owner, first, last)
+                begin, end = take(team, 0, rank, size, owner, first, last)
         barrier(team, size)
-        new_queue(team, EXAMPLES, rank)
+        new_queue(team, 0, rank)
         update(model, room, rule, own, G, per_example, rule.rates[step], rank == 0)
         if rank == 0:
             cost = costs.dtype.type(0)

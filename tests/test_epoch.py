@@ -41,16 +41,17 @@ def reference_steps(net, theta, X, Y, order, batch_size, n_steps, optimizer, alp
     return theta, np.array(costs)
 
 
-@pytest.fixture(params=[True, False], ids=["small", "not small"])
-def small(request, monkeypatch):
-    """Which networks count as small: all that may, or none."""
+@pytest.fixture(params=["small", "by layers", "by strips"])
+def way(request, monkeypatch):
+    """How steps are taken: as those of a small network, where that may be; and how a team shares them out."""
     monkeypatch.setattr(workspace, "is_small", lambda network, batch_size, dtype: (
-        request.param and len(network.shapes) > 1 and batch_size <= workspace.CHUNK))
+        request.param == "small" and len(network.shapes) > 1 and batch_size <= workspace.CHUNK))
+    monkeypatch.setattr(workspace, "goes_by_layers", lambda chunk, dtype: request.param == "by layers")
 
 
 @pytest.mark.parametrize("batch_size", [25, 1, 2, 3])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_ten_shuffled_minibatch_steps_follow_the_reference(network, optimizer, batch_size, small):
+def test_ten_shuffled_minibatch_steps_follow_the_reference(network, optimizer, batch_size, way):
     net = Network(*network)
     X, Y = examples(network, 100, np.float64)
     start = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), np.float64)
@@ -115,7 +116,7 @@ def test_the_arrays_of_a_shard_have_a_column_for_each_of_its_examples(dtype):
     assert numbers == {1, 2, 4}
 
 
-def test_float32_follows_float64(network, small):
+def test_float32_follows_float64(network, way):
     net = Network(*network)
     results = []
     for dtype in (np.float64, np.float32):
@@ -128,7 +129,7 @@ def test_float32_follows_float64(network, small):
 
 
 @pytest.mark.parametrize("batch_size", [2, 25])
-def test_classes_are_what_rows_of_zeros_and_a_one_are(batch_size, dtype, small):
+def test_classes_are_what_rows_of_zeros_and_a_one_are(batch_size, dtype, way):
     net, rng = Network((5, 7, 4), "tanh", "softmax"), np.random.default_rng(0)
     X, classes = rng.standard_normal((60, 5)), rng.integers(0, 4, 60)
     results = []
@@ -149,7 +150,7 @@ def crew_of(n_threads):
 @pytest.mark.parametrize("network", [NETWORKS[2], NETWORKS[4], ((30, 300, 100, 3), "tanh", "softmax")],
                          ids=["small", "odd", "wide"])
 @pytest.mark.parametrize(("batch_size", "fits"), [(1, 2**20), (4, 2**20), (50, 2**20), (600, 2**20), (50, 0)])
-def test_same_bits_for_any_number_of_threads(network, batch_size, fits, dtype, small, monkeypatch):
+def test_same_bits_for_any_number_of_threads(network, batch_size, fits, dtype, way, monkeypatch):
     monkeypatch.setattr(workspace, "FITS", fits)
     net = Network(*network)
     X, Y = examples(network, 620, dtype)
@@ -166,7 +167,7 @@ def test_same_bits_for_any_number_of_threads(network, batch_size, fits, dtype, s
         np.testing.assert_array_equal(costs, results[0][1])
 
 
-def test_a_run_in_slices_is_the_same_run(small):
+def test_a_run_in_slices_is_the_same_run(way):
     network = NETWORKS[2]
     net = Network(*network)
     X, Y = examples(network, 90, np.float64)
@@ -180,7 +181,7 @@ def test_a_run_in_slices_is_the_same_run(small):
     np.testing.assert_array_equal(*results)
 
 
-def test_a_second_thread_trains_alone_while_the_region_is_taken(small):
+def test_a_second_thread_trains_alone_while_the_region_is_taken(way):
     net = Network(*NETWORKS[2])
     X, Y = examples(NETWORKS[2], 90, np.float64)
     results = []

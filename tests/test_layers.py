@@ -21,7 +21,7 @@ def gather(X, rows, A, A_T, m, kept, streamed):
 
 @entry
 def panels(A, A_T, streamed):
-    layers.panels(A, A_T, 0, A.shape[1], streamed)
+    layers.panels(A, A_T, 0, A.shape[0], 0, A.shape[1], streamed)
 
 
 @entry
@@ -31,7 +31,7 @@ def transpose(A, A_T, m):
 
 @entry
 def add_outer(dZ, A, A_T, dW, m, first, last):
-    layers.panels(A, A_T, 0, A.shape[1], False)
+    layers.panels(A, A_T, 0, A.shape[0], 0, A.shape[1], False)
     layers.outer(dZ, A_T, dW, first, last, m, True)
 
 
