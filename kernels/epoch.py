@@ -102,7 +102,7 @@ def inputs(model, work, width, l):
     return matrix(work, model.layers[l, A_IN], model.layers[l, N_IN], width)
 
 
-@part
+@kernel
 def forward(model, A, work, width, l, j, end, first, last):
     """A_l = g(W_l A_{l-1} + b_l), in rows from j to end and columns from first to last; the last layer stops at Z."""
     layers, n_in, n_out = model.layers, model.layers[l, N_IN], end - j
@@ -125,7 +125,7 @@ def transpose_weights(model, room, l, j, end):
     gather(matrix(model.theta, layer[W], layer[N_OUT], layer[N_IN]), room.rows, W_T_l, W_T_l, j, end, False, False)
 
 
-@part
+@kernel
 def back(model, room, work, width, l, k, end, first, last):
     """dZ_{l-1} = W_l^T dZ_l * g'(A_{l-1}) in the rows from k to end and the columns from first to last."""
     layers, n_in, n_out = model.layers, model.layers[l, N_IN], model.layers[l, N_OUT]
@@ -144,7 +144,7 @@ def streams(room):
     return room.streamed and room.work.shape[0] == 1
 
 
-@part
+@kernel
 def begin_with(model, batches, room, rows, work, A, first, last):
     """X of the examples from first to last, as columns of A_0, and Y, if these are not classes."""
     layers, width, n_y = model.layers, room.width, model.layers[model.layers.shape[0] - 1, N_OUT]
@@ -154,7 +154,7 @@ def begin_with(model, batches, room, rows, work, A, first, last):
         gather(batches.Y, rows, Y_T, Y_T, first, last, False, False)
 
 
-@part
+@kernel
 def turn_back(model, batches, room, rows, work, first, last):
     """The loss of the examples from first to last, and dZ_L."""
     layers, width = model.layers, room.width
@@ -271,26 +271,26 @@ def first_half(model, batches, room, rows, rank, begin, end, more):
             gradient(model, room, s, l, 0, layers[l, N_OUT], last - first, more)
 
 
-@part
+@kernel
 def row_groups(n, vector):
     """Over how many groups n rows of activations go: whole vectors of them, and the last has no less than a tile."""
     return max(1, (n + vector - FEW) // vector)
 
 
-@part
+@kernel
 def n_phases(model, room):
     """How many times the members of a team meet in a step: see `phase`."""
     n_layers = model.layers.shape[0]
     return n_layers + max(n_layers - 2, 0) + 2 if room.by_layers else 2
 
 
-@part
+@kernel
 def layer_of(number, n_layers):
     """Whose activations or dZ the groups of rows are that phase `number` has."""
     return number - 1 if number < n_layers else 2 * n_layers - number - 2
 
 
-@part
+@kernel
 def n_units(model, room, m, number):
     """How many units of work phase `number` has."""
     n_layers, vector, n_shards = model.layers.shape[0], lanes(model.theta), room.work.shape[0]

@@ -46,7 +46,7 @@ def way(request, monkeypatch):
     """How steps are taken: as those of a small network, where that may be; and how a team shares them out."""
     monkeypatch.setattr(workspace, "is_small", lambda network, batch_size, dtype: (
         request.param == "small" and len(network.shapes) > 1 and batch_size <= workspace.CHUNK))
-    monkeypatch.setattr(workspace, "goes_by_layers", lambda chunk, dtype: request.param == "by layers")
+    monkeypatch.setattr(workspace, "goes_by_layers", lambda network, chunk, dtype: request.param == "by layers")
 
 
 @pytest.mark.parametrize("batch_size", [25, 1, 2, 3])
