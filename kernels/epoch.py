@@ -272,9 +272,9 @@ def first_half(model, batches, room, rows, rank, begin, end, more):
 
 
 @kernel
-def row_groups(n, vector):
-    """Over how many groups n rows of activations go: whole vectors of them, and the last has no less than a tile."""
-    return max(1, (n + vector - FEW) // vector)
+def row_groups(n, rows):
+    """Over how many groups of so many rows n rows of activations go; the last has more rather than less than FEW."""
+    return max(1, (n + rows - FEW) // rows)
 
 
 @kernel
@@ -300,7 +300,7 @@ def n_units(model, room, m, number):
         return n_shards
     if not room.by_layers or number == 0 or number == n_layers:
         return strips(m, vector)
-    return row_groups(model.layers[layer_of(number, n_layers), N_OUT], vector)
+    return row_groups(model.layers[layer_of(number, n_layers), N_OUT], max(vector, FEW))
 
 
 @kernel
@@ -333,8 +333,8 @@ def phase(model, batches, room, rule, rows, rank, number, begin, end, more, fina
             back(model, room, work, width, l, 0, layers[l, N_IN], first, last)
     else:
         l = layer_of(number, n_layers)
-        n = layers[l, N_OUT]
-        j, stop = begin * vector, n if end == row_groups(n, vector) else end * vector
+        n, group = layers[l, N_OUT], max(vector, FEW)    # whole vectors, for the panels; and a tile
+        j, stop = begin * group, n if end == row_groups(n, group) else end * group
         if number < n_layers:
             forward(model, inputs(model, work, width, l), work, width, l, j, stop, 0, m)
             if layers[l + 1, A_T] != NONE:
