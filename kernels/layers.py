@@ -65,9 +65,9 @@ def _is_long(A, n, cols):
 
 
 @inline
-def _next_strip(A, j, i):
-    # Other cores have written some of A: the tiles of one strip ask for the next, each for every second line.
-    return i + COLS * lanes(A) + j // ROWS % 2 * lanes(A)
+def _next_strip(A, i, last):
+    # Other cores have written some of A: the tiles of one strip ask for the next, in turns for its lines.
+    return i + COLS * lanes(A) if i + COLS * lanes(A) < last else i
 
 
 @inline
@@ -77,10 +77,10 @@ def _bias(b, A, j, i):
 
 
 @inline
-def _affine_tile(W, b, A, Z, j, i, activation, rows, cols):
+def _affine_tile(W, b, A, Z, j, i, ahead, activation, rows, cols):
     z, a, n_in = tile(Z, TALL, COLS), tile(Z, 1, COLS), A.shape[0] - (b.size == 0)
     is_long = _is_long(A, n_in, cols)
-    ahead = _next_strip(A, j, i)
+    line = ahead + j // ROWS % 2 * lanes(A)
     for r in range(rows):
         for c in range(cols):
             z[r, c] = _bias(b, A, j + r, i + c * lanes(Z))
@@ -88,7 +88,7 @@ def _affine_tile(W, b, A, Z, j, i, activation, rows, cols):
         rolled()
         prefetch(W, j + rows, rows * k)              # the weights of the next tile: other cores have written some
         if cols == COLS:
-            prefetch_early(A, k, ahead)
+            prefetch_early(A, k, line)
         if is_long:
             prefetch(A, k + AHEAD, i)
         for c in range(cols):
@@ -128,15 +128,15 @@ def _affine_row(W, b, A, Z, j, i, activation, cols):
 
 
 @inline
-def _affine_strip(W, b, A, Z, i, activation, cols):
+def _affine_strip(W, b, A, Z, i, ahead, activation, cols):
     rows, j, n_out = ROWS if cols > 1 else TALL, 0, W.shape[0]
     # Which rows are cut in parts must not depend on the width of the strip, which depends on the number of threads.
     even = n_out - n_out % 2 if n_out >= FEW else 0
     while j + rows <= even:
-        _affine_tile(W, b, A, Z, j, i, activation, rows, cols)
+        _affine_tile(W, b, A, Z, j, i, ahead, activation, rows, cols)
         j += rows
     while j < even:
-        _affine_tile(W, b, A, Z, min(j, even - FEW), i, activation, FEW, cols)
+        _affine_tile(W, b, A, Z, min(j, even - FEW), i, ahead, activation, FEW, cols)
         j += FEW
     for j in range(even, n_out):
         _affine_row(W, b, A, Z, j, i, activation, cols)
@@ -152,22 +152,22 @@ def affine(W, b, A, Z, first, last, activation):
     full, end = lanes(A), last
     wide = last - (last - first) % (COLS * full)
     for i in range(first, wide, COLS * full):
-        _affine_strip(W, b, A, Z, i, activation, COLS)
+        _affine_strip(W, b, A, Z, i, _next_strip(A, i, last), activation, COLS)
     for i in range(wide, last, full):
         if last - i > full // 2:
-            _affine_strip(W, b, A, Z, i, activation, 1)
+            _affine_strip(W, b, A, Z, i, i, activation, 1)
             end = i + full
         else:
-            _affine_strip(W, b, half(A), half(Z), i, activation, 1)
+            _affine_strip(W, b, half(A), half(Z), i, i, activation, 1)
             _zero_other_half(Z, i)
             end = i + lanes(half(Z))
     activate(Z, first, end, activation)
 
 
 @inline
-def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, activation, rows, cols):
+def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, ahead, activation, rows, cols):
     g, d, is_long = tile(dA, TALL, COLS), tile(dA, 1, COLS), _is_long(dZ, dZ.shape[0], cols)
-    ahead = _next_strip(dZ, k, i)
+    line = ahead + k // ROWS % 2 * lanes(dZ)
     for r in range(rows):
         for c in range(cols):
             g[r, c] = zero(dA)
@@ -178,7 +178,7 @@ def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, activation, rows, cols)
         if is_long:
             prefetch(dZ, j + AHEAD, i)
         if cols == COLS:
-            prefetch_early(dZ, j, ahead)
+            prefetch_early(dZ, j, line)
         for c in range(cols):
             d[0, c] = load(dZ, j, i + c * lanes(dZ))
         for r in range(rows):
@@ -206,16 +206,16 @@ def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, activation, rows, cols)
 
 
 @inline
-def _backproject_strip(W, flipped, dZ, A, dA, i, activation, cols):
+def _backproject_strip(W, flipped, dZ, A, dA, i, ahead, activation, cols):
     rows, k, n_in = ROWS if cols > 1 else TALL, 0, dA.shape[0]
     while k + rows <= n_in:
-        _backproject_tile(W, flipped, dZ, A, dA, k, k, i, activation, rows, cols)
+        _backproject_tile(W, flipped, dZ, A, dA, k, k, i, ahead, activation, rows, cols)
         k += rows
     while k + 1 < n_in and n_in >= FEW:
-        _backproject_tile(W, flipped, dZ, A, dA, min(k, n_in - FEW), k, i, activation, FEW, cols)
+        _backproject_tile(W, flipped, dZ, A, dA, min(k, n_in - FEW), k, i, ahead, activation, FEW, cols)
         k += FEW
     while k < n_in:
-        _backproject_tile(W, flipped, dZ, A, dA, k, k, i, activation, 1, cols)
+        _backproject_tile(W, flipped, dZ, A, dA, k, k, i, ahead, activation, 1, cols)
         k += 1
 
 
@@ -224,12 +224,12 @@ def _backproject(W, flipped, dZ, A, dA, first, last, activation):
     full = lanes(A)
     wide = last - (last - first) % (COLS * full)
     for i in range(first, wide, COLS * full):
-        _backproject_strip(W, flipped, dZ, A, dA, i, activation, COLS)
+        _backproject_strip(W, flipped, dZ, A, dA, i, _next_strip(dZ, i, last), activation, COLS)
     for i in range(wide, last, full):
         if last - i > full // 2:
-            _backproject_strip(W, flipped, dZ, A, dA, i, activation, 1)
+            _backproject_strip(W, flipped, dZ, A, dA, i, i, activation, 1)
         else:
-            _backproject_strip(W, flipped, half(dZ), half(A), half(dA), i, activation, 1)
+            _backproject_strip(W, flipped, half(dZ), half(A), half(dA), i, i, activation, 1)
             _zero_other_half(dA, i)
 
 

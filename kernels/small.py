@@ -34,10 +34,10 @@ from fastnn.kernels.epoch import (
     minibatch,
     penalty,
     rule_of,
+    turn_back,
 )
 from fastnn.kernels.jit import entry, inline, kernel, part
 from fastnn.kernels.layers import affine, backproject, gather, transpose
-from fastnn.kernels.losses import loss_and_dZ, loss_and_dZ_of_classes, output, weigh
 from fastnn.kernels.simd import (
     COLS,
     flush_subnormals,
@@ -150,7 +150,7 @@ def column_sums(dZ, db, n):
 
 
 @part
-def forward(model, batches, own, work, rows, soon):
+def forward(model, batches, own, work, Z_L, rows, soon):
     """Z_L, without b_L, of these rows of X; and those that come soon, in the next step, are asked for."""
     layers, n_x, n_hidden, m = model.layers, model.layers[0, N_IN], model.layers.shape[0] - 1, rows.size
     A = activations(work, layers[0], m)
@@ -171,19 +171,16 @@ def forward(model, batches, own, work, rows, soon):
                 for j in range(n_out, whole(work, n_out)):
                     Z[i, j] = work.dtype.type(0)
         A = Z
-    top = layers[n_hidden]
-    Z_L = matrix(work, top[A_OUT], top[N_OUT], whole(work, m))
-    few.affine(A, own[:0], output_parameters(own, top)[0], Z_L, IDENTITY)
+    few.affine(A, own[:0], output_parameters(own, layers[n_hidden])[0], Z_L, IDENTITY)
 
 
 @part
-def back(model, own, work, G, m):
-    """The gradient of the sum of the losses of m examples."""
+def back(model, own, work, dZ, G, m):
+    """The gradient of the sum of the losses of m examples, from dZ_L."""
     layers, n_hidden = model.layers, model.layers.shape[0] - 1
     top = layers[n_hidden]
     W, _ = output_parameters(own, top)
     dW, db = output_parameters(G, top)
-    dZ = matrix(work, top[A_OUT], top[N_OUT], whole(work, m))
     for j in range(top[N_OUT]):
         db[0, j] = few.total(dZ[j:], m)
     for l in range(n_hidden - 1, -1, -1):
@@ -208,29 +205,22 @@ def back(model, own, work, G, m):
 def propagate(model, batches, room, own, rows, soon, s, G):
     """Forward propagation, the loss, and back to the gradient of the examples of shard s; returns their loss."""
     work, m, top = room.work[s], rows.size, model.layers[model.layers.shape[0] - 1]
-    n_y, end = top[N_OUT], whole(work, m)            # loops over whole vectors have no end to do number by number
-    forward(model, batches, own, work, rows, soon)
-    dZ, b = matrix(work, top[A_OUT], n_y, end), output_parameters(own, top)[1]
-    losses = matrix(work, room.losses, 3, room.width)
+    n_y, b = top[N_OUT], output_parameters(own, top)[1]
+    Z_L, Y_T = matrix(work, top[A_OUT], n_y, room.width), matrix(work, room.Y_T, n_y, room.width)
+    forward(model, batches, own, work, Z_L, rows, soon)
     for j in range(n_y):
-        z, b_j = dZ[j], b[0, j]
+        z, b_j = Z_L[j], b[0, j]
         for i in range(m):
             z[i] += b_j
-    output(dZ, losses[1], losses[2], 0, end, model.loss)
-    if batches.Y.shape[1] < n_y:
-        loss_and_dZ_of_classes(dZ, batches.Y, rows, losses[0], 0, m)
-    else:
-        Y_T = matrix(work, room.Y_T, n_y, end)
+    if batches.Y.shape[1] == n_y:
         for j in range(n_y):
             for i in range(m):
                 Y_T[j, i] = batches.Y[rows[i], j]
-        loss_and_dZ(dZ, Y_T, losses[0], 0, end, model.loss)
-    if batches.weights.size:
-        weigh(dZ, losses[0], losses[1], batches.weights, rows, 0, m)
-    back(model, own, work, G, m)
+    turn_back(model, batches, room, rows, work, 0, m)
+    back(model, own, work, Z_L, G, m)
     cost = work.dtype.type(0)
     for i in range(m):
-        cost += losses[0, i]
+        cost += work[room.losses + i]
     return cost
 
 
@@ -302,9 +292,10 @@ def steps(rank, size, team, model, batches, room, rule, costs):
     n_shards, n, own = room.work.shape[0], room.G.shape[1], room.own[rank]
     turn_all(model, rule, own, n, True)
     copy_rows(model, room, own)
+    soon, per_soon = minibatch(batches, 0)
     for step in range(rule.rates.size):
-        rows, per_example = minibatch(batches, step)
-        soon, _ = minibatch(batches, step + 1)
+        rows, per_example = soon, per_soon
+        soon, per_soon = minibatch(batches, step + 1)
         # Members may be a step apart, and who is ahead must not write what others still read.
         even, place = step % 2, room.losses + 3 * room.width + step % 2
         G = room.G[even * n_shards:(even + 1) * n_shards]
