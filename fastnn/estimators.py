@@ -2,7 +2,6 @@
 import time
 import warnings
 from functools import lru_cache
-from math import isfinite
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -255,15 +254,15 @@ class _MLP(BaseEstimator):
         if predictor is None or predictor.theta is not theta or predictor.network is not network:
             from fastnn.training import Predictor
 
-            kept["predictor"] = predictor = Predictor(network, theta)
+            kept["predictor"] = predictor = Predictor(network, theta, type(self).__name__)
         return predictor(X, self.n_threads)
 
     def _validated(self, X: Any) -> Any:
         # What is right at first sight needs no more looks, which take longer than the prediction of one row.
         if (type(X) is np.ndarray and X.ndim == 2 and X.dtype.char in "fd" and len(X)
                 and X.shape[1] == getattr(self, "n_features_in_", None) and not hasattr(self, "feature_names_in_")
-                and hasattr(self, "coefs_") and isfinite(np.vdot(X, X))):
-            return X
+                and hasattr(self, "coefs_")):
+            return X                             # the predictor looks at its numbers
         check_is_fitted(self)
         return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False, dtype=(np.float64, np.float32))
 

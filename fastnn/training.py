@@ -457,10 +457,12 @@ class Predictor:
     ----------
     network : Network
     theta : array (n_params,)
+    estimator_name : str
+        Who does not take NaN and infinity, in the error that says so.
     """
 
-    def __init__(self, network: Network, theta: Array) -> None:
-        self.network, self.theta = network, theta
+    def __init__(self, network: Network, theta: Array, estimator_name: str) -> None:
+        self.network, self.theta, self.estimator_name = network, theta, estimator_name
         # A few rows take less than what has to be made ready for them: so it is, once.  One such call at a time uses
         # it, because they keep the GIL.
         self._few = workspace.line(theta.dtype)
@@ -470,23 +472,29 @@ class Predictor:
         """A_L^T (n_samples, n_outputs) for the rows of X (n_samples, n_x), in the wider dtype of X and theta.
 
         On up to n_threads threads if it is worth it.  X may be sparse: some rows at a time become dense.
+        Raises scikit-learn's ValueError if X has NaN or infinity.
         """
         if X.dtype != self.theta.dtype:
             dtype = np.result_type(X, self.theta)
             if dtype != self.theta.dtype:
-                return Predictor(self.network, self.theta.astype(dtype))(X, n_threads)
+                return Predictor(self.network, self.theta.astype(dtype), self.estimator_name)(X, n_threads)
         if issparse(X):
             X, rows = X.tocsr(), max(1, DENSE // X.shape[1])
             return np.concatenate([self(X[first:first + rows].toarray(), n_threads)
                                    for first in range(0, X.shape[0], rows)])
         X, flops = examples(X, self.theta.dtype), 2 * self.network.n_params * len(X)
         out = np.empty((len(X), self.network.layer_sizes[-1]), self.theta.dtype)
+        wanted = get_n_threads(n_threads) if flops >= SERIAL_BELOW else 1
+        refused = np.zeros(wanted, np.bool_)
         if len(X) <= self._few and flops < SERIAL_BELOW:
-            PREDICT(1, 0.0, self._model, X, self._room, out)
+            PREDICT(1, 0.0, self._model, X, self._room, out, refused)
         else:
-            wanted = get_n_threads(n_threads) if flops >= SERIAL_BELOW else 1
             model, room = workspace.for_prediction(self.network, self.theta, -(-len(X) // wanted), wanted)
-            PREDICT(wanted, 1e-10 * flops, model, X, room, out)
+            PREDICT(wanted, 1e-10 * flops, model, X, room, out, refused)
+        if any(refused.tolist()):                            # NumPy's own takes a microsecond
+            from sklearn.utils import assert_all_finite
+
+            assert_all_finite(X, input_name="X", estimator_name=self.estimator_name)
         return out
 
 
@@ -516,5 +524,6 @@ def warmup() -> None:
                 trainer.crew.size, trainer.crew.fastest = wanted, seconds
                 trainer.run(np.arange(3), 1)
             model, room = workspace.for_prediction(network, theta, 40, wanted)
-            PREDICT(wanted, seconds, model, examples(X.T, dtype), room, np.empty((3, 1), dtype))
+            PREDICT(wanted, seconds, model, examples(X.T, dtype), room, np.empty((3, 1), dtype),
+                    np.zeros(wanted, np.bool_))
     shuffle(np.arange(3), np.random.RandomState(0))

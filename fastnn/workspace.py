@@ -240,7 +240,7 @@ def for_training(network: Network, theta: Array, batch_size: int, n_threads: int
 def _prediction_layout(network: Network, width: int) -> tuple[npt.NDArray[np.int64], int]:
     """The table of layers, and the size of the buffer: kept, because one row is soon predicted."""
     layers, buffer = _new_table(network), _Buffer()
-    rooms = [buffer.room(max(network.layer_sizes) * width) for _ in range(2)]      # the layers use them in turn
+    rooms = [buffer.room(max(network.layer_sizes[first::2]) * width) for first in (0, 1)]      # the layers take turns
     for l, layer in enumerate(layers):
         layer[[epoch.A_IN, epoch.A_OUT]] = rooms[l % 2], rooms[1 - l % 2]
     return layers, buffer.size
@@ -254,6 +254,9 @@ def for_prediction(network: Network, theta: Array, n_samples: int, n_threads: in
     """What `kernels.predict.predict` needs, for up to `n_samples` examples in each thread."""
     width = padded(min(n_samples, PREDICTED), theta.dtype)
     layers, size = _prediction_layout(network, width)
-    room = predict.Room(work=np.empty((n_threads, size), theta.dtype),
+    # Not `aligned`, whose zeros take long; but as well on a cache line, or every vector would be on two.
+    numbers = np.empty(n_threads * size + line(theta.dtype), theta.dtype)
+    start = -numbers.ctypes.data % 64 // theta.dtype.itemsize
+    room = predict.Room(work=numbers[start:start + n_threads * size].reshape(n_threads, size),
                         scratch=np.empty((n_threads, 2, width), theta.dtype), rows=_FIRST_ROWS)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room

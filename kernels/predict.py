@@ -4,10 +4,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn.kernels.epoch import A_OUT, N_OUT, forward, inputs
-from fastnn.kernels.jit import call, entry, packed
+from fastnn.kernels.jit import call, entry, kernel, packed
 from fastnn.kernels.layers import gather, transpose
 from fastnn.kernels.losses import output
-from fastnn.kernels.simd import lanes, matrix
+from fastnn.kernels.simd import fma, lanes, load, matrix, sum_lanes, tile, zero
 from fastnn.kernels.team import region, roll_call, share, take
 
 
@@ -19,9 +19,28 @@ class Room(NamedTuple):
     rows: np.ndarray             # 0, 1 ... for as many examples as are taken at a time
 
 
+@kernel
+def is_finite(A, m):
+    """Whether none of the numbers of A (n, m or more) is infinite or NaN: for those, 0 times them is NaN."""
+    s, full = tile(A, 1, 4), lanes(A)
+    wide = m - m % (4 * full)
+    for c in range(4):
+        s[0, c] = zero(A)
+    for k in range(A.shape[0]):
+        for i in range(0, wide, 4 * full):
+            for c in range(4):
+                s[0, c] = fma(load(A, k, i + c * full), zero(A), s[0, c])
+        for i in range(wide, m, full):
+            s[0, 0] = fma(load(A, k, i), zero(A), s[0, 0])
+    return sum_lanes((s[0, 0] + s[0, 1]) + (s[0, 2] + s[0, 3])) == 0
+
+
 @entry
-def predict(wanted, team, model, X, room, out):
-    """out = A_L^T for the rows of X, as one of `wanted` threads that make this call.  X (m, n_x), out (m, n_y)."""
+def predict(wanted, team, model, X, room, out, refused):
+    """out = A_L^T for the rows of X, as one of `wanted` threads that make this call.  X (m, n_x), out (m, n_y).
+
+    refused (wanted,), all False, becomes True where a thread meets NaN or infinity in X.
+    """
     rank, size = roll_call(team, wanted)
     if rank < size:
         layers, n_layers, width, work = model.layers, model.layers.shape[0], room.scratch.shape[2], room.work[rank]
@@ -36,6 +55,7 @@ def predict(wanted, team, model, X, room, out):
                 for i in range(begin * vector, min(end * vector, X.shape[0]), block):
                     m = min(block, min(end * vector, X.shape[0]) - i)
                     gather(X[i:i + m], room.rows, A_0, A_0, 0, m, False, False)
+                    refused[rank] |= not is_finite(A_0, m)   # here, because X comes from memory once, and in parts
                     for l in range(n_layers):
                         forward(model, inputs(model, work, width, l), work, width, l, 0, layers[l, N_OUT], 0, m)
                     output(A_L, room.scratch[rank, 0], room.scratch[rank, 1], 0, m + -m % vector, model.loss)
@@ -44,13 +64,13 @@ def predict(wanted, team, model, X, room, out):
 
 
 @entry(nogil=False)
-def predict_briefly(address, wanted, team, model, X, room, out):
+def predict_briefly(address, wanted, team, model, X, room, out, refused):
     """`predict`, by its address, and the GIL is kept: to get it back from a busy thread takes 5 ms."""
-    call(address, wanted, team, model, X, room, out)
+    call(address, wanted, team, model, X, room, out, refused)
 
 
 @entry
-def predict_team(address, wanted, team, model, X, room, out):
+def predict_team(address, wanted, team, model, X, room, out, refused):
     """`predict`, by its address, on a team of up to `wanted` threads in one parallel region."""
-    function, frame = packed(address, wanted, team, model, X, room, out)
+    function, frame = packed(address, wanted, team, model, X, room, out, refused)
     region(wanted, function, frame)

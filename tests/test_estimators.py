@@ -277,6 +277,27 @@ def test_wrong_parameters_are_named(parameters, message):
         MLPClassifier(**parameters).fit(*wine)
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize(("n_samples", "place"), [
+    (1, 0), (3, 2), (77, 0), (77, 63), (77, 64), (77, 76), (3000, 0), (3000, 1499), (3000, 1500), (3000, 2999)])
+def test_prediction_refuses_what_is_not_finite(n_samples, place, n_threads):
+    X = np.random.default_rng(0).normal(size=(3000, 19)).astype(np.float32)
+    model = MLPRegressor(hidden_layer_sizes=30, max_iter=1, batch_size=1000, n_threads=n_threads).fit(X, X[:, :2])
+    X = X[:n_samples].copy()
+    for feature, number, name in ((0, np.nan, "NaN"), (18, np.inf, "infinity"), (7, -np.inf, "infinity")):
+        good, X[place, feature] = X[place, feature], number
+        with pytest.raises(ValueError, match=f"Input X contains {name}"):
+            model.predict(X)
+        X[place, feature] = good
+        assert np.isfinite(model.predict(X)).all()
+
+
+def test_numbers_whose_squares_overflow_are_finite():
+    X = np.full((9, 4), 1e30, np.float32)
+    model = MLPRegressor(hidden_layer_sizes=3, max_iter=1).fit(X / 1e30, X[:, 0] / 1e30)
+    np.testing.assert_allclose(model.predict(X), model.predict(X.astype(float)), rtol=1e-5)
+
+
 def test_wrong_data_are_named():
     X, y = scaled(wine)
     with pytest.raises(NotFittedError):
@@ -287,7 +308,7 @@ def test_wrong_data_are_named():
     with pytest.raises(ValueError, match="X has 2 features, but MLPClassifier is expecting 13 features"):
         model.predict(X[:, :2])
     with pytest.raises(ValueError, match="Input X contains NaN"):
-        model.predict(np.where(X > 2, np.nan, X))
+        model.predict(np.where(X > 2, np.nan, X).tolist())
     with pytest.raises(ValueError, match="Found array with 0 sample"):
         model.predict(X[:0])
     with pytest.raises(ValueError, match="Expected 2D array, got 1D array instead"):

@@ -142,7 +142,7 @@ def float32_programs():
     batches = epoch.Batches(X, Y, np.ones(10, np.float32), np.arange(10), 0, 10, 0, 10)
     training = (1, team.new_team(1), model, batches, room, rule, np.zeros((1, 2), np.float32))
     model, room = workspace.for_prediction(network, theta, 10, 1)
-    prediction = (1, team.new_team(1), model, X, room, Y)
+    prediction = (1, team.new_team(1), model, X, room, Y, np.zeros(1, np.bool_))
     A, b = np.zeros((4, 4), np.float32), np.zeros(4, np.float32)
     words = np.zeros(shuffle.N + 1, np.uint32)
     calls = [(epoch.train, training), (few.train, training), (small.train, training), (predict.predict, prediction),
