@@ -24,7 +24,7 @@ import numpy as np
 
 from fastnn.kernels.jit import call, entry, kernel, packed, part
 from fastnn.kernels.layers import affine, backproject, gather, inner, outer, panels, row_sums
-from fastnn.kernels.losses import loss_and_dZ, loss_and_dZ_of_classes, output, weigh
+from fastnn.kernels.losses import loss_and_dZ, loss_and_dZ_of_classes, output, sum_first, weigh
 from fastnn.kernels.optimizers import ADAM, SGD, adam, no_step, sgd
 from fastnn.kernels.simd import COLS, FEW, REGISTER_BYTES, flush_subnormals, lanes, matrix, restore_mode
 from fastnn.kernels.team import barrier, new_queue, region, roll_call, share, take
@@ -428,8 +428,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
                 if is_last and rank == 0:
                     for s in range(n_shards):
                         first, last = shard(rows, vector, s, n_shards)
-                        for i in range(last - first):
-                            cost += room.work[s, room.losses + i]
+                        cost += sum_first(matrix(room.work[s], room.losses, 1, room.width), last - first)
                 turn = 1 - turn
                 new_queue(team, turn, rank)
                 barrier(team, size)

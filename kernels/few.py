@@ -27,7 +27,7 @@ from fastnn.kernels.epoch import (
     update,
 )
 from fastnn.kernels.jit import entry, inline, kernel, part
-from fastnn.kernels.losses import CROSS_ENTROPY, loss_and_dZ, output
+from fastnn.kernels.losses import CROSS_ENTROPY, loss_and_dZ, output, sum_first
 from fastnn.kernels.simd import (
     flush_subnormals,
     fma,
@@ -42,7 +42,6 @@ from fastnn.kernels.simd import (
     square,
     store,
     store_first,
-    sum_lanes,
     sum_rows,
     tile,
     where_positive,
@@ -160,15 +159,6 @@ def gradient(dZ, A, dW, db, m, begin, end):
 
 
 @kernel
-def total(a, n):
-    """The sum of the first n numbers of a (1, any)."""
-    whole, g = n - n % lanes(a), zero(a)
-    for j in range(0, whole, lanes(a)):
-        g = g + load(a, 0, j)
-    return sum_lanes(g + load_first(a, 0, whole, n - whole))
-
-
-@kernel
 def largest(a, n):
     """The largest of the first n numbers of a (1, any)."""
     most, full = a[0, 0], lanes(a)
@@ -190,7 +180,7 @@ def softmax(Z):
     z, most = Z[0], largest(Z, Z.shape[1])
     for j in range(z.size):
         z[j] = exp(z[j] - most)
-    scale = z.dtype.type(1) / total(Z, z.size)
+    scale = z.dtype.type(1) / sum_first(Z, z.size)
     for j in range(z.size):
         z[j] *= scale
 
@@ -235,7 +225,7 @@ def propagate(model, batches, room, rows):
                 Y[0, j] = batches.Y[rows[i], j]
             output(A_L, losses[1], losses[2], 0, n_y, model.loss)
             loss_and_dZ(A_L, Y, losses[1], 0, n_y, model.loss)
-            losses[0, i] = total(losses[1:], n_y)
+            losses[0, i] = sum_first(losses[1:], n_y)
         if batches.weights.size:
             weight = batches.weights[rows[i]]
             losses[0, i] *= weight

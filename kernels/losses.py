@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn.kernels.activations import LOGISTIC, activate, exp, log
 from fastnn.kernels.jit import kernel
+from fastnn.kernels.simd import lanes, load, load_first, sum_lanes, zero
 
 LOG_LOSS, CROSS_ENTROPY, SQUARED_ERROR, POISSON = range(4)
 
@@ -97,6 +98,15 @@ def loss_and_dZ_of_classes(A, classes, rows, losses, first, last):
         A[j, i] -= one
     for i in range(cost.size):
         cost[i] = -log(min(max(cost[i], eps), one - eps))
+
+
+@kernel
+def sum_first(a, n):
+    """The sum of the first n numbers of a (1, any)."""
+    whole, g = n - n % lanes(a), zero(a)
+    for j in range(0, whole, lanes(a)):
+        g = g + load(a, 0, j)
+    return sum_lanes(g + load_first(a, 0, whole, n - whole))
 
 
 @kernel

@@ -38,6 +38,7 @@ from fastnn.kernels.epoch import (
 )
 from fastnn.kernels.jit import entry, inline, kernel, part
 from fastnn.kernels.layers import affine, backproject, gather, transpose
+from fastnn.kernels.losses import sum_first
 from fastnn.kernels.simd import (
     COLS,
     flush_subnormals,
@@ -182,7 +183,9 @@ def back(model, own, work, dZ, G, m):
     W, _ = output_parameters(own, top)
     dW, db = output_parameters(G, top)
     for j in range(top[N_OUT]):
-        db[0, j] = few.total(dZ[j:], m)
+        db[0, j] = sum_first(dZ[j:], m)
+    if n_hidden == 0:
+        backproject(dZ, True, activations(work, top, m), dW, dW, 0, whole(work, top[N_IN]), IDENTITY)
     for l in range(n_hidden - 1, -1, -1):
         # A_l becomes dZ_l.  What still takes A_l as it was comes first.
         layer, above, n = layers[l], layers[l + 1], whole(work, layers[l, N_OUT])
@@ -218,10 +221,7 @@ def propagate(model, batches, room, own, rows, soon, s, G):
                 Y_T[j, i] = batches.Y[rows[i], j]
     turn_back(model, batches, room, rows, work, 0, m)
     back(model, own, work, Z_L, G, m)
-    cost = work.dtype.type(0)
-    for i in range(m):
-        cost += work[room.losses + i]
-    return cost
+    return sum_first(matrix(work, room.losses, 1, room.width), m)
 
 
 @part

@@ -45,7 +45,7 @@ def reference_steps(net, theta, X, Y, order, batch_size, n_steps, optimizer, alp
 def way(request, monkeypatch):
     """How steps are taken: as those of a small network, where that may be; and how a team shares them out."""
     monkeypatch.setattr(workspace, "is_small", lambda network, batch_size, dtype: (
-        request.param == "small" and len(network.shapes) > 1 and batch_size <= workspace.CHUNK))
+        request.param == "small" and batch_size <= workspace.CHUNK))
     monkeypatch.setattr(workspace, "goes_by_layers", lambda network, chunk, dtype: request.param == "by layers")
 
 
@@ -64,7 +64,8 @@ def test_ten_shuffled_minibatch_steps_follow_the_reference(network, optimizer, b
 
 
 @pytest.mark.parametrize("network", [((20, 100, 1), "relu", "logistic"), ((4, 500, 3), "tanh", "softmax"),
-                                     ((8, 64, 33, 15, 2), "logistic", "identity")], ids=["one", "two", "deep"])
+                                     ((8, 64, 33, 15, 2), "logistic", "identity"), ((33, 1), "relu", "logistic"),
+                                     ((40, 2), "relu", "identity")], ids=["one", "two", "deep", "linear", "lines"])
 def test_shards_of_a_small_network(network):
     net = Network(*network)
     X, Y = examples(network, 401, np.float64)
