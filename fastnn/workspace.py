@@ -142,7 +142,7 @@ def for_few(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Mode
     Y_T, width = buffer.room(n_y), max(n_y, few.MOST)
     losses = buffer.room(3 * width)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), epoch.Room(
-        work=aligned((1, buffer.size), dtype), Y_T=Y_T, losses=losses, width=width,
+        work=aligned((1, buffer.size), dtype), Y_T=Y_T, losses=losses, waiting=0, width=width,
         own=aligned((1, 0), dtype), block_width=0, W_T=aligned(0, dtype), G=aligned((1, network.n_params), dtype),
         chunk=batch_size, rows=np.arange(0), groups=np.array(groups, np.int64), squares=aligned(len(groups), dtype),
         by_layers=False, streamed=False)
@@ -198,7 +198,7 @@ def for_small(network: Network, theta: Array, batch_size: int, n_threads: int) -
     G = on_pages(2 * shards, own.size, dtype)
     layers[:, epoch.W_ROWS] += 3 * G.shape[1]                # parameters and up to two moments come first
     room = epoch.Room(
-        work=on_pages(shards, buffer.size, dtype), Y_T=Y_T, losses=losses, width=end,
+        work=on_pages(shards, buffer.size, dtype), Y_T=Y_T, losses=losses, waiting=0, width=end,
         own=on_pages(n_threads, 3 * G.shape[1] + copies.size, dtype), block_width=0, W_T=aligned(0, dtype), G=G,
         chunk=batch_size, rows=np.arange(max(network.layer_sizes)), groups=np.zeros((0, epoch.GROUP_FIELDS), np.int64),
         squares=aligned(len(layers), dtype), by_layers=False, streamed=False)
@@ -240,8 +240,9 @@ def for_training(network: Network, theta: Array, batch_size: int, n_threads: int
         # As many rows at a time as the cache holds with their moments: their gradient reads all the examples.
         layer[epoch.TURN] = 32768 // n_in
     Y_T, losses = buffer.room(network.layer_sizes[-1] * width), buffer.room(3 * width)
+    waiting = buffer.room(max(network.layer_sizes[1:-2], default=0) * width if by_layers else 0)
     room = epoch.Room(
-        work=on_pages(shards, buffer.size, dtype), Y_T=Y_T, losses=losses, width=width,
+        work=on_pages(shards, buffer.size, dtype), Y_T=Y_T, losses=losses, waiting=waiting, width=width,
         own=on_pages(n_threads, 0 if is_kept else n_x * block_width, dtype), block_width=block_width,
         W_T=aligned(flipped.size, dtype), G=on_pages(shards, network.n_params, dtype), chunk=chunk,
         rows=np.arange(max(network.layer_sizes)), groups=np.array(groups, np.int64),

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastnn.kernels.activations import IDENTITY
 from fastnn.kernels.jit import call, entry, kernel, packed, part
 from fastnn.kernels.layers import affine, backproject, gather, inner, outer, panels, row_sums
 from fastnn.kernels.losses import loss_and_dZ, loss_and_dZ_of_classes, output, sum_first, weigh
@@ -36,6 +37,8 @@ N_IN, N_OUT, ACTIVATION, W, B, A_IN, A_OUT, DZ, A_T, W_T, W_T_ROW, TURN, W_ROWS,
 LAYER, FIRST, LAST, MIDDLE, GROUP_FIELDS = range(5)
 #: In A_T: this layer's gradient is formed by `inner`, which needs no transposed copy.  In W_T: `backproject` takes W.
 NONE = -1
+#: Which of the rows of dZ `back` takes.
+ALL, PART, REST = range(3)
 #: Examples are shared out by strips of so many vectors: a tile is full, and no two threads write to one cache line.
 STRIP = max(COLS, 64 // REGISTER_BYTES)
 #: How many bytes of a row go through the network at a time.
@@ -82,6 +85,7 @@ class Room(NamedTuple):
 
     work: np.ndarray             # (n_shards, any): activations and dZ of every layer, at the offsets of the table
     Y_T: int                     # where Y_T (n_y, width) is in there,
+    waiting: int                 # and the products that wait for their rest: see `back`
     losses: int                  # and (3, width): the loss of each example, and room for the softmax; then two numbers
     width: int                   # how many columns the arrays of a shard have
     own: np.ndarray              # (n_threads, any): what each member of a team has for itself: the inputs of its block
@@ -126,16 +130,21 @@ def transpose_weights(model, room, l, j, end):
 
 
 @kernel
-def back(model, room, work, width, l, k, end, first, last):
-    """dZ_{l-1} = W_l^T dZ_l * g'(A_{l-1}) in the rows from k to end and the columns from first to last."""
-    layers, n_in, n_out = model.layers, model.layers[l, N_IN], model.layers[l, N_OUT]
+def back(model, room, work, width, l, k, end, j, stop, first, last, which):
+    """dZ_{l-1} = W_l^T dZ_l * g'(A_{l-1}) in the rows from k to end and the columns from first to last.
+
+    Of the rows of dZ_l, it takes those from j to stop: all, or a PART, whose product waits until the REST is there.
+    """
+    layers, n_in, n = model.layers, model.layers[l, N_IN], end - k
     flipped = layers[l, W_T] != NONE
-    W_l = matrix(model.theta, layers[l, W] + k, n_out, n_in)              # from its column k on
+    W_l = matrix(model.theta, layers[l, W] + j * n_in + k, stop - j, n_in)            # from its column k on
     if flipped:
-        W_l = matrix(room.W_T, layers[l, W_T] + k * layers[l, W_T_ROW], n_in, layers[l, W_T_ROW])
-    backproject(W_l, flipped, matrix(work, layers[l, DZ], n_out, width),
-                matrix(work, layers[l, A_IN] + k * width, end - k, width),
-                matrix(work, layers[l - 1, DZ] + k * width, end - k, width), first, last, layers[l - 1, ACTIVATION])
+        W_l = matrix(room.W_T, layers[l, W_T] + k * layers[l, W_T_ROW] + j, n_in, layers[l, W_T_ROW])
+    A, dA = matrix(work, layers[l, A_IN] + k * width, n, width), matrix(work, layers[l - 1, DZ] + k * width, n, width)
+    waiting = matrix(work, room.waiting + k * width, n, width)
+    backproject(W_l, flipped, matrix(work, layers[l, DZ] + j * width, stop - j, width),
+                waiting if which == REST else waiting[:0], A, waiting if which == PART else dA, first, last,
+                IDENTITY if which == PART else layers[l - 1, ACTIVATION])
 
 
 @part
@@ -193,7 +202,7 @@ def propagate(model, batches, room, rows, rank, s, first, last):
         forward(model, A, work, width, l, 0, layers[l, N_OUT], first, last)
     turn_back(model, batches, room, rows, work, first, last)
     for l in range(layers.shape[0] - 1, 0, -1):
-        back(model, room, work, width, l, 0, layers[l, N_IN], first, last)
+        back(model, room, work, width, l, 0, layers[l, N_IN], 0, layers[l, N_OUT], first, last, ALL)
 
 
 @kernel
@@ -271,6 +280,12 @@ def first_half(model, batches, room, rows, rank, begin, end, more):
             gradient(model, room, s, l, 0, layers[l, N_OUT], last - first, more)
 
 
+@part
+def rows_of_group(vector):
+    """How many rows of activations are one unit of work: whole vectors, for the panels; and a tile."""
+    return max(vector, FEW)
+
+
 @kernel
 def row_groups(n, rows):
     """Over how many groups of so many rows n rows of activations go; the last has more rather than less than FEW."""
@@ -281,13 +296,13 @@ def row_groups(n, rows):
 def n_phases(model, room):
     """How many times the members of a team meet in a step: see `phase`."""
     n_layers = model.layers.shape[0]
-    return n_layers + max(n_layers - 2, 0) + 2 if room.by_layers else 2
+    return n_layers + 2 * max(n_layers - 2, 0) + 2 if room.by_layers else 2
 
 
 @kernel
 def layer_of(number, n_layers):
     """Whose activations or dZ the groups of rows are that phase `number` has."""
-    return number - 1 if number < n_layers else 2 * n_layers - number - 2
+    return number - 1 if number < n_layers else n_layers - 3 - (number - n_layers - 1) // 2
 
 
 @kernel
@@ -300,7 +315,32 @@ def n_units(model, room, m, number):
         return n_shards
     if not room.by_layers or number == 0 or number == n_layers:
         return strips(m, vector)
-    return row_groups(model.layers[layer_of(number, n_layers), N_OUT], max(vector, FEW))
+    return row_groups(model.layers[layer_of(number, n_layers), N_OUT], rows_of_group(vector))
+
+
+@kernel
+def back_by_rows(model, room, l, begin, end, m, which):
+    """Some units of the work at dZ_l: a unit is a group of its rows.
+
+    Half of the rows of dZ_{l+1} are likely to be in this member's cache, because it has made them; the others would
+    have to come from another core.  So it takes its own to the rows of dZ_l that are the other's, first: the PART that
+    waits.  Then, to its own rows, what is the REST: and all that comes from the other core is the part for those.
+    """
+    layers, work, width, group = model.layers, room.work[0], room.width, rows_of_group(lanes(model.theta))
+    n, n_above = layers[l, N_OUT], layers[l + 1, N_OUT]
+    groups, middle = row_groups(n, group), row_groups(n_above, group) // 2 * group
+    half = groups // 2
+    turn = groups - half if which == PART else half                        # before it, units with the first half's dZ
+    while begin < end:
+        is_second = begin >= turn
+        next_begin = end if is_second else min(end, turn)
+        shift = 0
+        if which == PART:
+            shift = -turn if is_second else half
+        k, stop = (begin + shift) * group, n if next_begin + shift == groups else (next_begin + shift) * group
+        back(model, room, work, width, l + 1, k, stop, middle if is_second else 0, n_above if is_second else middle,
+             0, m, which)
+        begin = next_begin
 
 
 @kernel
@@ -313,7 +353,7 @@ def phase(model, batches, room, rule, rows, rank, number, begin, end, more, fina
         0          A_0; a unit is a strip of examples
         1 ...      A_1 to A_{L-1}; a unit is a group of rows
         L          Z_L, the loss, dZ_L and dZ_{L-1}; a strip of examples
-        L + 1 ...  dZ_{L-2} to dZ_1; a group of rows
+        L + 1 ...  dZ_{L-2} to dZ_1, two phases for each: see `back_by_rows`; a group of rows
         the last   the parameters; a group of rows of the weights
     """
     layers, n_layers, work, width, m = model.layers, model.layers.shape[0], room.work[0], room.width, rows.size
@@ -330,18 +370,17 @@ def phase(model, batches, room, rule, rows, rank, number, begin, end, more, fina
         forward(model, inputs(model, work, width, l), work, width, l, 0, layers[l, N_OUT], first, last)
         turn_back(model, batches, room, rows, work, first, last)
         if l > 0:
-            back(model, room, work, width, l, 0, layers[l, N_IN], first, last)
+            back(model, room, work, width, l, 0, layers[l, N_IN], 0, layers[l, N_OUT], first, last, ALL)
+    elif number > n_layers:
+        back_by_rows(model, room, layer_of(number, n_layers), begin, end, m, PART if (number - n_layers) % 2 else REST)
     else:
         l = layer_of(number, n_layers)
-        n, group = layers[l, N_OUT], max(vector, FEW)    # whole vectors, for the panels; and a tile
+        n, group = layers[l, N_OUT], rows_of_group(vector)
         j, stop = begin * group, n if end == row_groups(n, group) else end * group
-        if number < n_layers:
-            forward(model, inputs(model, work, width, l), work, width, l, j, stop, 0, m)
-            if layers[l + 1, A_T] != NONE:
-                A = inputs(model, work, width, l + 1)
-                panels(A, transposed(model, work, width, l + 1), j, stop, 0, m, room.streamed)
-        else:
-            back(model, room, work, width, l + 1, j, stop, 0, m)
+        forward(model, inputs(model, work, width, l), work, width, l, j, stop, 0, m)
+        if layers[l + 1, A_T] != NONE:
+            A = inputs(model, work, width, l + 1)
+            panels(A, transposed(model, work, width, l + 1), j, stop, 0, m, room.streamed)
 
 
 @kernel

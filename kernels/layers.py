@@ -165,12 +165,14 @@ def affine(W, b, A, Z, first, last, activation):
 
 
 @inline
-def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, ahead, activation, rows, cols):
+def _backproject_tile(W, flipped, dZ, rest, A, dA, k, done, i, ahead, activation, rows, cols):
     g, d, is_long = tile(dA, TALL, COLS), tile(dA, 1, COLS), _is_long(dZ, dZ.shape[0], cols)
     line = ahead + k // ROWS % 2 * lanes(dZ)
     for r in range(rows):
         for c in range(cols):
             g[r, c] = zero(dA)
+            if rest.shape[0]:                        # another core has written it
+                prefetch(rest, k + r, i + c * lanes(dA))
     for j in range(dZ.shape[0]):
         rolled()
         if COLS == 2 and not flipped:                # a line of W for `rows` numbers
@@ -185,6 +187,10 @@ def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, ahead, activation, rows
             w = splat(dZ, W[k + r, j] if flipped else W[j, k + r])
             for c in range(cols):
                 g[r, c] = fma(w, d[0, c], g[r, c])
+    if rest.shape[0]:
+        for r in range(rows):
+            for c in range(cols):
+                g[r, c] = g[r, c] + load(rest, k + r, i + c * lanes(dA))
     if activation == RELU:
         for r in range(rows):
             for c in range(cols):
@@ -206,44 +212,46 @@ def _backproject_tile(W, flipped, dZ, A, dA, k, done, i, ahead, activation, rows
 
 
 @inline
-def _backproject_strip(W, flipped, dZ, A, dA, i, ahead, activation, cols):
+def _backproject_strip(W, flipped, dZ, rest, A, dA, i, ahead, activation, cols):
     rows, k, n_in = ROWS if cols > 1 else TALL, 0, dA.shape[0]
     while k + rows <= n_in:
-        _backproject_tile(W, flipped, dZ, A, dA, k, k, i, ahead, activation, rows, cols)
+        _backproject_tile(W, flipped, dZ, rest, A, dA, k, k, i, ahead, activation, rows, cols)
         k += rows
     while k + 1 < n_in and n_in >= FEW:
-        _backproject_tile(W, flipped, dZ, A, dA, min(k, n_in - FEW), k, i, ahead, activation, FEW, cols)
+        _backproject_tile(W, flipped, dZ, rest, A, dA, min(k, n_in - FEW), k, i, ahead, activation, FEW, cols)
         k += FEW
     while k < n_in:
-        _backproject_tile(W, flipped, dZ, A, dA, k, k, i, ahead, activation, 1, cols)
+        _backproject_tile(W, flipped, dZ, rest, A, dA, k, k, i, ahead, activation, 1, cols)
         k += 1
 
 
 @inline
-def _backproject(W, flipped, dZ, A, dA, first, last, activation):
+def _backproject(W, flipped, dZ, rest, A, dA, first, last, activation):
     full = lanes(A)
     wide = last - (last - first) % (COLS * full)
     for i in range(first, wide, COLS * full):
-        _backproject_strip(W, flipped, dZ, A, dA, i, _next_strip(dZ, i, last), activation, COLS)
+        _backproject_strip(W, flipped, dZ, rest, A, dA, i, _next_strip(dZ, i, last), activation, COLS)
     for i in range(wide, last, full):
         if last - i > full // 2:
-            _backproject_strip(W, flipped, dZ, A, dA, i, i, activation, 1)
+            _backproject_strip(W, flipped, dZ, rest, A, dA, i, i, activation, 1)
         else:
-            _backproject_strip(W, flipped, half(dZ), half(A), half(dA), i, i, activation, 1)
+            _backproject_strip(W, flipped, half(dZ), half(rest), half(A), half(dA), i, i, activation, 1)
             _zero_other_half(dA, i)
 
 
 @kernel
-def backproject(W, flipped, dZ, A, dA, first, last, activation):
-    """dA = W^T dZ * g'(A) in the columns from first to last.  W (n_out, n_in), dZ (n_out, m), A, dA (n_in, m).
+def backproject(W, flipped, dZ, rest, A, dA, first, last, activation):
+    """dA = (W^T dZ + rest) * g'(A) in the columns from first to last.  W (n_out, n_in), dZ (n_out, m), A, dA (n_in, m).
+
+    rest (n_in, m), or (0, m) for none.
 
     If `flipped`, W^T comes in the place of W, with rows of any length: the columns of a W that does not fit the cache
     come from far, a line for a few numbers.  dA may be A: a tile reads its part of A before it writes there.
     """
     if flipped:
-        _backproject(W, True, dZ, A, dA, first, last, activation)
+        _backproject(W, True, dZ, rest, A, dA, first, last, activation)
     else:
-        _backproject(W, False, dZ, A, dA, first, last, activation)
+        _backproject(W, False, dZ, rest, A, dA, first, last, activation)
 
 
 @inline

@@ -28,7 +28,7 @@ def loss_and_dZ(A, Y, cost, loss):
 @entry
 def backproject(W, dZ, A, dA, activation):
     """dA = W^T dZ * g'(A).  W (n_out, n_in), dZ (n_out, m), A, dA (n_in, m)."""
-    layers.backproject(W, False, dZ, A, dA, 0, A.shape[1], activation)
+    layers.backproject(W, False, dZ, dZ[:0], A, dA, 0, A.shape[1], activation)
 
 
 @entry

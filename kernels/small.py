@@ -182,10 +182,11 @@ def back(model, own, work, dZ, G, m):
     top = layers[n_hidden]
     W, _ = output_parameters(own, top)
     dW, db = output_parameters(G, top)
+    none = matrix(work, 0, 0, 0)
     for j in range(top[N_OUT]):
         db[0, j] = sum_first(dZ[j:], m)
     if n_hidden == 0:
-        backproject(dZ, True, activations(work, top, m), dW, dW, 0, whole(work, top[N_IN]), IDENTITY)
+        backproject(dZ, True, activations(work, top, m), none, dW, dW, 0, whole(work, top[N_IN]), IDENTITY)
     for l in range(n_hidden - 1, -1, -1):
         # A_l becomes dZ_l.  What still takes A_l as it was comes first.
         layer, above, n = layers[l], layers[l + 1], whole(work, layers[l, N_OUT])
@@ -193,14 +194,14 @@ def back(model, own, work, dZ, G, m):
         if l == n_hidden - 1 and top[N_OUT] == 1:
             one_output(dZ, W, A, dW, db, n, layer[ACTIVATION])
         elif l == n_hidden - 1:
-            backproject(dZ, True, A, dW, dW, 0, n, IDENTITY)
-            backproject(dZ, False, W, A, A, 0, n, layer[ACTIVATION])
+            backproject(dZ, True, A, none, dW, dW, 0, n, IDENTITY)
+            backproject(dZ, False, W, none, A, A, 0, n, layer[ACTIVATION])
             column_sums(A, db, n)
         else:
             W = matrix(own, above[W_ROWS], above[N_OUT], n)
-            backproject(dZ, True, W, A, A, 0, n, layer[ACTIVATION])
+            backproject(dZ, True, W, none, A, A, 0, n, layer[ACTIVATION])
             column_sums(A, db, n)
-        backproject(activations(work, layer, m), False, A, dW_T, dW_T, 0, n, IDENTITY)
+        backproject(activations(work, layer, m), False, A, none, dW_T, dW_T, 0, n, IDENTITY)
         dZ = A
 
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastnn.kernels import layers, passes, simd
+from fastnn.kernels.activations import IDENTITY, RELU
 from fastnn.kernels.jit import entry
 from fastnn.network import aligned
 from fastnn.workspace import line
@@ -46,8 +47,8 @@ def affine_part(W, b, A, Z, first, last):
 
 
 @entry
-def backproject_part(W, flipped, dZ, A, dA, first, last):
-    layers.backproject(W, flipped, dZ, A, dA, first, last, 0)
+def backproject_part(W, flipped, dZ, rest, A, dA, first, last, activation):
+    layers.backproject(W, flipped, dZ, rest, A, dA, first, last, activation)
 
 
 def random(dtype, *shapes):
@@ -142,9 +143,19 @@ def test_only_the_rows_and_columns_asked_for_are_written(dtype):
 def test_backproject_takes_a_transposed_copy_with_longer_rows(n_out, n_in, m, dtype):
     W, A, dZ = random(dtype, (n_out, n_in), (n_in, m), (n_out, m))
     expected, got = columns(A), columns(A)
-    backproject_part(W, False, columns(dZ), columns(A), expected, 0, m)
-    backproject_part(np.pad(W.T, ((0, 0), (0, 3))), True, columns(dZ), columns(A), got, 0, m)
+    backproject_part(W, False, columns(dZ), dZ[:0], columns(A), expected, 0, m, IDENTITY)
+    backproject_part(np.pad(W.T, ((0, 0), (0, 3))), True, columns(dZ), dZ[:0], columns(A), got, 0, m, IDENTITY)
     np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(("n_out", "n_in", "m"), SHAPES)
+def test_backproject_adds_the_rest_before_the_activation(n_out, n_in, m, dtype):
+    W, A, dZ, rest = random(dtype, (n_out, n_in), (n_in, m), (n_out, m), (n_in, m))
+    dA, with_relu = columns(A), columns(A)
+    for out, activation in ((dA, IDENTITY), (with_relu, RELU)):
+        backproject_part(W, False, columns(dZ), columns(rest), columns(A), out, 0, m, activation)
+    assert_product(dA[:, :m], W.T, dZ, rest)
+    np.testing.assert_array_equal(with_relu[:, :m], np.where(A > 0, dA[:, :m], 0))
 
 
 @pytest.mark.parametrize("n_out", [*range(1, 15), 25])
@@ -163,7 +174,7 @@ def test_zeros_beyond_the_last_example_stay_zeros(m, dtype):
     W, A = random(dtype, (5, 9), (9, 16))
     dZ = columns(random(dtype, (5, m))[0])
     dA = np.full((9, 16), np.nan, dtype)
-    backproject_part(W, False, dZ, A, dA, 0, m)
+    backproject_part(W, False, dZ, dZ[:0], A, dA, 0, m, IDENTITY)
     lanes = simd.REGISTER_BYTES // dtype.itemsize
     whole = -(-m // lanes) * lanes
     assert (dA[:, m:whole] == 0).all()
