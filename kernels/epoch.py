@@ -7,8 +7,8 @@ updates them while they are in its cache.  A member that is done helps the other
 activations, which those will read, a member of a team writes past its caches.
 
 What travels between the cores is then the activations, and the parameters.  Where these are many, or a batch has no
-equal halves of whole strips, the members share out the units of one layer after the other instead: the weights of a
-unit are then read and updated by the same member, and there is a barrier after each layer.
+equal halves of whole strips, the members share out the units of one layer after the other instead: a weight is then
+read by one member, forward and back, and there are barriers after each layer.
 
 Where a network has fewer parameters than activations, the batch is cut into shards: dW of a shard is formed by the
 member that has its columns, and what travels is the gradients.  The number of shards is the network's, not the team's,

@@ -79,8 +79,10 @@ def test_shards_of_a_small_network(network):
     np.testing.assert_allclose(start, expected, rtol=1e-7, atol=1e-9)
 
 
-def test_steps_with_transposed_copies_of_the_weights_are_the_same(network, dtype, monkeypatch):
+@pytest.mark.parametrize("by_layers", [False, True])
+def test_steps_with_transposed_copies_of_the_weights_are_the_same(network, by_layers, dtype, monkeypatch):
     monkeypatch.setattr(workspace, "is_small", lambda network, batch_size, dtype: False)
+    monkeypatch.setattr(workspace, "goes_by_layers", lambda network, chunk, dtype: by_layers)
     net = Network(*network)
     X, Y = examples(network, 100, dtype)
     results = []
