@@ -41,6 +41,8 @@ from fastnn.kernels.layers import affine, backproject, gather, transpose
 from fastnn.kernels.losses import sum_first
 from fastnn.kernels.simd import (
     COLS,
+    FEW,
+    REGISTER_BYTES,
     flush_subnormals,
     fma,
     lanes,
@@ -56,6 +58,9 @@ from fastnn.kernels.simd import (
     zero,
 )
 from fastnn.kernels.team import barrier, new_queue, roll_call, share, take
+
+#: The most rows of a gradient that `one_output` has registers for besides its own; on other processors none.
+MOST = 8 if REGISTER_BYTES == 64 else 0
 
 
 @part
@@ -85,40 +90,65 @@ def output_parameters(own, layer):
 
 
 @inline
-def _output_strip(dZ, W, A, dW, db, k, activation, cols):
-    w, g, b = tile(A, 1, COLS), tile(A, 1, COLS), tile(A, 1, COLS)
+def _output_strip(dZ, W, A, dW, db, A_below, dW_below, k, activation, kept, rows, cols):
+    w, d, g, b, g_below = tile(A, 1, COLS), tile(A, 1, COLS), tile(A, 1, COLS), tile(A, 1, COLS), tile(A, MOST, COLS)
     for c in range(cols):
         w[0, c], g[0, c], b[0, c] = load(W, 0, k + c * lanes(A)), zero(A), zero(A)
+        for r in range(rows):
+            g_below[r, c] = zero(A)
     for i in range(A.shape[0]):
         dz = splat(A, dZ[0, i])
         for c in range(cols):
-            a, d = load(A, i, k + c * lanes(A)), dz * w[0, c]
+            a, da = load(A, i, k + c * lanes(A)), dz * w[0, c]
             g[0, c] = fma(dz, a, g[0, c])
             if activation == RELU:
-                d = where_positive(a, d)
+                da = where_positive(a, da)
             elif activation == TANH:
-                d = d - d * a * a
+                da = da - da * a * a
             elif activation == LOGISTIC:
-                d = d * (a - a * a)
-            b[0, c] = b[0, c] + d
-            store(A, i, k + c * lanes(A), d)
+                da = da * (a - a * a)
+            d[0, c], b[0, c] = da, b[0, c] + da
+            if kept:
+                store(A, i, k + c * lanes(A), da)
+        for r in range(rows):
+            a = splat(A, A_below[i, r])
+            for c in range(cols):
+                g_below[r, c] = fma(a, d[0, c], g_below[r, c])
     for c in range(cols):
         store(dW, 0, k + c * lanes(A), g[0, c])
         store(db, 0, k + c * lanes(A), b[0, c])
+        for r in range(rows):
+            store(dW_below, r, k + c * lanes(A), g_below[r, c])
 
 
-@kernel
-def one_output(dZ, W, A, dW, db, n, activation):
-    """All that one output does to the n units below it: dW = dZ A, A becomes W dZ * g'(A), and db is the sum of that.
-
-    dZ (1, m), W, dW, db (1, n or more), A (m, n or more).
-    """
+@inline
+def _one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, kept, rows):
     across = COLS * lanes(A)
     wide = n - n % across
     for k in range(0, wide, across):
-        _output_strip(dZ, W, A, dW, db, k, activation, COLS)
+        _output_strip(dZ, W, A, dW, db, A_below, dW_below, k, activation, kept, rows, COLS)
     for k in range(wide, n, lanes(A)):
-        _output_strip(dZ, W, A, dW, db, k, activation, 1)
+        _output_strip(dZ, W, A, dW, db, A_below, dW_below, k, activation, kept, rows, 1)
+
+
+@kernel
+def one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, kept):
+    """All that one output does to the n units below it: dW = dZ A, dA = W dZ * g'(A), and db is the sum of that.
+
+    And, where there are registers for it, the first rows of dW_below = A_below^T dA; returns how many.  A becomes dA,
+    if it is to be kept or there are more rows.
+
+    dZ (1, m), W, dW, db (1, n or more), A (m, n or more), A_below (m, n_in or more), dW_below (n_in, n or more).
+    """
+    n_in = dW_below.shape[0]
+    if MOST and n_in >= MOST:
+        _one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, kept or n_in > MOST, MOST)
+        return MOST
+    if MOST and n_in >= FEW:
+        _one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, kept or n_in > FEW, FEW)
+        return FEW
+    _one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, True, 0)
+    return 0
 
 
 @inline
@@ -191,8 +221,9 @@ def back(model, own, work, dZ, G, m):
         # A_l becomes dZ_l.  What still takes A_l as it was comes first.
         layer, above, n = layers[l], layers[l + 1], whole(work, layers[l, N_OUT])
         A, (dW_T, db) = activations(work, above, m), hidden_parameters(G, layer)
+        A_below, done = activations(work, layer, m), 0
         if l == n_hidden - 1 and top[N_OUT] == 1:
-            one_output(dZ, W, A, dW, db, n, layer[ACTIVATION])
+            done = one_output(dZ, W, A, dW, db, A_below, dW_T, n, layer[ACTIVATION], l > 0)
         elif l == n_hidden - 1:
             backproject(dZ, True, A, none, dW, dW, 0, n, IDENTITY)
             backproject(dZ, False, W, none, A, A, 0, n, layer[ACTIVATION])
@@ -201,7 +232,8 @@ def back(model, own, work, dZ, G, m):
             W = matrix(own, above[W_ROWS], above[N_OUT], n)
             backproject(dZ, True, W, none, A, A, 0, n, layer[ACTIVATION])
             column_sums(A, db, n)
-        backproject(activations(work, layer, m), False, A, none, dW_T, dW_T, 0, n, IDENTITY)
+        dW_T = matrix(dW_T, done * dW_T.shape[1], layer[N_IN] - done, dW_T.shape[1])
+        backproject(matrix(A_below, done, m, A_below.shape[1]), False, A, none, dW_T, dW_T, 0, n, IDENTITY)
         dZ = A
 
 
