@@ -60,7 +60,7 @@ from fastnn.kernels.simd import (
 from fastnn.kernels.team import barrier, new_queue, roll_call, share, take
 
 #: The most rows of a gradient that `one_output` has registers for besides its own; on other processors none.
-MOST = 8 if REGISTER_BYTES == 64 else 0
+ROWS_BELOW = 8 if REGISTER_BYTES == 64 else 0
 
 
 @part
@@ -91,7 +91,8 @@ def output_parameters(own, layer):
 
 @inline
 def _output_strip(dZ, W, A, dW, db, A_below, dW_below, k, activation, kept, rows, cols):
-    w, d, g, b, g_below = tile(A, 1, COLS), tile(A, 1, COLS), tile(A, 1, COLS), tile(A, 1, COLS), tile(A, MOST, COLS)
+    w, d, g, b = tile(A, 1, COLS), tile(A, 1, COLS), tile(A, 1, COLS), tile(A, 1, COLS)
+    g_below = tile(A, ROWS_BELOW, COLS)
     for c in range(cols):
         w[0, c], g[0, c], b[0, c] = load(W, 0, k + c * lanes(A)), zero(A), zero(A)
         for r in range(rows):
@@ -141,10 +142,10 @@ def one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, kept):
     dZ (1, m), W, dW, db (1, n or more), A (m, n or more), A_below (m, n_in or more), dW_below (n_in, n or more).
     """
     n_in = dW_below.shape[0]
-    if MOST and n_in >= MOST:
-        _one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, kept or n_in > MOST, MOST)
-        return MOST
-    if MOST and n_in >= FEW:
+    if ROWS_BELOW and n_in >= ROWS_BELOW:
+        _one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, kept or n_in > ROWS_BELOW, ROWS_BELOW)
+        return ROWS_BELOW
+    if ROWS_BELOW and n_in >= FEW:
         _one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, kept or n_in > FEW, FEW)
         return FEW
     _one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, True, 0)
