@@ -7,8 +7,11 @@
 Examples are columns: Z, dZ (n_out, m), A, dA (n_in, m), W (n_out, n_in).  A tile of up to ROWS x COLS
 vectors is accumulated in registers.  Its body is written once for any `rows` and `cols`; inlined where these are
 constants, it is unrolled.  What does not fill a tile takes a smaller one: a strip of columns is COLS vectors wide or
-one, which may be half a vector; its rows are taken ROWS at a time (TALL in a strip of one vector, which would have too
-few sums to keep the multipliers busy), and the rest by FEW, the last of which may come again: then they are not stored.
+one; its rows are taken ROWS at a time (TALL in a strip of one vector, which would have too few sums to keep the
+multipliers busy), and the rest by FEW, the last of which may come again: then they are not stored.
+
+Few examples, that would leave half a vector empty, fill it another way: with several terms of their sums (`affine`), or
+along the inputs (`backproject`); in `outer`, half a register is enough for the last columns of W.
 
 The rows of these arrays have room for whole vectors, and what lies beyond the last example means nothing.  But what
 sums over the examples wants zeros there in dZ, and finite numbers in A; backproject of zeros leaves zeros.
@@ -21,17 +24,20 @@ from fastnn.kernels.simd import (
     ROWS,
     TALL,
     fma,
+    folds,
     half,
     lane,
     lanes,
     load,
     load_first,
+    load_folded,
     matrix,
     maximum,
     prefetch,
     prefetch_early,
     rolled,
     splat,
+    splat_folded,
     square,
     store,
     store_first,
@@ -40,20 +46,13 @@ from fastnn.kernels.simd import (
     sum_rows,
     tile,
     transpose_square,
+    unfold,
     where_positive,
     zero,
 )
 
 #: Bytes of a core's first cache; and how many rows ahead a tile asks for its strip, where that is longer.
 FIRST_CACHE, AHEAD = 2**15, 8
-
-
-@inline
-def _zero_other_half(Z, i):
-    # Of a vector of which only the first half is computed, where there are halves: no number of an earlier batch stays.
-    if lanes(half(Z)) < lanes(Z):
-        for j in range(Z.shape[0]):
-            store(half(Z), j, i + lanes(half(Z)), zero(half(Z)))
 
 
 @inline
@@ -142,6 +141,56 @@ def _affine_strip(W, b, A, Z, i, ahead, activation, cols):
         _affine_row(W, b, A, Z, j, i, activation, cols)
 
 
+@inline
+def _add_folded(z, W, A, j, k, i, count, rows, cols):
+    a = tile(A, 1, COLS)
+    for c in range(cols):
+        a[0, c] = load_folded(A, k, i + c * (lanes(A) // folds(A)), count)
+    for r in range(rows):
+        w = splat_folded(W, j + r, k, count)
+        for c in range(cols):
+            z[r, c] = fma(w, a[0, c], z[r, c])
+
+
+@inline
+def _folded_product(z, W, A, n_in, j, i, rows, cols):
+    # z[r, 0] = row j + r of W A: the columns of few examples from i on, then zeros.
+    whole = n_in - n_in % folds(A)
+    for r in range(rows):
+        for c in range(cols):
+            z[r, c] = zero(A)
+    for k in range(0, whole, folds(A)):
+        rolled()
+        _add_folded(z, W, A, j, k, i, folds(A), rows, cols)
+    if whole < n_in:
+        _add_folded(z, W, A, j, whole, i, n_in - whole, rows, cols)
+    for r in range(rows):
+        z[r, 0] = unfold(z[r, 0], z[r, 1] if cols > 1 else zero(A))
+
+
+@inline
+def _affine_few_tile(W, b, A, Z, j, i, activation, rows, cols):
+    z = tile(Z, ROWS, COLS)
+    _folded_product(z, W, A, A.shape[0] - (b.size == 0), j, i, rows, cols)
+    for r in range(rows):
+        z[r, 0] = z[r, 0] + _bias(b, A, j + r, i)
+        store(Z, j + r, i, maximum(z[r, 0], zero(Z)) if activation == RELU else z[r, 0])
+
+
+@inline
+def _affine_few(W, b, A, Z, i, activation, cols):
+    j, n_out = 0, W.shape[0]
+    while j + ROWS <= n_out:
+        _affine_few_tile(W, b, A, Z, j, i, activation, ROWS, cols)
+        j += ROWS
+    while j + 1 < n_out and n_out >= FEW:
+        _affine_few_tile(W, b, A, Z, min(j, n_out - FEW), i, activation, FEW, cols)
+        j += FEW
+    while j < n_out:
+        _affine_few_tile(W, b, A, Z, j, i, activation, 1, cols)
+        j += 1
+
+
 @kernel
 def affine(W, b, A, Z, first, last, activation):
     """Z = g(W A + b) in the columns from first to last.  W (n_out, n_in or more), b (n_out), A (n_in, m), Z (n_out, m).
@@ -149,19 +198,18 @@ def affine(W, b, A, Z, first, last, activation):
     Without numbers in b, A has one more row, which is the bias of each column: of units, whose examples are rows.
     relu is applied to a tile before it leaves the registers, logistic and tanh while the columns are in the cache.
     """
-    full, end = lanes(A), last
+    full = lanes(A)
     wide = last - (last - first) % (COLS * full)
     for i in range(first, wide, COLS * full):
         _affine_strip(W, b, A, Z, i, _next_strip(A, i, last), activation, COLS)
     for i in range(wide, last, full):
         if last - i > full // 2:
             _affine_strip(W, b, A, Z, i, i, activation, 1)
-            end = i + full
+        elif last - i > full // folds(A):
+            _affine_few(W, b, A, Z, i, activation, 2)
         else:
-            _affine_strip(W, b, half(A), half(Z), i, i, activation, 1)
-            _zero_other_half(Z, i)
-            end = i + lanes(half(Z))
-    activate(Z, first, end, activation)
+            _affine_few(W, b, A, Z, i, activation, 1)
+    activate(Z, first, last + (first - last) % full, activation)
 
 
 @inline
@@ -226,6 +274,70 @@ def _backproject_strip(W, flipped, dZ, rest, A, dA, i, ahead, activation, cols):
 
 
 @inline
+def _put_row(g, rest, A, dA, k, i, activation):
+    if rest.shape[0]:
+        g = g + load(rest, k, i)
+    a = load(A, k, i)
+    if activation == RELU:
+        g = where_positive(a, g)
+    elif activation == TANH:
+        g = g - g * a * a
+    elif activation == LOGISTIC:
+        g = g * (a - a * a)
+    store(dA, k, i, g)
+
+
+@inline
+def _backproject_few_rows(W_T, dZ, rest, A, dA, k, i, activation, rows, cols):
+    g = tile(dA, ROWS, COLS)
+    _folded_product(g, W_T, dZ, dZ.shape[0], k, i, rows, cols)
+    for r in range(rows):
+        _put_row(g[r, 0], rest, A, dA, k + r, i, activation)
+
+
+@inline
+def _backproject_few_tile(W, dZ, rest, A, dA, k, i, activation, examples, cols):
+    # The lanes run along a row of W, and the sums are turned when they are done.
+    g, w, t, n_in = tile(dA, TALL, COLS), tile(dA, 1, COLS), square(dA), dA.shape[0]
+    for row in range(k, min(k + cols * lanes(dA), rest.shape[0])):         # another core has written it
+        prefetch(rest, row, i)
+    for e in range(examples):
+        for c in range(cols):
+            g[e, c] = zero(dA)
+    for j in range(dZ.shape[0]):
+        rolled()
+        for c in range(cols):
+            w[0, c] = load(W, j, k + c * lanes(W)) if cols > 1 else load_first(W, j, k, n_in - k)
+        for e in range(examples):
+            d = splat(dZ, dZ[j, i + e])
+            for c in range(cols):
+                g[e, c] = fma(d, w[0, c], g[e, c])
+    for c in range(cols):
+        for e in range(lanes(dA)):
+            t[e, 0] = g[e, c] if e < examples else zero(dA)
+        transpose_square(t)
+        for f in range(lanes(dA)):
+            row = k + c * lanes(dA) + f
+            if row < n_in:
+                _put_row(t[f, 0], rest, A, dA, row, i, activation)
+
+
+@inline
+def _backproject_few(W, flipped, dZ, rest, A, dA, i, activation, cols):
+    n_in, across, examples = dA.shape[0], COLS * lanes(dA), cols * (lanes(dA) // folds(dA))
+    if flipped:
+        for k in range(0, n_in - n_in % FEW, FEW):
+            _backproject_few_rows(W, dZ, rest, A, dA, k, i, activation, FEW, cols)
+        for k in range(n_in - n_in % FEW, n_in):
+            _backproject_few_rows(W, dZ, rest, A, dA, k, i, activation, 1, cols)
+    else:
+        for k in range(0, n_in - n_in % across, across):
+            _backproject_few_tile(W, dZ, rest, A, dA, k, i, activation, examples, COLS)
+        for k in range(n_in - n_in % across, n_in, lanes(dA)):
+            _backproject_few_tile(W, dZ, rest, A, dA, k, i, activation, examples, 1)
+
+
+@inline
 def _backproject(W, flipped, dZ, rest, A, dA, first, last, activation):
     full = lanes(A)
     wide = last - (last - first) % (COLS * full)
@@ -234,9 +346,10 @@ def _backproject(W, flipped, dZ, rest, A, dA, first, last, activation):
     for i in range(wide, last, full):
         if last - i > full // 2:
             _backproject_strip(W, flipped, dZ, rest, A, dA, i, i, activation, 1)
+        elif last - i > full // folds(A):
+            _backproject_few(W, flipped, dZ, rest, A, dA, i, activation, 2)
         else:
-            _backproject_strip(W, flipped, half(dZ), half(rest), half(A), half(dA), i, i, activation, 1)
-            _zero_other_half(dA, i)
+            _backproject_few(W, flipped, dZ, rest, A, dA, i, activation, 1)
 
 
 @kernel

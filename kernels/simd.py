@@ -43,6 +43,8 @@ ROWS, COLS = (12, 2) if REGISTER_BYTES == 64 else (6, 4) if REGISTERS == 32 else
 STREAMS = cpu_target.target_context.codegen().magic_tuple()[1].startswith("znver")
 #: The rows of a tile of one column, and of one for what is left.
 TALL, FEW = 12, 4
+#: How many numbers of the columns of few examples share a vector: see `load_folded`.
+FOLDS = 4
 
 
 class Halves(types.Array):
@@ -250,6 +252,76 @@ def where_positive(typingctx, a, x):
         zero = ir.Constant(_llvm(a), [0.0] * a.lanes)
         return builder.select(builder.fcmp_ordered(">", args[0], zero), args[1], zero)
     return a(a, x), codegen
+
+
+@intrinsic
+def folds(typingctx, array):
+    """Over how many rows of `array` a vector of `load_folded` goes: a compile-time constant."""
+    count = min(FOLDS, VectorType(array).lanes)
+
+    def codegen(context, builder, sig, args):
+        return ir.Constant(INT64, count)
+    return types.int64(array), codegen
+
+
+@intrinsic
+def load_folded(typingctx, array, row, col, count):
+    """For few columns, `folds` rows in one vector: lane e * folds + f is array[row + f, col + e].
+
+    There are `count` rows; the last one stands for others.
+    """
+    vector = VectorType(array)
+    folds = min(FOLDS, vector.lanes)
+    part = ir.VectorType(NUMBERS[array.dtype], vector.lanes // folds)
+
+    def codegen(context, builder, sig, args):
+        row, col, count = (context.cast(builder, value, kind, types.intp)
+                           for value, kind in zip(args[1:], sig.args[1:], strict=True))
+        last, parts = builder.sub(count, ir.Constant(count.type, 1)), []
+        for f in range(folds):
+            f = ir.Constant(count.type, f)
+            below = builder.select(builder.icmp_signed("<", f, last), f, last)
+            place = _address(context, builder, types.void(array, types.intp, types.intp),
+                             (args[0], builder.add(row, below), col))
+            parts.append(builder.load(builder.bitcast(place, part.as_pointer()), align=array.dtype.bitwidth // 8))
+        while len(parts) > 1:
+            width = 2 * parts[0].type.count
+            both = ir.Constant(ir.VectorType(INT32, width), list(range(width)))
+            parts = [builder.shuffle_vector(*pair, both) for pair in zip(parts[::2], parts[1::2], strict=True)]
+        order = [f * (vector.lanes // folds) + e for e in range(vector.lanes // folds) for f in range(folds)]
+        return builder.shuffle_vector(parts[0], parts[0], ir.Constant(ir.VectorType(INT32, vector.lanes), order))
+    return vector(array, row, col, count), codegen
+
+
+@intrinsic
+def splat_folded(typingctx, array, row, col, count):
+    """What goes with `load_folded`: lane e * folds + f is array[row, col + f]; from `count` on it is zero."""
+    vector = VectorType(array)
+    folds, bits = min(FOLDS, vector.lanes), array.dtype.bitwidth
+
+    def codegen(context, builder, sig, args):
+        part = ir.VectorType(NUMBERS[array.dtype], folds)
+        numbers = _call(builder, f"llvm.masked.load.v{folds}f{bits}.p0", part, [
+            builder.bitcast(_address(context, builder, sig, args), part.as_pointer()), ir.Constant(INT32, bits // 8),
+            _mask(context, builder, args[3], count, folds), ir.Constant(part, [0.0] * folds)])
+        order = ir.Constant(ir.VectorType(INT32, vector.lanes), [lane % folds for lane in range(vector.lanes)])
+        return builder.shuffle_vector(numbers, numbers, order)
+    return vector(array, row, col, count), codegen
+
+
+@intrinsic
+def unfold(typingctx, a, b):
+    """The sums over the folds: those of a, then those of b, then zeros."""
+    n = a.lanes
+
+    def codegen(context, builder, sig, args):
+        (a, b), nothing, folds = args, ir.Constant(args[0].type, [0.0] * n), min(FOLDS, n)
+        even, odd = (ir.Constant(ir.VectorType(INT32, n), list(range(start, 2 * n, 2))) for start in (0, 1))
+        while folds > 1:
+            a, b = builder.fadd(builder.shuffle_vector(a, b, even), builder.shuffle_vector(a, b, odd)), nothing
+            folds //= 2
+        return a
+    return a(a, b), codegen
 
 
 @intrinsic

@@ -10,17 +10,21 @@ import pytest
 import fastnn
 from fastnn.kernels.jit import entry
 from fastnn.kernels.simd import (
+    folds,
     lanes,
     load,
     load_first,
+    load_folded,
     maximum,
     splat,
+    splat_folded,
     sqrt,
     square,
     store,
     store_first,
     sum_lanes,
     transpose_square,
+    unfold,
     where_positive,
     zero,
 )
@@ -34,6 +38,17 @@ def how_many_lanes(A):
 @entry
 def copy_first(A, B, count):
     store_first(B, 0, 1, count, load_first(A, 1, 2, count))
+
+
+@entry
+def how_many_folds(A):
+    return folds(A)
+
+
+@entry
+def multiply_folded(W, A, B, count):
+    few, w = lanes(A) // folds(A), splat_folded(W, 1, 2, count)
+    store(B, 0, 0, unfold(w * load_folded(A, 3, 5, count), w * load_folded(A, 3, 5 + few, count)))
 
 
 @entry
@@ -86,7 +101,18 @@ def test_a_square_tile_is_transposed_in_registers(dtype):
     np.testing.assert_array_equal(B, A.T)
 
 
-#: Trains and predicts a little, and prints the register width and the result.
+def test_few_columns_are_summed_in_one_vector(dtype):
+    A, W = np.random.default_rng(0).integers(-9, 9, (2, 8, 40)).astype(dtype)
+    n, deep = how_many_lanes(A), how_many_folds(A)
+    few = n // deep
+    for count in range(1, deep + 1):
+        B = np.full((1, n), np.nan, dtype)
+        multiply_folded(W, A, B, count)
+        expected = W[1, 2:2 + count] @ A[3:3 + count, 5:5 + 2 * few]
+        np.testing.assert_array_equal(B[0], [*expected, *np.zeros(n - 2 * few)])
+
+
+#: The products on this processor; prints the register width and the columns of a tile.
 PROGRAM = """
 import numpy as np
 from fastnn import workspace
