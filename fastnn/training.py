@@ -39,6 +39,9 @@ DOUBT, SURE = 1.15, 1.03
 #: Arithmetic of a step (floating point operations) below which one thread is the first guess: a step of 0.24e6 took
 #: 6.1 us alone, and 4.8 together on cores that share a cache, 8.4 on others; one of 2.6e6 took 33, 22 and 26.
 SERIAL_BELOW = 1e6
+#: The same of a prediction, which enters a parallel region for itself: that takes up to 100 us.  One of 9e6 took 80 us
+#: alone and 120 together, one of 45e6 310 and 250.
+PREDICT_SERIAL_BELOW = 2e7
 #: How many numbers of a sparse matrix are made dense at a time.
 DENSE = 1 << 22
 #: Seconds below which a call keeps the GIL: a busy thread gives it back after as long as this.
@@ -484,9 +487,9 @@ class Predictor:
                                    for first in range(0, X.shape[0], rows)])
         X, flops = examples(X, self.theta.dtype), 2 * self.network.n_params * len(X)
         out = np.empty((len(X), self.network.layer_sizes[-1]), self.theta.dtype)
-        wanted = get_n_threads(n_threads) if flops >= SERIAL_BELOW else 1
+        wanted = get_n_threads(n_threads) if flops >= PREDICT_SERIAL_BELOW else 1
         refused = np.zeros(wanted, np.bool_)
-        if len(X) <= self._few and flops < SERIAL_BELOW:
+        if len(X) <= self._few and flops < PREDICT_SERIAL_BELOW:
             PREDICT(1, 0.0, self._model, X, self._room, out, refused)
         else:
             model, room = workspace.for_prediction(self.network, self.theta, -(-len(X) // wanted), wanted)

@@ -136,6 +136,7 @@ def fitted(seed, n_threads=None):
 def teams(monkeypatch):
     """Even small steps are taken by teams."""
     monkeypatch.setattr(training, "SERIAL_BELOW", 0)
+    monkeypatch.setattr(training, "PREDICT_SERIAL_BELOW", 0)
     monkeypatch.setattr("fastnn.system._n_threads", 4)
     monkeypatch.setattr("joblib.cpu_count", lambda: 4)
 
@@ -161,7 +162,7 @@ sys.path.insert(0, {folder!r})
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import test_company, fastnn.training
-fastnn.training.SERIAL_BELOW = 0
+fastnn.training.SERIAL_BELOW = fastnn.training.PREDICT_SERIAL_BELOW = 0
 expected = [test_company.fitted(seed) for seed in range(4)]
 with ThreadPoolExecutor(4) as pool:
     assert np.array_equal(list(pool.map(test_company.fitted, range(4))), expected)

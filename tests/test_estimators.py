@@ -237,6 +237,7 @@ def test_no_more_threads_are_used_than_allowed(monkeypatch):
     monkeypatch.setattr(training._Kernel, "__call__",
                         lambda kernel, wanted, *args: sizes.append(wanted) or call(kernel, wanted, *args))
     monkeypatch.setattr(training, "SERIAL_BELOW", 0)
+    monkeypatch.setattr(training, "PREDICT_SERIAL_BELOW", 0)
     X, y = scaled(wine)
     for limit in (1, 3):
         sizes.clear()
