@@ -7,8 +7,8 @@ updates them while they are in its cache.  A member that is done helps the other
 activations, which those will read, a member of a team writes past its caches.
 
 What travels between the cores is then the activations, and the parameters.  Where these are many, or a batch has no
-equal halves of whole strips, the members share out the units of one layer after the other instead: a weight is then
-read by one member, forward and back, and there are barriers after each layer.
+equal halves, the members share out the units of one layer after the other instead: a weight is then read by one member,
+forward and back, and there are barriers after each layer.
 
 Where a network has fewer parameters than activations, the batch is cut into shards: dW of a shard is formed by the
 member that has its columns, and what travels is the gradients.  The number of shards is the network's, not the team's,
@@ -39,8 +39,10 @@ LAYER, FIRST, LAST, MIDDLE, GROUP_FIELDS = range(5)
 NONE = -1
 #: Which of the rows of dZ `back` takes.
 ALL, PART, REST = range(3)
-#: Examples are shared out by strips of so many vectors: a tile is full, and no two threads write to one cache line.
-STRIP = max(COLS, 64 // REGISTER_BYTES)
+#: Examples are shared out by lines of so many vectors, because no two threads write to one cache line; and if they can,
+#: threads take as many as fill a tile.
+LINE = 64 // REGISTER_BYTES
+TOGETHER = max(COLS // LINE, 1)
 #: How many bytes of a row go through the network at a time.
 BLOCK = 256
 
@@ -96,7 +98,7 @@ class Room(NamedTuple):
     rows: np.ndarray             # 0, 1 ... to the widest layer
     groups: np.ndarray           # (n_groups, GROUP_FIELDS), int64: what one update takes
     squares: np.ndarray          # (n_groups,): alpha times the sum of the squares of the weights of each
-    by_layers: bool              # whether the members work at one layer at a time, not at one strip of examples each
+    by_layers: bool              # whether the members work at one layer at a time, not at some examples each
     streamed: bool               # whether A_T goes past the caches, for other cores (see `simd.stream`)
 
 
@@ -250,26 +252,26 @@ def update(model, room, rule, begin, end, per_example, rate):
 
 
 @part
-def strips(m, vector):
-    """Over how many strips m examples go."""
-    return (m + STRIP * vector - 1) // (STRIP * vector)
+def lines(m, vector):
+    """Over how many lines m examples go."""
+    return (m + LINE * vector - 1) // (LINE * vector)
 
 
 @part
 def shard(rows, vector, s, n_shards):
-    """The examples of shard s, in whole strips: (first, last)."""
-    first, last = share(strips(rows.size, vector), s, n_shards)
-    return first * STRIP * vector, min(last * STRIP * vector, rows.size)
+    """The examples of shard s, in whole lines: (first, last)."""
+    first, last = share(lines(rows.size, vector), s, n_shards)
+    return first * LINE * vector, min(last * LINE * vector, rows.size)
 
 
 @kernel
 def first_half(model, batches, room, rows, rank, begin, end, more):
-    """Forward and back for these shards, and their gradients; or, if there is one, for these strips of its examples."""
+    """Forward and back for these shards, and their gradients; or, if there is one, for these lines of its examples."""
     layers, vector, n_shards = model.layers, lanes(model.theta), room.work.shape[0]
     block = BLOCK // REGISTER_BYTES * vector
     if n_shards == 1:
-        last = min(end * STRIP * vector, rows.size)
-        for i in range(begin * STRIP * vector, last, block):
+        last = min(end * LINE * vector, rows.size)
+        for i in range(begin * LINE * vector, last, block):
             propagate(model, batches, room, rows, rank, 0, i, min(i + block, last))
         return
     for s in range(begin, end):
@@ -307,15 +309,15 @@ def layer_of(number, n_layers):
 
 @kernel
 def n_units(model, room, m, number):
-    """How many units of work phase `number` has."""
+    """How many units of work phase `number` has, and how many of them had better be taken together."""
     n_layers, vector, n_shards = model.layers.shape[0], lanes(model.theta), room.work.shape[0]
     if number == n_phases(model, room) - 1:
-        return room.groups.shape[0]
+        return room.groups.shape[0], 1
     if n_shards > 1:
-        return n_shards
+        return n_shards, 1
     if not room.by_layers or number == 0 or number == n_layers:
-        return strips(m, vector)
-    return row_groups(model.layers[layer_of(number, n_layers), N_OUT], rows_of_group(vector))
+        return lines(m, vector), TOGETHER
+    return row_groups(model.layers[layer_of(number, n_layers), N_OUT], rows_of_group(vector)), 1
 
 
 @kernel
@@ -350,9 +352,9 @@ def phase(model, batches, room, rule, rows, rank, number, begin, end, more, fina
     There are two, the halves of the step.  By layers there are more, because what the members have made of the rows of
     one layer, all of them take for the next:
 
-        0          A_0; a unit is a strip of examples
+        0          A_0; a unit is a line of examples
         1 ...      A_1 to A_{L-1}; a unit is a group of rows
-        L          Z_L, the loss, dZ_L and dZ_{L-1}; a strip of examples
+        L          Z_L, the loss, dZ_L and dZ_{L-1}; a line of examples
         L + 1 ...  dZ_{L-2} to dZ_1, two phases for each: see `back_by_rows`; a group of rows
         the last   the parameters; a group of rows of the weights
     """
@@ -363,10 +365,10 @@ def phase(model, batches, room, rule, rows, rank, number, begin, end, more, fina
     elif not room.by_layers:
         first_half(model, batches, room, rows, rank, begin, end, more)
     elif number == 0:
-        first, last = begin * STRIP * vector, min(end * STRIP * vector, m)
+        first, last = begin * LINE * vector, min(end * LINE * vector, m)
         begin_with(model, batches, room, rows, work, inputs(model, work, width, 0), first, last)
     elif number == n_layers:
-        first, last, l = begin * STRIP * vector, min(end * STRIP * vector, m), n_layers - 1
+        first, last, l = begin * LINE * vector, min(end * LINE * vector, m), n_layers - 1
         forward(model, inputs(model, work, width, l), work, width, l, 0, layers[l, N_OUT], first, last)
         turn_back(model, batches, room, rows, work, first, last)
         if l > 0:
@@ -452,18 +454,18 @@ def steps(rank, size, team, model, batches, room, rule, costs):
         for done in range(batches.begin, min(batches.end, m), chunk):
             rows, more, final = batch[done:done + chunk], done > 0, done + chunk >= m
             for p in range(n_phases(model, room)):
-                units, is_last = n_units(model, room, rows.size, p), p == n_phases(model, room) - 1
+                is_last, (units, together) = p == n_phases(model, room) - 1, n_units(model, room, rows.size, p)
                 for i in range(size):                                      # one's own part, then what others have left
                     owner = (rank + i) % size
                     first, last = share(units, owner, size)
                     if is_last:                                            # as many parameters for each
                         first = first_group(groups, n * owner // size)
                         last = first_group(groups, n * (owner + 1) // size)
-                    begin, end = take(team, turn, rank, size, owner, first, last)
+                    begin, end = take(team, turn, rank, size, owner, first, last, together)
                     while begin < end:
                         phase(model, batches, room, rule, rows, rank, p, begin, end, more, final, per_example,
                               rule.rates[step])
-                        begin, end = take(team, turn, rank, size, owner, first, last)
+                        begin, end = take(team, turn, rank, size, owner, first, last, together)
                 if is_last and rank == 0:
                     for s in range(n_shards):
                         first, last = shard(rows, vector, s, n_shards)

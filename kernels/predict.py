@@ -50,7 +50,7 @@ def predict(wanted, team, model, X, room, out, refused):
         for turn in range(size):
             owner = (rank + turn) % size
             first, last = share((X.shape[0] + vector - 1) // vector, owner, size)
-            begin, end = take(team, 0, rank, size, owner, first, last)
+            begin, end = take(team, 0, rank, size, owner, first, last, 1)
             while begin < end:
                 for i in range(begin * vector, min(end * vector, X.shape[0]), block):
                     m = min(block, min(end * vector, X.shape[0]) - i)
@@ -60,7 +60,7 @@ def predict(wanted, team, model, X, room, out, refused):
                         forward(model, inputs(model, work, width, l), work, width, l, 0, layers[l, N_OUT], 0, m)
                     output(A_L, room.scratch[rank, 0], room.scratch[rank, 1], 0, m + -m % vector, model.loss)
                     transpose(A_L, out[i:i + m], 0, m)
-                begin, end = take(team, 0, rank, size, owner, first, last)
+                begin, end = take(team, 0, rank, size, owner, first, last, 1)
 
 
 @entry(nogil=False)

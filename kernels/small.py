@@ -336,13 +336,13 @@ def steps(rank, size, team, model, batches, room, rule, costs):
         for i in range(size):                                              # one's own part, then what others have left
             owner = (rank + i) % size
             first, last = share(n_shards, owner, size)
-            begin, end = take(team, 0, rank, size, owner, first, last)
+            begin, end = take(team, 0, rank, size, owner, first, last, 1)
             while begin < end:
                 for s in range(begin, end):
                     first_row, last_row = share(rows.size, s, n_shards)
                     room.work[s, place] = propagate(model, batches, room, own, rows[first_row:last_row],
                                                     soon[min(first_row, soon.size - 1):], s, G[s])
-                begin, end = take(team, 0, rank, size, owner, first, last)
+                begin, end = take(team, 0, rank, size, owner, first, last, 1)
         barrier(team, size)
         new_queue(team, 0, rank)
         update(model, room, rule, own, G, per_example, rule.rates[step], rank == 0)

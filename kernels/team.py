@@ -178,10 +178,10 @@ def new_queue(state, queues, rank):
 
 
 @kernel
-def take(state, queues, rank, size, owner, first, last):
+def take(state, queues, rank, size, owner, first, last, together):
     """Some of the owner's part, from first to last, that nobody has taken yet: (begin, end), equal if none is left.
 
-    The owner takes half of what is left from the front, others one from the end.
+    The owner takes half of what is left from the front, and as many together as it says; others one from the end.
     """
     queue = _queue(owner, queues)
     taken = load_acquire(state, queue)
@@ -191,6 +191,7 @@ def take(state, queues, rank, size, owner, first, last):
     n = 1
     if rank == owner:
         n = (left + 1) // 2 if size > 1 else left
+        n += -n % together
     taken = fetch_add(state, queue, n << FRONT if rank == owner else 1)
     front, end = first + (taken >> FRONT), last - (taken & (1 << FRONT) - 1)
     if front >= end:

@@ -40,8 +40,8 @@ def digest(name, n_threads):
 
 
 @entry
-def take_a_part(state, rank, size, owner, first, last, out):
-    out[0], out[1] = take(state, 1, rank, size, owner, first, last)
+def take_a_part(state, rank, size, owner, first, last, together, out):
+    out[0], out[1] = take(state, 1, rank, size, owner, first, last, together)
 
 
 if __name__ == "__main__":                       # one line for each workload and number of threads
@@ -71,20 +71,22 @@ def test_same_bits_under_every_threading_layer(setting):
     assert {len(numbers) for numbers in digests.values()} == {1}, run.stdout
 
 
-def test_owners_and_helpers_take_every_unit_once():
+@pytest.mark.parametrize("together", [1, 2])
+def test_owners_and_helpers_take_every_unit_once(together):
     rng, size, out = np.random.default_rng(0), 3, np.zeros(2, np.int64)
     state, parts, taken = new_team(size), [(0, 7), (7, 8), (8, 40)], np.zeros(40, int)
     for _ in range(200):
         rank, owner = rng.integers(size, size=2)
-        take_a_part(state, rank, size, owner, *parts[owner], out)
+        take_a_part(state, rank, size, owner, *parts[owner], together, out)
         begin, end = out
         assert begin == end or parts[owner][0] <= begin < end <= parts[owner][1]
         assert rank == owner or end - begin <= 1          # a helper leaves the rest to the others
+        assert rank != owner or (end - begin) % together == 0 or taken[end:parts[owner][1]].all()
         taken[begin:end] += 1
     np.testing.assert_array_equal(taken, 1)
 
 
 def test_who_works_alone_takes_all_at_once():
     out = np.zeros(2, np.int64)
-    take_a_part(new_team(1), 0, 1, 0, 3, 12, out)
+    take_a_part(new_team(1), 0, 1, 0, 3, 12, 2, out)
     assert out.tolist() == [3, 12]
