@@ -56,11 +56,12 @@ FIRST_CACHE, AHEAD = 2**15, 8
 
 
 @inline
-def _is_long(A, n, cols):
-    # Whether a strip of n rows of A, with the weights of this tile and of the next, is more than the first cache holds.
-    # It comes from the second then, a line far from the last one, which nobody foresees.  In a strip of four (short)
-    # vectors there are 24 multiply-adds to a line, not 12, and they need no help.
-    return COLS == 2 and cols == 2 and n * (COLS * lanes(A) + 2 * ROWS) * A.itemsize > FIRST_CACHE
+def _ahead(A, n, cols):
+    # How many rows ahead a tile asks for its strip.  If n rows of A, with the weights of this tile and of the next, are
+    # more than the first cache holds, it comes from the second, a line far from the last one, which nobody foresees.
+    # Otherwise, and in a strip of four (short) vectors, where there are 24 multiply-adds to a line and not 12, it asks
+    # in vain: a branch in the loop would take longer.
+    return AHEAD if COLS == 2 and cols == 2 and n * (COLS * lanes(A) + 2 * ROWS) * A.itemsize > FIRST_CACHE else 0
 
 
 @inline
@@ -78,7 +79,7 @@ def _bias(b, A, j, i):
 @inline
 def _affine_tile(W, b, A, Z, j, i, ahead, activation, rows, cols):
     z, a, n_in = tile(Z, TALL, COLS), tile(Z, 1, COLS), A.shape[0] - (b.size == 0)
-    is_long = _is_long(A, n_in, cols)
+    rows_ahead = _ahead(A, n_in, cols)
     line = ahead + j // ROWS % 2 * lanes(A)
     for r in range(rows):
         for c in range(cols):
@@ -88,8 +89,8 @@ def _affine_tile(W, b, A, Z, j, i, ahead, activation, rows, cols):
         prefetch(W, j + rows, rows * k)              # the weights of the next tile: other cores have written some
         if cols == COLS:
             prefetch_early(A, k, line)
-        if is_long:
-            prefetch(A, k + AHEAD, i)
+        if cols == 2:
+            prefetch(A, k + rows_ahead, i)
         for c in range(cols):
             a[0, c] = load(A, k, i + c * lanes(A))
         for r in range(rows):
@@ -214,7 +215,7 @@ def affine(W, b, A, Z, first, last, activation):
 
 @inline
 def _backproject_tile(W, flipped, dZ, rest, A, dA, k, done, i, ahead, activation, rows, cols):
-    g, d, is_long = tile(dA, TALL, COLS), tile(dA, 1, COLS), _is_long(dZ, dZ.shape[0], cols)
+    g, d, rows_ahead = tile(dA, TALL, COLS), tile(dA, 1, COLS), _ahead(dZ, dZ.shape[0], cols)
     line = ahead + k // ROWS % 2 * lanes(dZ)
     for r in range(rows):
         for c in range(cols):
@@ -225,8 +226,8 @@ def _backproject_tile(W, flipped, dZ, rest, A, dA, k, done, i, ahead, activation
         rolled()
         if COLS == 2 and not flipped:                # a line of W for `rows` numbers
             prefetch(W, j + ROWS, k)
-        if is_long:
-            prefetch(dZ, j + AHEAD, i)
+        if cols == 2:
+            prefetch(dZ, j + rows_ahead, i)
         if cols == COLS:
             prefetch_early(dZ, j, line)
         for c in range(cols):
