@@ -324,6 +324,39 @@ def unfold(typingctx, a, b):
     return a(a, b), codegen
 
 
+def _number(context, builder, sig, args, bits):
+    """The address of the number array[row, col], as that of an integer."""
+    return builder.bitcast(_address(context, builder, sig, args), ir.IntType(bits).as_pointer())
+
+
+@intrinsic
+def store_signs(typingctx, array, row, col, a):
+    """In the place of the number array[row, col], a bit for each lane of a: whether it is positive."""
+    def codegen(context, builder, sig, args):
+        zero = ir.Constant(_llvm(a), [0.0] * a.lanes)
+        bits = builder.bitcast(builder.fcmp_ordered(">", args[3], zero), ir.IntType(a.lanes))
+        if a.lanes < 8:
+            bits = builder.zext(bits, INT8)
+        builder.store(bits, _number(context, builder, sig, args, max(8, a.lanes)))
+        return context.get_dummy_value()
+    return types.void(array, row, col, a), codegen
+
+
+@intrinsic
+def add_where(typingctx, array, row, col, a, b):
+    """a + b in the lanes for which `store_signs` has put a bit to array[row, col], elsewhere a."""
+    def codegen(context, builder, sig, args):
+        bits = _splat(builder, builder.load(_number(context, builder, sig, args, a.dtype.bitwidth)), a.lanes)
+        of_lanes = ir.Constant(bits.type, [1 << lane for lane in range(a.lanes)])
+        mask = builder.icmp_unsigned("!=", builder.and_(bits, of_lanes), ir.Constant(bits.type, [0] * a.lanes))
+        if REGISTER_BYTES == 64:                     # masks are for nothing
+            return builder.select(mask, builder.fadd(args[3], args[4]), args[3])
+        one, nothing = (ir.Constant(_llvm(a), [number] * a.lanes) for number in (1.0, 0.0))
+        return _call(builder, f"llvm.fmuladd.{_suffix(a)}", _llvm(a),
+                     [builder.select(mask, one, nothing), args[4], args[3]])
+    return a(array, row, col, a, b), codegen
+
+
 @intrinsic
 def sum_lanes(typingctx, a):
     """The sum of the numbers of a vector, always in the same order."""

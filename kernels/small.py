@@ -13,11 +13,13 @@ anywhere.  The output layer has W_L as it is, and its Z_L, A_L and dZ_L are (n_L
     dW_L = dZ_L A_{L-1}                 backproject  of dZ_L, flipped, and A_{L-1}
     dZ_{L-1} = dZ_L^T W_L * g'(A_{L-1}) backproject  of dZ_L and W_L
 
+With one hidden layer of relu and one output, all that is between X and Z_L takes another way: ``signs``.
+
 The batch is cut into shards, as in ``epoch``.  Each member of a team has parameters and moments of its own, and updates
 all of them by the gradients of all shards: that takes less than what others have updated takes to come.
 Rows have room for whole vectors; beyond the units of a layer, its weights are zeros, and stay so.
 """
-from fastnn.kernels import few
+from fastnn.kernels import few, signs
 from fastnn.kernels.activations import IDENTITY, LOGISTIC, RELU, TANH, activate
 from fastnn.kernels.epoch import (
     A_IN,
@@ -182,6 +184,19 @@ def column_sums(dZ, db, n):
 
 
 @part
+def has_signs(layers):
+    """Whether `signs` has what this network needs."""
+    return layers.shape[0] == 2 and layers[0, ACTIVATION] == RELU and layers[1, N_OUT] == 1
+
+
+@part
+def signs_of(model, work, m):
+    """Room for them (m, vectors): where A_1 would be."""
+    layer = model.layers[1]
+    return matrix(work, layer[A_IN], m, layer[W_T_ROW] // lanes(work))
+
+
+@part
 def forward(model, batches, own, work, Z_L, rows, soon):
     """Z_L, without b_L, of these rows of X; and those that come soon, in the next step, are asked for."""
     layers, n_x, n_hidden, m = model.layers, model.layers[0, N_IN], model.layers.shape[0] - 1, rows.size
@@ -193,6 +208,10 @@ def forward(model, batches, own, work, Z_L, rows, soon):
             store(A, i, k, load_first(batches.X, row, k, n_x - k))
         prefetch(batches.X, next_row, n_x - 1)
         prefetch(batches.Y, next_row, 0)
+    if has_signs(layers):
+        signs.forward(A, matrix(own, layers[0, W_T], n_x + 1, layers[0, W_T_ROW]), output_parameters(own, layers[1])[0],
+                      signs_of(model, work, m), Z_L, whole(work, layers[0, N_OUT]))
+        return
     for l in range(n_hidden):
         layer, n_out = layers[l], layers[l, N_OUT]
         W_T_and_b, Z = matrix(own, layer[W_T], layer[N_IN] + 1, layer[W_T_ROW]), activations(work, layers[l + 1], m)
@@ -216,6 +235,11 @@ def back(model, own, work, dZ, G, m):
     none = matrix(work, 0, 0, 0)
     for j in range(top[N_OUT]):
         db[0, j] = sum_first(dZ[j:], m)
+    if has_signs(layers):
+        start, rows, row = layers[0, W_T], layers[0, N_IN] + 1, layers[0, W_T_ROW]
+        signs.back(dZ, activations(work, layers[0], m), matrix(own, start, rows, row), W, signs_of(model, work, m),
+                   matrix(G, start, rows, row), dW, whole(work, layers[0, N_OUT]))
+        return
     if n_hidden == 0:
         backproject(dZ, True, activations(work, top, m), none, dW, dW, 0, whole(work, top[N_IN]), IDENTITY)
     for l in range(n_hidden - 1, -1, -1):

@@ -79,6 +79,21 @@ def test_shards_of_a_small_network(network):
     np.testing.assert_allclose(start, expected, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("n_x", [1, 4, 5, 11, 12, 23, 24, 40])      # rows of sums: a low tile, one, and some
+@pytest.mark.parametrize(("n_units", "batch_size"), [(1, 4), (7, 5), (70, 29)])
+def test_a_network_of_which_signs_are_kept(n_x, n_units, batch_size, dtype, monkeypatch):
+    monkeypatch.setattr(workspace, "is_small", lambda network, batch_size, dtype: True)
+    network = (n_x, n_units, 1), "relu", "logistic"
+    net, (X, Y) = Network(*network), examples(network, 100, dtype)
+    start = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), dtype)
+    expected, expected_costs = reference_steps(net, start.astype(np.float64), X.astype(np.float64), Y, np.arange(100),
+                                               batch_size, 9, SGD(0.1), alpha=0.1)
+    trainer = Trainer(net, start, SGD(0.1), X.T, Y.T, batch_size, alpha=0.1)
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(trainer.run(np.arange(100), 9), expected_costs, rtol=1000 * eps)
+    np.testing.assert_allclose(start, expected, rtol=1000 * eps, atol=100 * eps)
+
+
 @pytest.mark.parametrize("by_layers", [False, True])
 def test_steps_with_transposed_copies_of_the_weights_are_the_same(network, by_layers, dtype, monkeypatch):
     monkeypatch.setattr(workspace, "is_small", lambda network, batch_size, dtype: False)
