@@ -43,8 +43,6 @@ from fastnn.kernels.layers import affine, backproject, gather, transpose
 from fastnn.kernels.losses import sum_first
 from fastnn.kernels.simd import (
     COLS,
-    FEW,
-    REGISTER_BYTES,
     flush_subnormals,
     fma,
     lanes,
@@ -60,9 +58,6 @@ from fastnn.kernels.simd import (
     zero,
 )
 from fastnn.kernels.team import barrier, new_queue, roll_call, share, take
-
-#: The most rows of a gradient that `one_output` has registers for besides its own; on other processors none.
-ROWS_BELOW = 8 if REGISTER_BYTES == 64 else 0
 
 
 @part
@@ -92,13 +87,10 @@ def output_parameters(own, layer):
 
 
 @inline
-def _output_strip(dZ, W, A, dW, db, A_below, dW_below, k, activation, kept, rows, cols):
-    w, d, g, b = tile(A, 1, COLS), tile(A, 1, COLS), tile(A, 1, COLS), tile(A, 1, COLS)
-    g_below = tile(A, ROWS_BELOW, COLS)
+def _output_strip(dZ, W, A, dW, db, k, activation, cols):
+    w, g, b = tile(A, 1, COLS), tile(A, 1, COLS), tile(A, 1, COLS)
     for c in range(cols):
         w[0, c], g[0, c], b[0, c] = load(W, 0, k + c * lanes(A)), zero(A), zero(A)
-        for r in range(rows):
-            g_below[r, c] = zero(A)
     for i in range(A.shape[0]):
         dz = splat(A, dZ[0, i])
         for c in range(cols):
@@ -110,48 +102,25 @@ def _output_strip(dZ, W, A, dW, db, A_below, dW_below, k, activation, kept, rows
                 da = da - da * a * a
             elif activation == LOGISTIC:
                 da = da * (a - a * a)
-            d[0, c], b[0, c] = da, b[0, c] + da
-            if kept:
-                store(A, i, k + c * lanes(A), da)
-        for r in range(rows):
-            a = splat(A, A_below[i, r])
-            for c in range(cols):
-                g_below[r, c] = fma(a, d[0, c], g_below[r, c])
+            b[0, c] = b[0, c] + da
+            store(A, i, k + c * lanes(A), da)
     for c in range(cols):
         store(dW, 0, k + c * lanes(A), g[0, c])
         store(db, 0, k + c * lanes(A), b[0, c])
-        for r in range(rows):
-            store(dW_below, r, k + c * lanes(A), g_below[r, c])
-
-
-@inline
-def _one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, kept, rows):
-    across = COLS * lanes(A)
-    wide = n - n % across
-    for k in range(0, wide, across):
-        _output_strip(dZ, W, A, dW, db, A_below, dW_below, k, activation, kept, rows, COLS)
-    for k in range(wide, n, lanes(A)):
-        _output_strip(dZ, W, A, dW, db, A_below, dW_below, k, activation, kept, rows, 1)
 
 
 @kernel
-def one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, kept):
-    """All that one output does to the n units below it: dW = dZ A, dA = W dZ * g'(A), and db is the sum of that.
+def one_output(dZ, W, A, dW, db, n, activation):
+    """All that one output does to the n units below it: dW = dZ A, A becomes dA = W dZ * g'(A), and db the sum of that.
 
-    And, where there are registers for it, the first rows of dW_below = A_below^T dA; returns how many.  A becomes dA,
-    if it is to be kept or there are more rows.
-
-    dZ (1, m), W, dW, db (1, n or more), A (m, n or more), A_below (m, n_in or more), dW_below (n_in, n or more).
+    dZ (1, m), W, dW, db (1, n or more), A (m, n or more).
     """
-    n_in = dW_below.shape[0]
-    if ROWS_BELOW and n_in >= ROWS_BELOW:
-        _one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, kept or n_in > ROWS_BELOW, ROWS_BELOW)
-        return ROWS_BELOW
-    if ROWS_BELOW and n_in >= FEW:
-        _one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, kept or n_in > FEW, FEW)
-        return FEW
-    _one_output(dZ, W, A, dW, db, A_below, dW_below, n, activation, True, 0)
-    return 0
+    across = COLS * lanes(A)
+    wide = n - n % across
+    for k in range(0, wide, across):
+        _output_strip(dZ, W, A, dW, db, k, activation, COLS)
+    for k in range(wide, n, lanes(A)):
+        _output_strip(dZ, W, A, dW, db, k, activation, 1)
 
 
 @inline
@@ -246,9 +215,8 @@ def back(model, own, work, dZ, G, m):
         # A_l becomes dZ_l.  What still takes A_l as it was comes first.
         layer, above, n = layers[l], layers[l + 1], whole(work, layers[l, N_OUT])
         A, (dW_T, db) = activations(work, above, m), hidden_parameters(G, layer)
-        A_below, done = activations(work, layer, m), 0
         if l == n_hidden - 1 and top[N_OUT] == 1:
-            done = one_output(dZ, W, A, dW, db, A_below, dW_T, n, layer[ACTIVATION], l > 0)
+            one_output(dZ, W, A, dW, db, n, layer[ACTIVATION])
         elif l == n_hidden - 1:
             backproject(dZ, True, A, none, dW, dW, 0, n, IDENTITY)
             backproject(dZ, False, W, none, A, A, 0, n, layer[ACTIVATION])
@@ -257,8 +225,7 @@ def back(model, own, work, dZ, G, m):
             W = matrix(own, above[W_ROWS], above[N_OUT], n)
             backproject(dZ, True, W, none, A, A, 0, n, layer[ACTIVATION])
             column_sums(A, db, n)
-        dW_T = matrix(dW_T, done * dW_T.shape[1], layer[N_IN] - done, dW_T.shape[1])
-        backproject(matrix(A_below, done, m, A_below.shape[1]), False, A, none, dW_T, dW_T, 0, n, IDENTITY)
+        backproject(activations(work, layer, m), False, A, none, dW_T, dW_T, 0, n, IDENTITY)
         dZ = A
 
 
