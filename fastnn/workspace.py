@@ -172,9 +172,9 @@ def is_small(network: Network, batch_size: int, dtype: npt.DTypeLike) -> bool:
     """Whether `kernels.small` trains this network, and not `kernels.epoch`.
 
     On the processors where both were timed, steps of a network with one hidden layer take 10 to 35 % less.  They are
-    level at 64 inputs, at 5000 weights between hidden layers, and at as many outputs as inputs; those that keep signs
-    only take 10 to 20 % less with 50 to 300 inputs as well, as long as they have few parameters.  And units that do not
-    fill their vectors are lost, above all where their activation takes long, unless the examples would not fill theirs.
+    level at 64 inputs, at 5000 weights between hidden layers, and at as many outputs as inputs; those that keep only
+    signs take 10 to 20 % less with 50 to 300 inputs as well, as long as they have few parameters.  And units that do
+    not fill their vectors are lost, above all where their activation takes long, unless examples would not fill theirs.
 
     Without a hidden layer, the inputs of a shard are all that a step works on: 5 to 30 % less if these are in the first
     caches, and there is one output, or 20 times as many inputs.

@@ -16,8 +16,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from fastnn.kernels.jit import kernel, law
-from fastnn.kernels.simd import fma
+from fastnn.kernels.jit import inline, kernel, law
+from fastnn.kernels.simd import fma, where_positive
 
 IDENTITY, LOGISTIC, TANH, RELU = range(4)
 
@@ -142,6 +142,18 @@ SINGLE = _laws(np.float32, np.uint32, degree=7, log_terms=4, ln2_bits=15, smalle
                levels=4, doublings=2, saturated=9)
 DOUBLE = _laws(np.float64, np.uint64, degree=13, log_terms=9, ln2_bits=40, smallest=-746, largest=710,
                levels=9, doublings=2, saturated=19)
+
+
+@inline
+def times_derivative(da, a, activation):
+    """da * g'(Z) of vectors, written in a = g(Z)."""
+    if activation == RELU:
+        return where_positive(a, da)
+    if activation == TANH:
+        return da - da * a * a
+    if activation == LOGISTIC:
+        return da * (a - a * a)
+    return da
 
 
 def exp(x):

@@ -8,7 +8,7 @@ Examples are rows here, and so are the activations: X, A, Z, dZ (m, n).  Rows of
 and in A zeros beyond its units.  A step does no more than read theta twice and update it; so one member of a
 team goes forward and back, and the update, which takes most of the time, is shared out.
 """
-from fastnn.kernels.activations import LOGISTIC, RELU, TANH, activate, exp
+from fastnn.kernels.activations import RELU, activate, exp, times_derivative
 from fastnn.kernels.epoch import (
     A_IN,
     A_OUT,
@@ -44,7 +44,6 @@ from fastnn.kernels.simd import (
     store_first,
     sum_rows,
     tile,
-    where_positive,
     zero,
 )
 from fastnn.kernels.team import barrier, roll_call
@@ -93,14 +92,8 @@ def _backproject_tile(W, dZ, A, dA, i, k, count, activation, cols):
             w = load(W, j, k + c * lanes(W)) if cols > 1 else load_first(W, j, k, count)
             d[0, c] = fma(dz, w, d[0, c])
     for c in range(cols):
-        a, da = load(A, i, k + c * lanes(W)), d[0, c]
-        if activation == RELU:
-            da = where_positive(a, da)
-        elif activation == TANH:
-            da = da - da * a * a
-        elif activation == LOGISTIC:
-            da = da * (a - a * a)
-        store(dA, i, k + c * lanes(W), da)
+        a = load(A, i, k + c * lanes(W))
+        store(dA, i, k + c * lanes(W), times_derivative(d[0, c], a, activation))
 
 
 @kernel

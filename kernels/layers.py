@@ -16,7 +16,7 @@ along the inputs (`backproject`); in `outer`, half a register is enough for the 
 The rows of these arrays have room for whole vectors, and what lies beyond the last example means nothing.  But what
 sums over the examples wants zeros there in dZ, and finite numbers in A; backproject of zeros leaves zeros.
 """
-from fastnn.kernels.activations import LOGISTIC, RELU, TANH, activate
+from fastnn.kernels.activations import LOGISTIC, RELU, TANH, activate, times_derivative
 from fastnn.kernels.jit import inline, kernel
 from fastnn.kernels.simd import (
     COLS,
@@ -240,7 +240,7 @@ def _backproject_tile(W, flipped, dZ, rest, A, dA, k, done, i, ahead, activation
         for r in range(rows):
             for c in range(cols):
                 g[r, c] = g[r, c] + load(rest, k + r, i + c * lanes(dA))
-    if activation == RELU:
+    if activation == RELU:                           # once a tile: `times_derivative` asks for each vector
         for r in range(rows):
             for c in range(cols):
                 g[r, c] = where_positive(load(A, k + r, i + c * lanes(A)), g[r, c])
@@ -278,14 +278,7 @@ def _backproject_strip(W, flipped, dZ, rest, A, dA, i, ahead, activation, cols):
 def _put_row(g, rest, A, dA, k, i, activation):
     if rest.shape[0]:
         g = g + load(rest, k, i)
-    a = load(A, k, i)
-    if activation == RELU:
-        g = where_positive(a, g)
-    elif activation == TANH:
-        g = g - g * a * a
-    elif activation == LOGISTIC:
-        g = g * (a - a * a)
-    store(dA, k, i, g)
+    store(dA, k, i, times_derivative(g, load(A, k, i), activation))
 
 
 @inline
@@ -327,9 +320,12 @@ def _backproject_few_tile(W, dZ, rest, A, dA, k, i, activation, examples, cols):
 def _backproject_few(W, flipped, dZ, rest, A, dA, i, activation, cols):
     n_in, across, examples = dA.shape[0], COLS * lanes(dA), cols * (lanes(dA) // folds(dA))
     if flipped:
-        for k in range(0, n_in - n_in % FEW, FEW):
+        most, whole = n_in - n_in % ROWS, n_in - n_in % ROWS % FEW
+        for k in range(0, most, ROWS):
+            _backproject_few_rows(W, dZ, rest, A, dA, k, i, activation, ROWS, cols)
+        for k in range(most, whole, FEW):
             _backproject_few_rows(W, dZ, rest, A, dA, k, i, activation, FEW, cols)
-        for k in range(n_in - n_in % FEW, n_in):
+        for k in range(whole, n_in):
             _backproject_few_rows(W, dZ, rest, A, dA, k, i, activation, 1, cols)
     else:
         for k in range(0, n_in - n_in % across, across):

@@ -349,7 +349,7 @@ def add_where(typingctx, array, row, col, a, b):
         bits = _splat(builder, builder.load(_number(context, builder, sig, args, a.dtype.bitwidth)), a.lanes)
         of_lanes = ir.Constant(bits.type, [1 << lane for lane in range(a.lanes)])
         mask = builder.icmp_unsigned("!=", builder.and_(bits, of_lanes), ir.Constant(bits.type, [0] * a.lanes))
-        if REGISTER_BYTES == 64:                     # masks are for nothing
+        if REGISTER_BYTES == 64:                     # an addition has a mask; elsewhere a multiply-add is cheaper
             return builder.select(mask, builder.fadd(args[3], args[4]), args[3])
         one, nothing = (ir.Constant(_llvm(a), [number] * a.lanes) for number in (1.0, 0.0))
         return _call(builder, f"llvm.fmuladd.{_suffix(a)}", _llvm(a),

@@ -20,7 +20,7 @@ all of them by the gradients of all shards: that takes less than what others hav
 Rows have room for whole vectors; beyond the units of a layer, its weights are zeros, and stay so.
 """
 from fastnn.kernels import few, signs
-from fastnn.kernels.activations import IDENTITY, LOGISTIC, RELU, TANH, activate
+from fastnn.kernels.activations import IDENTITY, LOGISTIC, RELU, activate, times_derivative
 from fastnn.kernels.epoch import (
     A_IN,
     A_OUT,
@@ -54,7 +54,6 @@ from fastnn.kernels.simd import (
     splat,
     store,
     tile,
-    where_positive,
     zero,
 )
 from fastnn.kernels.team import barrier, new_queue, roll_call, share, take
@@ -94,14 +93,8 @@ def _output_strip(dZ, W, A, dW, db, k, activation, cols):
     for i in range(A.shape[0]):
         dz = splat(A, dZ[0, i])
         for c in range(cols):
-            a, da = load(A, i, k + c * lanes(A)), dz * w[0, c]
-            g[0, c] = fma(dz, a, g[0, c])
-            if activation == RELU:
-                da = where_positive(a, da)
-            elif activation == TANH:
-                da = da - da * a * a
-            elif activation == LOGISTIC:
-                da = da * (a - a * a)
+            a = load(A, i, k + c * lanes(A))
+            g[0, c], da = fma(dz, a, g[0, c]), times_derivative(dz * w[0, c], a, activation)
             b[0, c] = b[0, c] + da
             store(A, i, k + c * lanes(A), da)
     for c in range(cols):

@@ -181,7 +181,7 @@ def new_queue(state, queues, rank):
 def take(state, queues, rank, size, owner, first, last, together):
     """Some of the owner's part, from first to last, that nobody has taken yet: (begin, end), equal if none is left.
 
-    The owner takes half of what is left from the front, and as many together as it says; others one from the end.
+    The owner takes half of what is left from the front, and always a multiple of `together`; others one from the end.
     """
     queue = _queue(owner, queues)
     taken = load_acquire(state, queue)
