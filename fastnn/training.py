@@ -332,7 +332,8 @@ class Trainer:
         most = get_n_threads(n_threads)
         n_threads = max(most, 2)                             # `warmup` has a team on one core as well
         if batch_size <= few.MOST:
-            self._train, (self.model, self.room) = TRAIN_FEW, workspace.for_few(network, theta, batch_size)
+            self._train, (self.model, self.room) = TRAIN_FEW, workspace.for_few(
+                network, theta, batch_size, n_threads)
         elif workspace.is_small(network, batch_size, theta.dtype):
             self._train, (self.model, self.room) = TRAIN_SMALL, workspace.for_small(
                 network, theta, batch_size, n_threads)

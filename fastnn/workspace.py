@@ -137,7 +137,17 @@ def _groups(l: int, layer: npt.NDArray[np.int64], rows: int) -> list[list[int]]:
     return [[l, begin, end, start + (begin + end) * n_in // 2] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
-def for_few(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Model, epoch.Room]:
+def _gradient(network: Network, layers: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], n_threads: int,
+              dtype: npt.DTypeLike) -> Array:
+    """G of one shard: room for the rows that each member of a team is at; or, if that is less, for all parameters."""
+    layer = layers[groups[:, epoch.LAYER]]
+    rows = np.maximum(groups[:, epoch.LAST] - groups[:, epoch.FIRST], layer[:, epoch.TURN])
+    weights = np.minimum(rows, layer[:, epoch.N_OUT]) * layer[:, epoch.N_IN]
+    G = on_pages(n_threads, int(weights.max()) + max(network.layer_sizes), dtype)
+    return G if G.shape[1] < network.n_params else aligned((1, network.n_params), dtype)
+
+
+def for_few(network: Network, theta: Array, batch_size: int, n_threads: int) -> tuple[epoch.Model, epoch.Room]:
     """What `kernels.few.train` needs to train theta on batches of up to `batch_size` examples, at most few.MOST."""
     dtype, buffer, groups = theta.dtype, _Buffer(), []
     layers, n_y = _new_table(network), network.layer_sizes[-1]
@@ -150,11 +160,12 @@ def for_few(network: Network, theta: Array, batch_size: int) -> tuple[epoch.Mode
         groups += _groups(l, layer, ceil(8 * UPDATED / layer[epoch.N_IN]))     # a step is hardly more than the update
     layers[-1, epoch.DZ] = layers[-1, epoch.A_OUT]
     Y_T, width = buffer.room(n_y), max(n_y, few.MOST)
-    losses = buffer.room(3 * width)
+    losses, table = buffer.room(3 * width), np.array(groups, np.int64)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), epoch.Room(
         work=aligned((1, buffer.size), dtype), Y_T=Y_T, losses=losses, waiting=0, width=width,
-        own=aligned((1, 0), dtype), block_width=0, W_T=aligned(0, dtype), G=aligned((1, network.n_params), dtype),
-        chunk=batch_size, rows=np.arange(0), groups=np.array(groups, np.int64), squares=aligned(len(groups), dtype),
+        own=aligned((1, 0), dtype), block_width=0, W_T=aligned(0, dtype),
+        G=_gradient(network, layers, table, n_threads, dtype), chunk=batch_size,
+        rows=np.arange(max(network.layer_sizes)), groups=table, squares=aligned(len(groups), dtype),
         by_layers=False, streamed=False)
 
 
@@ -262,11 +273,13 @@ def for_training(network: Network, theta: Array, batch_size: int, n_threads: int
         layer[epoch.TURN] = 32768 // n_in
     Y_T, losses = buffer.room(network.layer_sizes[-1] * width), buffer.room(3 * width)
     waiting = buffer.room(max(network.layer_sizes[1:-2], default=0) * width if by_layers else 0)
+    table, G = np.array(groups, np.int64), on_pages(shards, network.n_params, dtype)
+    if shards == 1 and chunk == batch_size:
+        G = _gradient(network, layers, table, n_threads, dtype)
     room = epoch.Room(
         work=on_pages(shards, buffer.size, dtype), Y_T=Y_T, losses=losses, waiting=waiting, width=width,
         own=on_pages(n_threads, 0 if is_kept else n_x * block_width, dtype), block_width=block_width,
-        W_T=aligned(flipped.size, dtype), G=on_pages(shards, network.n_params, dtype), chunk=chunk,
-        rows=np.arange(max(network.layer_sizes)), groups=np.array(groups, np.int64),
+        W_T=aligned(flipped.size, dtype), G=G, chunk=chunk, rows=np.arange(max(network.layer_sizes)), groups=table,
         squares=aligned(len(groups), dtype), by_layers=by_layers, streamed=False)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
 

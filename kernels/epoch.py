@@ -93,7 +93,8 @@ class Room(NamedTuple):
     own: np.ndarray              # (n_threads, any): what each member of a team has for itself: the inputs of its block
     block_width: int             # of examples, in so many columns; or, in `small`, all the parameters and moments
     W_T: np.ndarray              # transposed weights, at the offsets of the table
-    G: np.ndarray                # (n_shards, n_params or more): the gradient of the sum of the losses of each shard
+    G: np.ndarray                # (n_shards, n_params or more): the gradient of the sum of the losses of each shard; or
+                                 # (n_threads, fewer): of what a member is at, see `gradients`
     chunk: int                   # how many examples go through at a time
     rows: np.ndarray             # 0, 1 ... to the widest layer
     groups: np.ndarray           # (n_groups, GROUP_FIELDS), int64: what one update takes
@@ -207,19 +208,34 @@ def propagate(model, batches, room, rows, rank, s, first, last):
         back(model, room, work, width, l, 0, layers[l, N_IN], 0, layers[l, N_OUT], first, last, ALL)
 
 
+@part
+def gradients(model, room, rank, g):
+    """G of the weights and G of the biases, by the places of theta, for the layer of these groups: from g on.
+
+    If there is one shard, and one chunk, a gradient is used up where it is formed.  It has then no place of its own,
+    but one that stays in the cache: the weights at the start of what a member has for it, the biases at its end.
+    """
+    G, n, group = room.G, model.theta.size, room.groups[g]
+    if G.shape[1] >= n:
+        return G, G
+    layer, end = model.layers[group[LAYER]], G.shape[1] - room.rows.size
+    return (matrix(G[rank], -layer[W] - group[FIRST] * layer[N_IN], 1, n),
+            matrix(G[rank], end - layer[B] - group[FIRST], 1, n))
+
+
 @kernel
-def gradient(model, room, s, l, j, end, m, more):
-    """dW = dZ A^T and db of layer l, in the rows from j to end, over the m columns of shard s."""
+def gradient(model, room, s, l, j, end, m, more, G_W, G_b):
+    """dW = dZ A^T and db of layer l, in the rows from j to end, over the m columns of shard s.  G (n_params)."""
     layers, work, width = model.layers, room.work[s], room.width
     n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
     dZ = matrix(work, layers[l, DZ], n_out, width)
-    dW, db = matrix(room.G[s], layers[l, W], n_out, n_in), matrix(room.G[s], layers[l, B], 1, n_out)
+    dW, db = matrix(G_W, layers[l, W], n_out, n_in), matrix(G_b, layers[l, B], 1, n_out)
     if layers[l, A_T] == NONE:
         A = inputs(model, work, width, l)
         if n_out > 1:
             inner(dZ, A, dW, db, j, end, m, more)
         elif j < end:
-            inner(A, dZ, matrix(room.G[s], layers[l, W], n_in, 1), matrix(room.G[s], 0, 1, 0), 0, n_in, m, more)
+            inner(A, dZ, matrix(G_W, layers[l, W], n_in, 1), matrix(G_b, 0, 1, 0), 0, n_in, m, more)
             row_sums(dZ, db, j, end, m, more)
     else:
         outer(dZ, transposed(model, work, width, l), dW, j, end, m, more)
@@ -237,15 +253,15 @@ def rule_of(rule, theta, G, moments, first, last, alpha, per_example, rate):
 
 
 @part
-def update(model, room, rule, begin, end, per_example, rate):
-    """Weights and biases of these groups of rows, which are of one layer."""
-    layer, groups, n, G = model.layers[room.groups[begin, LAYER]], room.groups, model.theta.size, room.G
+def update(model, room, rule, begin, end, per_example, rate, G_W, G_b):
+    """Weights and biases of these groups of rows, which are of one layer.  G (n_shards, n_params)."""
+    layer, groups, n = model.layers[room.groups[begin, LAYER]], room.groups, model.theta.size
     theta = matrix(model.theta, 0, 1, n)
     moments = matrix(rule.moments, 0, rule.moments.size // n, n)
     for g in range(begin, end):
         first, last = layer[W] + groups[g, FIRST] * layer[N_IN], layer[W] + groups[g, LAST] * layer[N_IN]
-        room.squares[g] = rule_of(rule, theta, G, moments, first, last, rule.alpha, per_example, rate)
-    rule_of(rule, theta, G, moments, layer[B] + groups[begin, FIRST], layer[B] + groups[end - 1, LAST],
+        room.squares[g] = rule_of(rule, theta, G_W, moments, first, last, rule.alpha, per_example, rate)
+    rule_of(rule, theta, G_b, moments, layer[B] + groups[begin, FIRST], layer[B] + groups[end - 1, LAST],
             rule.alpha - rule.alpha, per_example, rate)
     if layer[W_T] != NONE:
         transpose_weights(model, room, groups[begin, LAYER], groups[begin, FIRST], groups[end - 1, LAST])
@@ -279,7 +295,7 @@ def first_half(model, batches, room, rows, rank, begin, end, more):
         for i in range(0, last - first, block):
             propagate(model, batches, room, rows[first:], rank, s, i, min(i + block, last - first))
         for l in range(layers.shape[0]):
-            gradient(model, room, s, l, 0, layers[l, N_OUT], last - first, more)
+            gradient(model, room, s, l, 0, layers[l, N_OUT], last - first, more, room.G[s], room.G[s])
 
 
 @part
@@ -361,7 +377,7 @@ def phase(model, batches, room, rule, rows, rank, number, begin, end, more, fina
     layers, n_layers, work, width, m = model.layers, model.layers.shape[0], room.work[0], room.width, rows.size
     vector = lanes(model.theta)
     if number == n_phases(model, room) - 1:
-        second_half(model, room, rule, m, begin, end, more, final, per_example, rate)
+        second_half(model, room, rule, rank, m, begin, end, more, final, per_example, rate)
     elif not room.by_layers:
         first_half(model, batches, room, rows, rank, begin, end, more)
     elif number == 0:
@@ -386,17 +402,18 @@ def phase(model, batches, room, rule, rows, rank, number, begin, end, more, fina
 
 
 @kernel
-def second_half(model, room, rule, m, begin, end, more, final, per_example, rate):
+def second_half(model, room, rule, rank, m, begin, end, more, final, per_example, rate):
     """The gradient, unless the shards have theirs, and after the final chunk the update, for these groups of rows."""
     layers, groups = model.layers, room.groups
     while begin < end:
         l, j, turn = groups[begin, LAYER], groups[begin, FIRST], begin + 1
         while turn < end and groups[turn, LAYER] == l and groups[turn, LAST] - j <= layers[l, TURN]:
             turn += 1
+        G_W, G_b = gradients(model, room, rank, begin)
         if room.work.shape[0] == 1:
-            gradient(model, room, 0, l, j, groups[turn - 1, LAST], m, more)
+            gradient(model, room, 0, l, j, groups[turn - 1, LAST], m, more, G_W[0], G_b[0])
         if final:
-            update(model, room, rule, begin, turn, per_example, rate)
+            update(model, room, rule, begin, turn, per_example, rate, G_W, G_b)
         begin = turn
 
 

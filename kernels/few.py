@@ -22,6 +22,7 @@ from fastnn.kernels.epoch import (
     B,
     W,
     first_group,
+    gradients,
     minibatch,
     penalty,
     update,
@@ -235,7 +236,7 @@ def propagate(model, batches, room, rows):
 @part
 def steps(rank, size, team, model, batches, room, rule, costs):
     """The part of one member of the team in a run of steps: as `epoch.steps`."""
-    layers, groups, n, work, G = model.layers, room.groups, model.theta.size, room.work[0], room.G[0]
+    layers, groups, n, work = model.layers, room.groups, model.theta.size, room.work[0]
     begin, end = first_group(groups, n * rank // size), first_group(groups, n * (rank + 1) // size)
     for step in range(rule.rates.size):
         rows, per_example = minibatch(batches, step)
@@ -246,10 +247,11 @@ def steps(rank, size, team, model, batches, room, rule, costs):
         for g in range(begin, end):
             layer = layers[groups[g, LAYER]]
             n_in, n_out = layer[N_IN], layer[N_OUT]
+            G_W, G_b = gradients(model, room, rank, g)
             gradient(rows_of(work, layer[DZ], m, n_out), rows_of(work, layer[A_IN], m, n_in),
-                     matrix(G, layer[W], n_out, n_in), matrix(G, layer[B], 1, n_out), m,
+                     matrix(G_W[0], layer[W], n_out, n_in), matrix(G_b[0], layer[B], 1, n_out), m,
                      groups[g, FIRST], groups[g, LAST])
-            update(model, room, rule, g, g + 1, per_example, rule.rates[step])
+            update(model, room, rule, g, g + 1, per_example, rule.rates[step], G_W, G_b)
         barrier(team, size)
         if rank == 0:
             cost = costs.dtype.type(0)

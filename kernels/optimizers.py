@@ -6,9 +6,11 @@ to last, and returns alpha times the sum of the squares of their old values: twi
 theta (1, n_params), G (n_shards, n_params), moments (1 or 2, n_params).
 """
 from fastnn.kernels.jit import inline, kernel
-from fastnn.kernels.simd import fma, lanes, load_first, splat, sqrt, store_first, sum_lanes, zero
+from fastnn.kernels.simd import fma, lanes, load_first, prefetch_to_write, splat, sqrt, store_first, sum_lanes, zero
 
 SGD, ADAM, NO_STEP = range(3)
+#: How many vectors ahead an update asks for theta, which other cores have read.
+SOON = 8
 #: The places of the array of constants.
 MOMENTUM, NESTEROV = 0, 1
 BETA_1, REST_1, BETA_2, REST_2, EPSILON = range(5)
@@ -61,6 +63,7 @@ def sgd(theta, G, moments, first, last, alpha, per_example, rate, constants):
     decay, factor = splat(theta, alpha), splat(theta, rate * per_example)
     whole = last - (last - first) % lanes(theta)
     for p in range(first, whole, lanes(theta)):      # without masks, which take long
+        prefetch_to_write(theta, 0, p + SOON * lanes(theta))
         w = _sgd(theta, G, moments, p, lanes(theta), decay, factor, momentum, nesterov)
         squares = fma(w, w, squares)
     if whole < last:
@@ -94,6 +97,7 @@ def adam(theta, G, moments, first, last, alpha, per_example, rate, constants):
     epsilon, rate = splat(theta, constants[EPSILON]), splat(theta, rate)
     whole = last - (last - first) % lanes(theta)
     for p in range(first, whole, lanes(theta)):      # without masks, which take long
+        prefetch_to_write(theta, 0, p + SOON * lanes(theta))
         w = _adam(theta, G, moments, p, lanes(theta), decay, factor, betas, epsilon, rate)
         squares = fma(w, w, squares)
     if whole < last:

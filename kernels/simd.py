@@ -581,11 +581,11 @@ def lane(typingctx, a, i):
     return a.dtype(a, i), codegen
 
 
-def _prefetch(typingctx, array, row, col, locality):
+def _prefetch(array, row, col, locality, to_write=0):
     def codegen(context, builder, sig, args):
         address = builder.bitcast(_address(context, builder, sig, args), INT8.as_pointer())
         _call(builder, "llvm.prefetch.p0", ir.VoidType(),
-              [address, *(ir.Constant(INT32, flag) for flag in (0, locality, 1))])     # to read, data
+              [address, *(ir.Constant(INT32, flag) for flag in (to_write, locality, 1))])     # 1: data
         return context.get_dummy_value()
     return types.void(array, row, col), codegen
 
@@ -593,13 +593,22 @@ def _prefetch(typingctx, array, row, col, locality):
 @intrinsic
 def prefetch(typingctx, array, row, col):
     """Ask for the cache line of array[row, col], which will be read soon."""
-    return _prefetch(typingctx, array, row, col, 3)
+    return _prefetch(array, row, col, 3)
 
 
 @intrinsic
 def prefetch_early(typingctx, array, row, col):
     """Ask for the cache line of array[row, col], which will be read later: no further than to the second cache."""
-    return _prefetch(typingctx, array, row, col, 2)
+    return _prefetch(array, row, col, 2)
+
+
+@intrinsic
+def prefetch_to_write(typingctx, array, row, col):
+    """Ask for the cache line of array[row, col], which other cores have read, and which will be written soon.
+
+    It is theirs too until a write asks for it, and many such writes one after the other wait for each other.
+    """
+    return _prefetch(array, row, col, 3, to_write=1)
 
 
 @intrinsic

@@ -113,6 +113,22 @@ def test_steps_with_transposed_copies_of_the_weights_are_the_same(network, by_la
     np.testing.assert_array_equal(*(costs for _, costs in results))
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("batch_size", [1, 3, 25])
+def test_gradients_that_are_used_up_where_they_are_formed(batch_size, threads, way):
+    network = (30, 300, 100, 3), "tanh", "softmax"
+    net, (X, Y) = Network(*network), examples(network, 50, np.float64)
+    theta = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), np.float64)
+    expected, expected_costs = reference_steps(net, theta, X, Y, np.arange(50), batch_size, 5, Adam(0.01), alpha=0.1)
+    trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, batch_size, alpha=0.1)
+    trainer.crew = crew_of(threads)
+    costs = trainer.run(np.arange(50), 5)
+    if trainer._train is not training.TRAIN_SMALL:
+        assert trainer.room.G.shape[1] < net.n_params
+    np.testing.assert_allclose(costs, expected_costs, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(theta, expected, rtol=1e-7, atol=1e-9)
+
+
 @entry
 def longest_shard(rows, A, n_shards):
     longest = 0
