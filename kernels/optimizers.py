@@ -6,10 +6,21 @@ to last, and returns alpha times the sum of the squares of their old values: twi
 theta (1, n_params), G (n_shards, n_params), moments (1 or 2, n_params).
 """
 from fastnn.kernels.jit import inline, kernel
-from fastnn.kernels.simd import fma, lanes, load_first, prefetch_to_write, splat, sqrt, store_first, sum_lanes, zero
+from fastnn.kernels.simd import (
+    fma,
+    lanes,
+    load_first,
+    prefetch,
+    prefetch_to_write,
+    splat,
+    sqrt,
+    store_first,
+    sum_lanes,
+    zero,
+)
 
 SGD, ADAM, NO_STEP = range(3)
-#: How many vectors ahead an update asks for theta, which other cores have read.
+#: How many vectors ahead an update asks for what comes from other cores.
 SOON = 8
 #: The places of the array of constants.
 MOMENTUM, NESTEROV = 0, 1
@@ -23,6 +34,15 @@ def total(G, p, count):
     for shard in range(1, G.shape[0]):
         g = g + load_first(G, shard, p, count)
     return g
+
+
+@inline
+def ask(theta, G, p):
+    """Ask for what is needed soon after p: theta, which other cores have read, and gradients, which they have made."""
+    soon = p + SOON * lanes(theta)
+    prefetch_to_write(theta, 0, soon)
+    for shard in range(G.shape[0]):
+        prefetch(G, shard, soon)
 
 
 @inline
@@ -63,7 +83,7 @@ def sgd(theta, G, moments, first, last, alpha, per_example, rate, constants):
     decay, factor = splat(theta, alpha), splat(theta, rate * per_example)
     whole = last - (last - first) % lanes(theta)
     for p in range(first, whole, lanes(theta)):      # without masks, which take long
-        prefetch_to_write(theta, 0, p + SOON * lanes(theta))
+        ask(theta, G, p)
         w = _sgd(theta, G, moments, p, lanes(theta), decay, factor, momentum, nesterov)
         squares = fma(w, w, squares)
     if whole < last:
@@ -97,7 +117,7 @@ def adam(theta, G, moments, first, last, alpha, per_example, rate, constants):
     epsilon, rate = splat(theta, constants[EPSILON]), splat(theta, rate)
     whole = last - (last - first) % lanes(theta)
     for p in range(first, whole, lanes(theta)):      # without masks, which take long
-        prefetch_to_write(theta, 0, p + SOON * lanes(theta))
+        ask(theta, G, p)
         w = _adam(theta, G, moments, p, lanes(theta), decay, factor, betas, epsilon, rate)
         squares = fma(w, w, squares)
     if whole < last:
