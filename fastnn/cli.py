@@ -280,13 +280,14 @@ def bench(
     medians: dict[str, dict[str, float]] = {}
     for name in workloads or comparison.WORKLOADS:
         workload = comparison.WORKLOADS[name]
-        best = comparison.fastest(comparison.measure(names, workload, n_runs=runs, seconds=seconds))
+        timings = comparison.measure([*names, "peak"], workload, n_runs=runs, seconds=seconds)
+        best = comparison.fastest(timing for timing in timings if timing.library != "peak")
         medians[name] = {library: best[library].median for library in names}
         row = [f"{library} {timing.median:,.1f} ({timing.n_used})" for library, timing in best.items()]
         if "fastnn" in best:
             ours = best["fastnn"]
             rivals = [median for library, median in medians[name].items() if library != "fastnn"]
-            row.append(f"{ours.gigaflops / comparison.peak(workload.dtype, ours.n_used):.0%} of the peak")
+            row.append(f"{comparison.efficiency(ours, timings):.0%} of the peak")
             row += [f"{min(rivals) / ours.median:.2f} x the best other"] if rivals else []
         say(name if len(name) < 11 else name + " ", ", ".join(row))
     if output:

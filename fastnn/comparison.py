@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
 from itertools import islice, pairwise
+from math import ceil
 from statistics import mode
 from typing import Any, ClassVar
 
@@ -524,6 +525,26 @@ LIBRARIES: dict[str, type[Rival]] = {
 }
 
 
+class Peak(Rival):
+    """The limit: the arithmetic of the steps, as multiply-adds in registers and nothing else.
+
+    Two threads may do less than twice as much as one: virtual processors can share a core.
+    """
+
+    def __init__(self, workload: Workload, X: NDArray[Any], y: NDArray[Any], n_threads: int) -> None:
+        super().__init__(workload, X, y, n_threads)
+        from fastnn.kernels.peak import peak
+        from fastnn.kernels.simd import COLS, REGISTER_BYTES, ROWS
+
+        self.kernel: Any = peak
+        self.numbers = np.zeros((ROWS, COLS * REGISTER_BYTES // np.dtype(workload.dtype).itemsize), workload.dtype)
+        self.threads = ThreadPoolExecutor(n_threads)
+
+    def run(self, n_steps: int) -> None:
+        turns = ceil(n_steps * self.workload.flops_per_step / (2 * self.numbers.size * self.n_threads))
+        list(self.threads.map(lambda A: self.kernel(turns, A), [self.numbers.copy() for _ in range(self.n_threads)]))
+
+
 def installed() -> list[str]:
     """Names of the libraries that can be used here."""
     return [name for name, rival in LIBRARIES.items() if rival.installed()]
@@ -558,11 +579,6 @@ class Timing:
         """Microseconds a step."""
         return self.quartiles[1]
 
-    @property
-    def gigaflops(self) -> float:
-        """Useful arithmetic, in 10^9 operations a second."""
-        return self.workload.flops_per_step / self.median / 1e3
-
 
 def measure(
     libraries: Sequence[str],
@@ -578,7 +594,7 @@ def measure(
     Parameters
     ----------
     libraries : sequence of str
-        Keys of `LIBRARIES`.
+        Keys of `LIBRARIES`, and "peak" for `Peak`.
     workload : Workload
     n_threads : sequence of int, default=one, and all that the process may use
         Each library runs with each of these.
@@ -596,7 +612,7 @@ def measure(
     """
     X, y = data(workload)
     turns = [(library, n) for library in libraries for n in n_threads or thread_counts()]
-    rivals = [LIBRARIES[library](workload, X, y, n) for library, n in turns]
+    rivals = [(LIBRARIES | {"peak": Peak})[library](workload, X, y, n) for library, n in turns]
     lengths = []
     for rival in rivals:
         time.sleep(pause)
@@ -617,33 +633,18 @@ def measure(
             for turn, n_used, results in zip(turns, used, runs, strict=True)]
 
 
-def peak(dtype: str, n_threads: int = 1, seconds: float = 0.4) -> float:
-    """Multiply-adds that threads can do at the same time, in 10^9 operations a second: the best of some runs.
-
-    They work in registers only. Two threads may do less than twice as much as one: virtual processors can share a core.
-    """
-    from fastnn.kernels.peak import peak as kernel
-    from fastnn.kernels.simd import COLS, REGISTER_BYTES, ROWS
-
-    def operations(turns: int) -> int:
-        done: int = kernel(turns, np.zeros((ROWS, COLS * REGISTER_BYTES // np.dtype(dtype).itemsize), dtype))
-        return done
-
-    operations(1)
-    best, end = 0.0, time.perf_counter() + seconds
-    with ThreadPoolExecutor(n_threads) as threads:
-        while time.perf_counter() < end:
-            start = time.perf_counter()
-            total = sum(threads.map(operations, n_threads * [4_000_000]))     # 15 ms or more: to start takes 0.1
-            best = max(best, total / (time.perf_counter() - start) / 1e9)
-    return best
-
-
 def timed(rival: Rival, n_steps: int) -> float:
     """Seconds a step."""
     start = time.perf_counter()
     rival.run(n_steps)
     return (time.perf_counter() - start) / n_steps
+
+
+def efficiency(ours: Timing, timings: Iterable[Timing]) -> float:
+    """Return the share of the peak of the threads used, which was timed among the others, or else is now."""
+    limits = [limit for limit in timings if limit.library == "peak" and limit.n_threads == ours.n_used]
+    limits = limits or measure(["peak"], ours.workload, [ours.n_used])
+    return limits[0].median / ours.median
 
 
 def fastest(timings: Iterable[Timing]) -> dict[str, Timing]:

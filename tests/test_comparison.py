@@ -147,8 +147,25 @@ def test_measured_times_are_times_of_a_step():
 def test_the_fastest_number_of_threads_counts():
     one, two = (Timing(tiny(), "a", n, n, (100.0 / n, 300.0 / n, 200.0 / n)) for n in (1, 2))
     assert one.quartiles == (150, 200, 250)
-    assert one.gigaflops == tiny().flops_per_step / 200e3
     assert fastest([one, two]) == {"a": two}
+
+
+def test_the_peak_does_the_arithmetic_of_the_steps_on_all_threads():
+    workload, done = tiny(), []
+    peak = comparison.Peak(workload, *data(workload), n_threads=2)
+    peak.kernel = lambda turns, A: done.append(2 * turns * A.size)
+    peak.run(1000)
+    assert len(done) == 2
+    assert 1000 * workload.flops_per_step <= sum(done) < 1001 * workload.flops_per_step
+
+
+def test_efficiency_is_the_share_of_the_peak_of_the_threads_that_are_used(monkeypatch):
+    limits = [Timing(tiny(), "peak", n, n, (10.0 / n,)) for n in (1, 2)]
+    assert comparison.efficiency(Timing(tiny(), "fastnn", 2, 1, (40.0,)), limits) == 0.25
+    assert comparison.efficiency(Timing(tiny(), "fastnn", 2, 2, (40.0,)), limits) == 0.125
+    monkeypatch.setattr(comparison, "measure", lambda libraries, workload, n_threads: [
+        Timing(workload, *libraries, *n_threads, *n_threads, (4.0,))])
+    assert comparison.efficiency(Timing(tiny(), "fastnn", 3, 3, (40.0,)), limits) == 0.1  # timed now
 
 
 def test_installed_names_libraries():

@@ -1,6 +1,6 @@
 """Time of a training step, and what was learnt in it."""
 
-from fastnn.comparison import LIBRARIES, WORKLOADS, data, measure, peak
+from fastnn.comparison import LIBRARIES, WORKLOADS, data, efficiency, measure
 
 from . import THREADS, skip_missing
 
@@ -29,8 +29,8 @@ class Efficiency:
     unit = "of the peak"
 
     def track_efficiency(self, workload, n_threads):
-        (timing,) = measure(["fastnn"], WORKLOADS[workload], [THREADS[n_threads]], n_runs=5, seconds=0.05)
-        return timing.gigaflops / peak(WORKLOADS[workload].dtype, timing.n_used)
+        ours, limit = measure(["fastnn", "peak"], WORKLOADS[workload], [THREADS[n_threads]], n_runs=5, seconds=0.05)
+        return efficiency(ours, [limit])
 
 
 class Learning:
