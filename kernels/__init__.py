@@ -18,7 +18,7 @@ Rules that every kernel keeps:
 * The result does not depend on the number of threads, to the bit.
 
 ``simd`` the vocabulary, ``activations``, ``losses``, ``layers`` and ``optimizers`` the equations, ``team`` the threads,
-``epoch`` whole runs of steps, ``small`` those of small networks, and ``signs`` a short way through some of them, ``few``
-those of one to three examples, ``shuffle`` their order, ``predict`` and ``passes`` whole arrays, ``jit`` the compiler
-and the cache.
+``epoch`` whole runs of steps, ``small`` those of small networks and ``signs`` a short way through some of them,
+``few`` those of one to three examples, ``shuffle`` their order, ``predict`` and ``passes`` whole arrays, ``jit`` the
+compiler and the cache.
 """
