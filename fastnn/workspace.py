@@ -137,9 +137,9 @@ def _groups(l: int, layer: npt.NDArray[np.int64], rows: int) -> list[list[int]]:
     return [[l, begin, end, start + (begin + end) * n_in // 2] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
-def _gradient(network: Network, layers: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], n_threads: int,
-              dtype: npt.DTypeLike) -> Array:
-    """G of one shard: room for the rows that each member of a team is at; or, if that is less, for all parameters."""
+def _gradient_in_turns(network: Network, layers: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], n_threads: int,
+                       dtype: npt.DTypeLike) -> Array:
+    """G of one shard: each member of a team has room for the rows it is at; if that would hold all, there is one G."""
     layer = layers[groups[:, epoch.LAYER]]
     rows = np.maximum(groups[:, epoch.LAST] - groups[:, epoch.FIRST], layer[:, epoch.TURN])
     weights = np.minimum(rows, layer[:, epoch.N_OUT]) * layer[:, epoch.N_IN]
@@ -164,7 +164,7 @@ def for_few(network: Network, theta: Array, batch_size: int, n_threads: int) -> 
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), epoch.Room(
         work=aligned((1, buffer.size), dtype), Y_T=Y_T, losses=losses, waiting=0, width=width,
         own=aligned((1, 0), dtype), block_width=0, W_T=aligned(0, dtype),
-        G=_gradient(network, layers, table, n_threads, dtype), chunk=batch_size,
+        G=_gradient_in_turns(network, layers, table, n_threads, dtype), chunk=batch_size,
         rows=np.arange(max(network.layer_sizes)), groups=table, squares=aligned(len(groups), dtype),
         by_layers=False, streamed=False)
 
@@ -273,9 +273,9 @@ def for_training(network: Network, theta: Array, batch_size: int, n_threads: int
         layer[epoch.TURN] = 32768 // n_in
     Y_T, losses = buffer.room(network.layer_sizes[-1] * width), buffer.room(3 * width)
     waiting = buffer.room(max(network.layer_sizes[1:-2], default=0) * width if by_layers else 0)
-    table, G = np.array(groups, np.int64), on_pages(shards, network.n_params, dtype)
-    if shards == 1 and chunk == batch_size:
-        G = _gradient(network, layers, table, n_threads, dtype)
+    table, is_used_up = np.array(groups, np.int64), shards == 1 and chunk == batch_size
+    G = (_gradient_in_turns(network, layers, table, n_threads, dtype) if is_used_up
+         else on_pages(shards, network.n_params, dtype))
     room = epoch.Room(
         work=on_pages(shards, buffer.size, dtype), Y_T=Y_T, losses=losses, waiting=waiting, width=width,
         own=on_pages(n_threads, 0 if is_kept else n_x * block_width, dtype), block_width=block_width,

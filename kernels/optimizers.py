@@ -20,8 +20,8 @@ from fastnn.kernels.simd import (
 )
 
 SGD, ADAM, NO_STEP = range(3)
-#: How many vectors ahead an update asks for what comes from other cores.
-SOON = 8
+#: How many bytes ahead an update asks for what comes from other cores.
+SOON = 512
 #: The places of the array of constants.
 MOMENTUM, NESTEROV = 0, 1
 BETA_1, REST_1, BETA_2, REST_2, EPSILON = range(5)
@@ -39,7 +39,7 @@ def total(G, p, count):
 @inline
 def ask(theta, G, p):
     """Ask for what is needed soon after p: theta, which other cores have read, and gradients, which they have made."""
-    soon = p + SOON * lanes(theta)
+    soon = p + SOON // theta.itemsize
     prefetch_to_write(theta, 0, soon)
     for shard in range(G.shape[0]):
         prefetch(G, shard, soon)
