@@ -73,7 +73,7 @@ class Network:
 
     def from_dict(self, parameters: Parameters, dtype: npt.DTypeLike) -> Array:
         """A new theta (n_params,) with the numbers of a dict of parameters."""
-        theta = np.empty(self.n_params, dtype)
+        theta = aligned(self.n_params, dtype)
         for l, (W, b) in enumerate(self.views(theta), 1):
             W[:], b[:] = parameters[f"W{l}"], parameters[f"b{l}"][:, 0]
         return theta

@@ -17,7 +17,7 @@ from numba.np.ufunc import parallel as numba_threads
 from scipy.sparse import issparse
 
 from fastnn import progress, workspace
-from fastnn.kernels import epoch, few, optimizers, simd, small
+from fastnn.kernels import epoch, few, optimizers, small
 from fastnn.kernels import predict as prediction
 from fastnn.kernels import shuffle as shuffling
 from fastnn.kernels.jit import address_of
@@ -369,7 +369,8 @@ class Trainer:
                 batches = epoch.Batches(self.X, self.Y, self.weights, order, first_step + done, self.batch_size, 0, 0)
             rates = self.optimizer.rates(len(part)).astype(self.Y.dtype)
             rule = epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.optimizer.moments)
-            room = self.room._replace(streamed=simd.STREAMS and self.crew.size > 1)
+            is_team = self.crew.size > 1
+            room = self.room if is_team else self.room._replace(A_T_streamed=False, theta_streamed=False)
             start = time.perf_counter()
             for begin in range(0, self.batch_size, self._piece):
                 piece = batches._replace(begin=begin, end=begin + self._piece)

@@ -25,7 +25,7 @@ SHORT = 1e5, 1e7
 #: Bytes of the weights of a layer that a core's second cache holds beside the rest: of more there is a transposed copy,
 #: or its columns would come from memory, a line for a few numbers, on processors with few registers and small caches.
 FITS = 2**20 if simd.REGISTERS == 32 else 2**18
-#: Bytes of the parameters of a network that a core's second cache does not hold with their moments and gradient.
+#: Bytes of the parameters of a network that a core's second cache just holds with their moments and gradient.
 LAYERED = 6.5e5
 #: Bytes of a page of memory, at whose end prefetchers stop.
 PAGE = 4096
@@ -90,7 +90,7 @@ def n_shards(network: Network, chunk: int, dtype: npt.DTypeLike) -> int:
     must not depend on the threads: it decides the order of the sums, and so the bits.  But it should suit two and four:
     of three or five shards, one of two threads waits for the other.
     """
-    travelling = network.layer_sizes[1 if simd.STREAMS else 0:]
+    travelling = network.layer_sizes[1 if simd.STREAMS_A_T else 0:]
     if network.n_params > chunk * sum(travelling):
         return 1
     is_short = SHORT[0] <= 6 * network.n_params * chunk <= SHORT[1]
@@ -106,15 +106,25 @@ def goes_by_layers(network: Network, chunk: int, dtype: npt.DTypeLike) -> bool:
     Or each member takes its examples through all layers.  By layers each has half of the parameters in its caches, and
     the activations travel, at barriers.  On a Xeon with AVX-512 that takes up to 28 % less from 170 000 parameters in
     float32 and 99 000 in float64 on, whatever the batch; it is no better at 150 000 and 74 000, and 7 to 20 % slower
-    below.  With AMD's names the way of the parameters is short; but a batch that has no equal halves of whole strips,
-    and takes much longer than the barriers, is faster by layers.
+    below; on Zen 4 it is up to 10 % less, from there on.  With the names of Zen 3 and before, the way of the parameters
+    is short; but a batch that has no equal halves of whole strips, and takes much longer than the barriers, is faster
+    by layers.
     """
-    if not simd.STREAMS:
+    if not simd.STREAMS_A_T:
         return network.n_params * np.dtype(dtype).itemsize > LAYERED
     half = ceil(chunk / strip(dtype)) // 2 * strip(dtype)
     largest_share = max(half, chunk - half) / chunk
     is_long = 6 * network.n_params * chunk > (1e7 if largest_share > 0.65 else 1e8)
     return is_long and largest_share > 0.6
+
+
+def is_streamed(theta: Array) -> bool:
+    """Whether a team writes theta past the caches: whole vectors of memory, and few enough to come back in time.
+
+    On Zen 4 an update of 90 000 parameters on two cores takes 26 us so, 39 otherwise; but a step of three examples with
+    190 000 of them 30 % longer.  By layers, most parameters are read by one member alone.
+    """
+    return simd.STREAMS and theta.nbytes <= LAYERED and theta.ctypes.data % simd.REGISTER_BYTES == 0
 
 
 def _new_table(network: Network) -> npt.NDArray[np.int64]:
@@ -143,7 +153,7 @@ def _gradient_in_turns(network: Network, layers: npt.NDArray[np.int64], groups: 
     layer = layers[groups[:, epoch.LAYER]]
     rows = np.maximum(groups[:, epoch.LAST] - groups[:, epoch.FIRST], layer[:, epoch.TURN])
     weights = np.minimum(rows, layer[:, epoch.N_OUT]) * layer[:, epoch.N_IN]
-    G = on_pages(n_threads, int(weights.max()) + max(network.layer_sizes), dtype)
+    G = on_pages(n_threads, int(weights.max()) + line(dtype) + max(network.layer_sizes), dtype)
     return G if G.shape[1] < network.n_params else aligned((1, network.n_params), dtype)
 
 
@@ -166,7 +176,7 @@ def for_few(network: Network, theta: Array, batch_size: int, n_threads: int) -> 
         own=aligned((1, 0), dtype), block_width=0, W_T=aligned(0, dtype),
         G=_gradient_in_turns(network, layers, table, n_threads, dtype), chunk=batch_size,
         rows=np.arange(max(network.layer_sizes)), groups=table, squares=aligned(len(groups), dtype),
-        by_layers=False, streamed=False)
+        by_layers=False, A_T_streamed=False, theta_streamed=is_streamed(theta))
 
 
 def shards_of_small(network: Network, batch_size: int, dtype: npt.DTypeLike) -> int:
@@ -233,7 +243,7 @@ def for_small(network: Network, theta: Array, batch_size: int, n_threads: int) -
         work=on_pages(shards, buffer.size, dtype), Y_T=Y_T, losses=losses, waiting=0, width=end,
         own=on_pages(n_threads, 3 * G.shape[1] + copies.size, dtype), block_width=0, W_T=aligned(0, dtype), G=G,
         chunk=batch_size, rows=np.arange(max(network.layer_sizes)), groups=np.zeros((0, epoch.GROUP_FIELDS), np.int64),
-        squares=aligned(len(layers), dtype), by_layers=False, streamed=False)
+        squares=aligned(len(layers), dtype), by_layers=False, A_T_streamed=False, theta_streamed=False)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
 
 
@@ -241,7 +251,7 @@ def for_training(network: Network, theta: Array, batch_size: int, n_threads: int
     """What `kernels.epoch.train` needs to train theta on batches of up to `batch_size` examples."""
     dtype, chunk = theta.dtype, min(batch_size, CHUNK)
     shards = n_shards(network, chunk, dtype)
-    width = padded(ceil(ceil(chunk / line(dtype)) / shards) * line(dtype), dtype)
+    width = padded(ceil(chunk / shards), dtype)
     buffer, flipped, groups = _Buffer(), _Buffer(), []
     vector = simd.REGISTER_BYTES // dtype.itemsize
     layers = _new_table(network)
@@ -280,7 +290,9 @@ def for_training(network: Network, theta: Array, batch_size: int, n_threads: int
         work=on_pages(shards, buffer.size, dtype), Y_T=Y_T, losses=losses, waiting=waiting, width=width,
         own=on_pages(n_threads, 0 if is_kept else n_x * block_width, dtype), block_width=block_width,
         W_T=aligned(flipped.size, dtype), G=G, chunk=chunk, rows=np.arange(max(network.layer_sizes)), groups=table,
-        squares=aligned(len(groups), dtype), by_layers=by_layers, streamed=False)
+        squares=aligned(len(groups), dtype), by_layers=by_layers,
+        A_T_streamed=simd.STREAMS_A_T and shards == 1,       # the panels of a shard are read where they are written
+        theta_streamed=is_streamed(theta))
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
 
 

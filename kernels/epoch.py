@@ -100,7 +100,8 @@ class Room(NamedTuple):
     groups: np.ndarray           # (n_groups, GROUP_FIELDS), int64: what one update takes
     squares: np.ndarray          # (n_groups,): alpha times the sum of the squares of the weights of each
     by_layers: bool              # whether the members work at one layer at a time, not at some examples each
-    streamed: bool               # whether A_T goes past the caches, for other cores (see `simd.stream`)
+    A_T_streamed: bool           # whether A_T goes past the caches, for other cores (see `simd.stream`),
+    theta_streamed: bool         # and what is updated
 
 
 @part
@@ -150,17 +151,12 @@ def back(model, room, work, width, l, k, end, j, stop, first, last, which):
                 IDENTITY if which == PART else layers[l - 1, ACTIVATION])
 
 
-@part
-def streams(room):
-    """Whether A_T goes past the caches: the panels of a shard are read where they are written."""
-    return room.streamed and room.work.shape[0] == 1
-
-
 @kernel
 def begin_with(model, batches, room, rows, work, A, first, last):
     """X of the examples from first to last, as columns of A_0, and Y, if these are not classes."""
     layers, width, n_y = model.layers, room.width, model.layers[model.layers.shape[0] - 1, N_OUT]
-    gather(batches.X, rows, A, transposed(model, work, width, 0), first, last, layers[0, A_T] != NONE, streams(room))
+    A_T_0, is_kept = transposed(model, work, width, 0), layers[0, A_T] != NONE
+    gather(batches.X, rows, A, A_T_0, first, last, is_kept, room.A_T_streamed)
     if batches.Y.shape[1] == n_y:
         Y_T = matrix(work, room.Y_T, n_y, width)
         gather(batches.Y, rows, Y_T, Y_T, first, last, False, False)
@@ -192,7 +188,7 @@ def propagate(model, batches, room, rows, rank, s, first, last):
     Column i of the shard is example rows[i].  Where nothing but this pass takes A_0, it is made in the room that this
     member of the team has for it, again and again, because that stays in the cache: its first column is number `first`.
     """
-    layers, work, width, streamed = model.layers, room.work[s], room.width, streams(room)
+    layers, work, width = model.layers, room.work[s], room.width
     A = inputs(model, work, width, 0)
     if layers[0, A_T] != NONE:
         A = matrix(room.own[rank], -first, layers[0, N_IN], room.block_width)
@@ -201,7 +197,7 @@ def propagate(model, batches, room, rows, rank, s, first, last):
         if l > 0:
             A = inputs(model, work, width, l)
             if layers[l, A_T] != NONE:
-                panels(A, transposed(model, work, width, l), 0, A.shape[0], first, last, streamed)
+                panels(A, transposed(model, work, width, l), 0, A.shape[0], first, last, room.A_T_streamed)
         forward(model, A, work, width, l, 0, layers[l, N_OUT], first, last)
     turn_back(model, batches, room, rows, work, first, last)
     for l in range(layers.shape[0] - 1, 0, -1):
@@ -219,8 +215,9 @@ def gradients(model, room, rank, g):
     if G.shape[1] >= n:
         return G, G
     layer, end = model.layers[group[LAYER]], G.shape[1] - room.rows.size
-    return (matrix(G[rank], -layer[W] - group[FIRST] * layer[N_IN], 1, n),
-            matrix(G[rank], end - layer[B] - group[FIRST], 1, n))
+    start = layer[W] + group[FIRST] * layer[N_IN]
+    start -= start % lanes(G)                            # a vector of G is one of memory where one of theta is
+    return matrix(G[rank], -start, 1, n), matrix(G[rank], end - layer[B] - group[FIRST], 1, n)
 
 
 @kernel
@@ -243,13 +240,13 @@ def gradient(model, room, s, l, j, end, m, more, G_W, G_b):
 
 
 @part
-def rule_of(rule, theta, G, moments, first, last, alpha, per_example, rate):
+def rule_of(rule, theta, G, moments, first, last, alpha, per_example, rate, streamed):
     """The parameters from first to last, by the rule of the optimizer."""
     if rule.optimizer == ADAM:
-        return adam(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
+        return adam(theta, G, moments, first, last, alpha, per_example, rate, rule.constants, streamed)
     if rule.optimizer == SGD:
-        return sgd(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
-    return no_step(theta, G, moments, first, last, alpha, per_example, rate, rule.constants)
+        return sgd(theta, G, moments, first, last, alpha, per_example, rate, rule.constants, streamed)
+    return no_step(theta, G, moments, first, last, alpha, per_example, rate, rule.constants, streamed)
 
 
 @part
@@ -260,9 +257,10 @@ def update(model, room, rule, begin, end, per_example, rate, G_W, G_b):
     moments = matrix(rule.moments, 0, rule.moments.size // n, n)
     for g in range(begin, end):
         first, last = layer[W] + groups[g, FIRST] * layer[N_IN], layer[W] + groups[g, LAST] * layer[N_IN]
-        room.squares[g] = rule_of(rule, theta, G_W, moments, first, last, rule.alpha, per_example, rate)
+        room.squares[g] = rule_of(rule, theta, G_W, moments, first, last, rule.alpha, per_example, rate,
+                                  room.theta_streamed)
     rule_of(rule, theta, G_b, moments, layer[B] + groups[begin, FIRST], layer[B] + groups[end - 1, LAST],
-            rule.alpha - rule.alpha, per_example, rate)
+            rule.alpha - rule.alpha, per_example, rate, False)
     if layer[W_T] != NONE:
         transpose_weights(model, room, groups[begin, LAYER], groups[begin, FIRST], groups[end - 1, LAST])
 
@@ -271,13 +269,6 @@ def update(model, room, rule, begin, end, per_example, rate, G_W, G_b):
 def lines(m, vector):
     """Over how many lines m examples go."""
     return (m + LINE * vector - 1) // (LINE * vector)
-
-
-@part
-def shard(rows, vector, s, n_shards):
-    """The examples of shard s, in whole lines: (first, last)."""
-    first, last = share(lines(rows.size, vector), s, n_shards)
-    return first * LINE * vector, min(last * LINE * vector, rows.size)
 
 
 @kernel
@@ -291,7 +282,7 @@ def first_half(model, batches, room, rows, rank, begin, end, more):
             propagate(model, batches, room, rows, rank, 0, i, min(i + block, last))
         return
     for s in range(begin, end):
-        first, last = shard(rows, vector, s, n_shards)
+        first, last = share(rows.size, s, n_shards)
         for i in range(0, last - first, block):
             propagate(model, batches, room, rows[first:], rank, s, i, min(i + block, last - first))
         for l in range(layers.shape[0]):
@@ -398,7 +389,7 @@ def phase(model, batches, room, rule, rows, rank, number, begin, end, more, fina
         forward(model, inputs(model, work, width, l), work, width, l, j, stop, 0, m)
         if layers[l + 1, A_T] != NONE:
             A = inputs(model, work, width, l + 1)
-            panels(A, transposed(model, work, width, l + 1), j, stop, 0, m, room.streamed)
+            panels(A, transposed(model, work, width, l + 1), j, stop, 0, m, room.A_T_streamed)
 
 
 @kernel
@@ -457,7 +448,7 @@ def minibatch(batches, step):
 @part
 def steps(rank, size, team, model, batches, room, rule, costs):
     """The part of one member of the team in a run of steps.  costs (n_steps, 2): mean loss and penalty of each."""
-    number, n, vector = model.theta.dtype.type, model.theta.size, lanes(model.theta)
+    number, n = model.theta.dtype.type, model.theta.size
     n_shards, chunk, groups = room.work.shape[0], room.chunk, room.groups
     first, last = share(groups.shape[0], rank, size)
     for g in range(first, last):
@@ -485,7 +476,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
                         begin, end = take(team, turn, rank, size, owner, first, last, together)
                 if is_last and rank == 0:
                     for s in range(n_shards):
-                        first, last = shard(rows, vector, s, n_shards)
+                        first, last = share(rows.size, s, n_shards)
                         cost += sum_first(matrix(room.work[s], room.losses, 1, room.width), last - first)
                 turn = 1 - turn
                 new_queue(team, turn, rank)

@@ -2,11 +2,13 @@
 
 The gradient of the penalised mean is formed on the way, g = (G + alpha W) / m, with G summed over the m
 examples: the sum of the rows of G, one for each shard of the batch.  Each rule takes the parameters from first
-to last, and returns alpha times the sum of the squares of their old values: twice the penalty.
+to last, and returns alpha times the sum of the squares of their old values: twice the penalty.  Those that fill
+vectors of memory go past the caches if `streamed`: see `simd.stream`.
 theta (1, n_params), G (n_shards, n_params), moments (1 or 2, n_params).
 """
 from fastnn.kernels.jit import inline, kernel
 from fastnn.kernels.simd import (
+    STREAMS,
     fma,
     lanes,
     load_first,
@@ -15,6 +17,7 @@ from fastnn.kernels.simd import (
     splat,
     sqrt,
     store_first,
+    stream,
     sum_lanes,
     zero,
 )
@@ -41,86 +44,87 @@ def ask(theta, G, p):
     """Ask for what is needed soon after p: theta, which other cores have read, and gradients, which they have made."""
     soon = p + SOON // theta.itemsize
     prefetch_to_write(theta, 0, soon)
-    for shard in range(G.shape[0]):
-        prefetch(G, shard, soon)
+    if G.shape[0] > 1:
+        for shard in range(G.shape[0]):
+            prefetch(G, shard, soon)
 
 
 @inline
-def _no_step(theta, G, moments, p, count, decay, factor):
+def _put(theta, p, count, w, streamed):
+    if STREAMS and streamed:
+        stream(theta, 0, p, w)
+    else:
+        store_first(theta, 0, p, count, w)
+
+
+@inline
+def _pass(step, terms, theta, G, moments, first, last, alpha, per_example, streamed):
+    squares, decay, factor = zero(theta), splat(theta, alpha), splat(theta, per_example)
+    start = min(first + -first % lanes(theta), last)
+    if first < start:                                # up to where a whole vector of memory begins
+        w = step(theta, G, moments, first, start - first, decay, factor, terms, False)
+        squares = fma(w, w, squares)
+    whole = last - (last - start) % lanes(theta)
+    for p in range(start, whole, lanes(theta)):      # without masks, which take long
+        ask(theta, G, p)
+        w = step(theta, G, moments, p, lanes(theta), decay, factor, terms, streamed)
+        squares = fma(w, w, squares)
+    if whole < last:
+        w = step(theta, G, moments, whole, last - whole, decay, factor, terms, False)
+        squares = fma(w, w, squares)
+    return alpha * sum_lanes(squares)
+
+
+@inline
+def _no_step(theta, G, moments, p, count, decay, factor, terms, streamed):
     w = load_first(theta, 0, p, count)
     store_first(moments, 0, p, count, factor * fma(decay, w, total(G, p, count)))
     return w
 
 
 @kernel
-def no_step(theta, G, moments, first, last, alpha, per_example, rate, constants):
+def no_step(theta, G, moments, first, last, alpha, per_example, rate, constants, streamed):
     """theta stays; the gradient g goes to the place of the moments, for an optimizer that is not among the kernels."""
-    squares, decay, factor = zero(theta), splat(theta, alpha), splat(theta, per_example)
-    whole = last - (last - first) % lanes(theta)
-    for p in range(first, whole, lanes(theta)):      # without masks, which take long
-        w = _no_step(theta, G, moments, p, lanes(theta), decay, factor)
-        squares = fma(w, w, squares)
-    if whole < last:
-        w = _no_step(theta, G, moments, whole, last - whole, decay, factor)
-        squares = fma(w, w, squares)
-    return alpha * sum_lanes(squares)
+    return _pass(_no_step, (), theta, G, moments, first, last, alpha, per_example, streamed)
 
 
 @inline
-def _sgd(theta, G, moments, p, count, decay, factor, momentum, nesterov):
+def _sgd(theta, G, moments, p, count, decay, factor, terms, streamed):
+    momentum, nesterov = terms
     w = load_first(theta, 0, p, count)
     step = factor * fma(decay, w, total(G, p, count))
     v = momentum * load_first(moments, 0, p, count) - step
     store_first(moments, 0, p, count, v)
-    store_first(theta, 0, p, count, w + (momentum * v - step if nesterov else v))
+    _put(theta, p, count, w + (momentum * v - step if nesterov else v), streamed)
     return w
 
 
 @kernel
-def sgd(theta, G, moments, first, last, alpha, per_example, rate, constants):
+def sgd(theta, G, moments, first, last, alpha, per_example, rate, constants, streamed):
     """v = mu v - rate g, theta += v; with Nesterov's momentum theta += mu v - rate g (Sutskever et al. 2013)."""
-    squares, momentum, nesterov = zero(theta), splat(theta, constants[MOMENTUM]), constants[NESTEROV] > 0
-    decay, factor = splat(theta, alpha), splat(theta, rate * per_example)
-    whole = last - (last - first) % lanes(theta)
-    for p in range(first, whole, lanes(theta)):      # without masks, which take long
-        ask(theta, G, p)
-        w = _sgd(theta, G, moments, p, lanes(theta), decay, factor, momentum, nesterov)
-        squares = fma(w, w, squares)
-    if whole < last:
-        w = _sgd(theta, G, moments, whole, last - whole, decay, factor, momentum, nesterov)
-        squares = fma(w, w, squares)
-    return alpha * sum_lanes(squares)
+    terms = splat(theta, constants[MOMENTUM]), constants[NESTEROV] > 0
+    return _pass(_sgd, terms, theta, G, moments, first, last, alpha, rate * per_example, streamed)
 
 
 @inline
-def _adam(theta, G, moments, p, count, decay, factor, betas, epsilon, rate):
-    beta_1, rest_1, beta_2, rest_2 = betas
+def _adam(theta, G, moments, p, count, decay, factor, terms, streamed):
+    beta_1, rest_1, beta_2, rest_2, epsilon, rate = terms
     w = load_first(theta, 0, p, count)
     g = factor * fma(decay, w, total(G, p, count))
     m = fma(beta_1, load_first(moments, 0, p, count), rest_1 * g)
     v = fma(beta_2, load_first(moments, 1, p, count), rest_2 * (g * g))
     store_first(moments, 0, p, count, m)
     store_first(moments, 1, p, count, v)
-    store_first(theta, 0, p, count, w - rate * m / (sqrt(v) + epsilon))
+    _put(theta, p, count, w - rate * m / (sqrt(v) + epsilon), streamed)
     return w
 
 
 @kernel
-def adam(theta, G, moments, first, last, alpha, per_example, rate, constants):
+def adam(theta, G, moments, first, last, alpha, per_example, rate, constants, streamed):
     """m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, theta -= rate m / (sqrt(v) + epsilon) (Kingma & Ba 2015).
 
     The correction of the bias is in `rate`: learning rate * sqrt(1 - b2^t) / (1 - b1^t), their section 2.
     """
-    squares, decay, factor = zero(theta), splat(theta, alpha), splat(theta, per_example)
-    betas = (splat(theta, constants[BETA_1]), splat(theta, constants[REST_1]),
-             splat(theta, constants[BETA_2]), splat(theta, constants[REST_2]))
-    epsilon, rate = splat(theta, constants[EPSILON]), splat(theta, rate)
-    whole = last - (last - first) % lanes(theta)
-    for p in range(first, whole, lanes(theta)):      # without masks, which take long
-        ask(theta, G, p)
-        w = _adam(theta, G, moments, p, lanes(theta), decay, factor, betas, epsilon, rate)
-        squares = fma(w, w, squares)
-    if whole < last:
-        w = _adam(theta, G, moments, whole, last - whole, decay, factor, betas, epsilon, rate)
-        squares = fma(w, w, squares)
-    return alpha * sum_lanes(squares)
+    terms = (splat(theta, constants[BETA_1]), splat(theta, constants[REST_1]), splat(theta, constants[BETA_2]),
+             splat(theta, constants[REST_2]), splat(theta, constants[EPSILON]), splat(theta, rate))
+    return _pass(_adam, terms, theta, G, moments, first, last, alpha, per_example, streamed)

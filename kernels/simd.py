@@ -38,9 +38,13 @@ REGISTER_BYTES, REGISTERS = _register()
 #: one broadcast it fills the registers.  Columns are examples, and are shared out among the threads by as many: so
 #: they are few where a vector is long.
 ROWS, COLS = (12, 2) if REGISTER_BYTES == 64 else (6, 4) if REGISTERS == 32 else (6, 2)
-#: Whether what another core will read had better go past the caches (see `stream`): on AMD's processors.  A store to a
-#: line that another core has read takes 7 to 30 ns on Zen 3, 3 past the caches; on a Xeon with AVX-512 3, and 5 past.
-STREAMS = cpu_target.target_context.codegen().magic_tuple()[1].startswith("znver")
+_PROCESSOR = cpu_target.target_context.codegen().magic_tuple()[1]
+#: Whether parameters that other cores will read had better go past the caches (see `stream`): on AMD's processors.  A
+#: store to a line that another core has read takes 7 to 30 ns on Zen 3 and 19 on Zen 4, 3 past the caches; on a Xeon
+#: with AVX-512 3, and 5 past.
+STREAMS = _PROCESSOR.startswith("znver")
+#: And transposed activations: not on Zen 4, where steps take 1 to 5 % longer for it.
+STREAMS_A_T = _PROCESSOR in ("znver1", "znver2", "znver3")
 #: The rows of a tile of one column, and of one for what is left.
 TALL, FEW = 12, 4
 #: How many numbers of the columns of few examples share a vector: see `load_folded`.

@@ -296,11 +296,11 @@ def update(model, room, rule, own, G, per_example, rate, is_first):
     for l in range(model.layers.shape[0]):
         layer, is_last = model.layers[l], l == model.layers.shape[0] - 1
         middle = layer[W_T] + (layer[N_OUT] if is_last else layer[N_IN]) * layer[W_T_ROW]
-        squares = rule_of(rule, theta, G, moments, layer[W_T], middle, rule.alpha, per_example, rate)
+        squares = rule_of(rule, theta, G, moments, layer[W_T], middle, rule.alpha, per_example, rate, False)
         if is_first:
             room.squares[l] = squares
         end = middle + (layer[N_OUT] if is_last else layer[W_T_ROW])
-        rule_of(rule, theta, G, moments, middle, end, rule.alpha - rule.alpha, per_example, rate)
+        rule_of(rule, theta, G, moments, middle, end, rule.alpha - rule.alpha, per_example, rate, False)
     copy_rows(model, room, own)
 
 

@@ -6,7 +6,7 @@ from conftest import NETWORKS, examples
 from fastnn import reference, training, workspace
 from fastnn.kernels import epoch
 from fastnn.kernels.jit import entry
-from fastnn.kernels.simd import lanes
+from fastnn.kernels.team import share
 from fastnn.network import Network
 from fastnn.training import SGD, Adam, Crew, Trainer
 
@@ -130,10 +130,10 @@ def test_gradients_that_are_used_up_where_they_are_formed(batch_size, threads, w
 
 
 @entry
-def longest_shard(rows, A, n_shards):
+def longest_shard(n, n_shards):
     longest = 0
     for s in range(n_shards):
-        first, last = epoch.shard(rows, lanes(A), s, n_shards)
+        first, last = share(n, s, n_shards)
         longest = max(longest, last - first)
     return longest
 
@@ -146,7 +146,7 @@ def test_the_arrays_of_a_shard_have_a_column_for_each_of_its_examples(dtype):
         _, room = workspace.for_training(network, theta, m, 1)
         n_shards = len(room.work)
         numbers.add(n_shards)
-        assert longest_shard(np.arange(room.chunk), theta.reshape(1, -1), n_shards) <= room.width, m
+        assert longest_shard(room.chunk, n_shards) <= room.width, m
     assert numbers == {1, 2, 4}
 
 
