@@ -221,8 +221,11 @@ def gradients(model, room, rank, g):
 
 
 @kernel
-def gradient(model, room, s, l, j, end, m, more, G_W, G_b):
-    """dW = dZ A^T and db of layer l, in the rows from j to end, over the m columns of shard s.  G (n_params)."""
+def gradient(model, batches, room, soon, s, l, j, end, m, more, G_W, G_b):
+    """dW = dZ A^T and db of layer l, in the rows from j to end, over the m columns of shard s.  G (n_params).
+
+    And the examples that come `soon` are asked for: see `outer`.
+    """
     layers, work, width = model.layers, room.work[s], room.width
     n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
     dZ = matrix(work, layers[l, DZ], n_out, width)
@@ -235,7 +238,7 @@ def gradient(model, room, s, l, j, end, m, more, G_W, G_b):
             inner(A, dZ, matrix(G_W, layers[l, W], n_in, 1), matrix(G_b, 0, 1, 0), 0, n_in, m, more)
             row_sums(dZ, db, j, end, m, more)
     else:
-        outer(dZ, transposed(model, work, width, l), dW, j, end, m, more)
+        outer(dZ, transposed(model, work, width, l), dW, batches.X, soon if l == 0 else soon[:0], j, end, m, more)
         row_sums(dZ, db, j, end, m, more)
 
 
@@ -272,7 +275,7 @@ def lines(m, vector):
 
 
 @kernel
-def first_half(model, batches, room, rows, rank, begin, end, more):
+def first_half(model, batches, room, rows, soon, rank, begin, end, more):
     """Forward and back for these shards, and their gradients; or, if there is one, for these lines of its examples."""
     layers, vector, n_shards = model.layers, lanes(model.theta), room.work.shape[0]
     block = BLOCK // REGISTER_BYTES * vector
@@ -286,7 +289,8 @@ def first_half(model, batches, room, rows, rank, begin, end, more):
         for i in range(0, last - first, block):
             propagate(model, batches, room, rows[first:], rank, s, i, min(i + block, last - first))
         for l in range(layers.shape[0]):
-            gradient(model, room, s, l, 0, layers[l, N_OUT], last - first, more, room.G[s], room.G[s])
+            gradient(model, batches, room, soon[first:last], s, l, 0, layers[l, N_OUT], last - first, more, room.G[s],
+                     room.G[s])
 
 
 @part
@@ -353,7 +357,7 @@ def back_by_rows(model, room, l, begin, end, m, which):
 
 
 @kernel
-def phase(model, batches, room, rule, rows, rank, number, begin, end, more, final, per_example, rate):
+def phase(model, batches, room, rule, rows, soon, rank, number, begin, end, more, final, per_example, rate):
     """Some units of one phase of a step.
 
     There are two, the halves of the step.  By layers there are more, because what the members have made of the rows of
@@ -368,9 +372,9 @@ def phase(model, batches, room, rule, rows, rank, number, begin, end, more, fina
     layers, n_layers, work, width, m = model.layers, model.layers.shape[0], room.work[0], room.width, rows.size
     vector = lanes(model.theta)
     if number == n_phases(model, room) - 1:
-        second_half(model, room, rule, rank, m, begin, end, more, final, per_example, rate)
+        second_half(model, batches, room, rule, soon, rank, m, begin, end, more, final, per_example, rate)
     elif not room.by_layers:
-        first_half(model, batches, room, rows, rank, begin, end, more)
+        first_half(model, batches, room, rows, soon, rank, begin, end, more)
     elif number == 0:
         first, last = begin * LINE * vector, min(end * LINE * vector, m)
         begin_with(model, batches, room, rows, work, inputs(model, work, width, 0), first, last)
@@ -393,7 +397,7 @@ def phase(model, batches, room, rule, rows, rank, number, begin, end, more, fina
 
 
 @kernel
-def second_half(model, room, rule, rank, m, begin, end, more, final, per_example, rate):
+def second_half(model, batches, room, rule, soon, rank, m, begin, end, more, final, per_example, rate):
     """The gradient, unless the shards have theirs, and after the final chunk the update, for these groups of rows."""
     layers, groups = model.layers, room.groups
     while begin < end:
@@ -402,7 +406,7 @@ def second_half(model, room, rule, rank, m, begin, end, more, final, per_example
             turn += 1
         G_W, G_b = gradients(model, room, rank, begin)
         if room.work.shape[0] == 1:
-            gradient(model, room, 0, l, j, groups[turn - 1, LAST], m, more, G_W[0], G_b[0])
+            gradient(model, batches, room, soon, 0, l, j, groups[turn - 1, LAST], m, more, G_W[0], G_b[0])
         if final:
             update(model, room, rule, begin, turn, per_example, rate, G_W, G_b)
         begin = turn
@@ -456,11 +460,14 @@ def steps(rank, size, team, model, batches, room, rule, costs):
             transpose_weights(model, room, groups[g, LAYER], groups[g, FIRST], groups[g, LAST])
     barrier(team, size)
     turn = 0                                                               # of the two queues
+    following, per_following = minibatch(batches, 0)
     for step in range(rule.rates.size):
-        batch, per_example = minibatch(batches, step)
+        batch, per_example = following, per_following
+        following, per_following = minibatch(batches, step + 1)
         m, cost = batch.size, number(0)
         for done in range(batches.begin, min(batches.end, m), chunk):
             rows, more, final = batch[done:done + chunk], done > 0, done + chunk >= m
+            soon = following if final else batch[done + chunk:]
             for p in range(n_phases(model, room)):
                 is_last, (units, together) = p == n_phases(model, room) - 1, n_units(model, room, rows.size, p)
                 for i in range(size):                                      # one's own part, then what others have left
@@ -471,7 +478,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
                         last = first_group(groups, n * (owner + 1) // size)
                     begin, end = take(team, turn, rank, size, owner, first, last, together)
                     while begin < end:
-                        phase(model, batches, room, rule, rows, rank, p, begin, end, more, final, per_example,
+                        phase(model, batches, room, rule, rows, soon, rank, p, begin, end, more, final, per_example,
                               rule.rates[step])
                         begin, end = take(team, turn, rank, size, owner, first, last, together)
                 if is_last and rank == 0:

@@ -372,15 +372,19 @@ def rows_of_panel(A_T, n):
 
 
 @inline
-def _outer_tile(dZ, A_T, dW, j, done, end, k, m, more, rows, cols):
+def _outer_tile(dZ, A_T, dW, X, soon, j, done, end, k, m, more, rows, cols):
     g, a, n_in = tile(dW, TALL, COLS), tile(dW, 1, COLS), dW.shape[1]
     col = k % (COLS * lanes(dZ))
     for r in range(rows):
         for c in range(cols):
             at = k + c * lanes(dW)
             g[r, c] = load_first(dW, j + r, at, n_in - at) if more else zero(dW)
+    turn = j // ROWS
+    asks = rows == ROWS and cols == COLS and turn < 2 * COLS and soon.size >= m
     for i in range(m):
         rolled()
+        if asks:                                     # each row twice: half of these tiles ask for half of the rows
+            prefetch(X, soon[(i + turn // COLS * m) // 2], k + turn % COLS * lanes(dW))
         for c in range(cols):
             a[0, c] = load(A_T, i, col + c * lanes(A_T))
         for r in range(rows):
@@ -405,24 +409,26 @@ def _outer_tile(dZ, A_T, dW, j, done, end, k, m, more, rows, cols):
 
 
 @inline
-def _outer_strip(dZ, A_T, dW, j, end, k, m, more, cols):
+def _outer_strip(dZ, A_T, dW, X, soon, j, end, k, m, more, cols):
     rows = ROWS if cols > 1 else TALL
     while j + rows <= end:
-        _outer_tile(dZ, A_T, dW, j, j, end, k, m, more, rows, cols)
+        _outer_tile(dZ, A_T, dW, X, soon, j, j, end, k, m, more, rows, cols)
         j += rows
     while j + 1 < end and end >= FEW:
-        _outer_tile(dZ, A_T, dW, min(j, end - FEW), j, end, k, m, more, FEW, cols)
+        _outer_tile(dZ, A_T, dW, X, soon, min(j, end - FEW), j, end, k, m, more, FEW, cols)
         j += FEW
     while j < end:
-        _outer_tile(dZ, A_T, dW, j, j, end, k, m, more, 1, cols)
+        _outer_tile(dZ, A_T, dW, X, soon, j, j, end, k, m, more, 1, cols)
         j += 1
 
 
 @kernel
-def outer(dZ, A_T, dW, j, end, m, more):
+def outer(dZ, A_T, dW, X, soon, j, end, m, more):
     """dW = dZ A^T in the rows from j to end: the sum of the outer products of the m examples.  With `more`, +=.
 
     dZ (n_out, any), dW (n_out, n_in).  A_T holds A transposed in panels: see `panels`.  The last columns come first.
+    On the way, the rows `soon` of X (any, n_in) are asked for, if there are m of them: what comes next.  They are
+    anywhere in memory, and who asks for them all at once waits for them.
     Summing along the lanes of A instead (`inner`) needs no transposed copy, but a horizontal sum a weight:
     it is the faster way only for a layer with few inputs or few outputs.
     """
@@ -431,13 +437,13 @@ def outer(dZ, A_T, dW, j, end, m, more):
     for k in range((n_in - 1) // width * width, -1, -width):
         panel = matrix(A_T, k * down, m, width)
         if n_in - k > width - full:
-            _outer_strip(dZ, panel, dW, j, end, k, m, more, COLS)
+            _outer_strip(dZ, panel, dW, X, soon, j, end, k, m, more, COLS)
         else:
             for start in range(k + (n_in - 1 - k) // full * full, k - 1, -full):
                 if n_in - start > full // 2:
-                    _outer_strip(dZ, panel, dW, j, end, start, m, more, 1)
+                    _outer_strip(dZ, panel, dW, X, soon, j, end, start, m, more, 1)
                 else:
-                    _outer_strip(dZ, half(panel), half(dW), j, end, start, m, more, 1)
+                    _outer_strip(dZ, half(panel), half(dW), X, soon, j, end, start, m, more, 1)
 
 
 @kernel

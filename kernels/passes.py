@@ -3,8 +3,13 @@
 A (n, m) and the like are C-contiguous, examples in columns, whole vectors of them; those that fill the last vector up
 must be zero in dZ, and finite in A (see `layers`).
 """
+import numpy as np
+
 from fastnn.kernels import layers, losses
 from fastnn.kernels.jit import entry
+
+#: No rows that come soon: see `layers.outer`.
+NOTHING = np.zeros(0, np.int64)
 
 
 @entry
@@ -35,7 +40,7 @@ def backproject(W, dZ, A, dA, activation):
 def outer(dZ, A, A_T, dW):
     """dW = dZ A^T by outer products of columns.  dZ (n_out, m), A (n_in, m), dW (n_out, n_in); A_T: see `panels`."""
     layers.panels(A, A_T, 0, A.shape[0], 0, A.shape[1], False)
-    layers.outer(dZ, A_T, dW, 0, dW.shape[0], A.shape[1], False)
+    layers.outer(dZ, A_T, dW, dW, NOTHING, 0, dW.shape[0], A.shape[1], False)
 
 
 @entry

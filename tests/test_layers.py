@@ -33,7 +33,7 @@ def transpose(A, A_T, m):
 @entry
 def add_outer(dZ, A, A_T, dW, m, first, last):
     layers.panels(A, A_T, 0, A.shape[0], 0, A.shape[1], False)
-    layers.outer(dZ, A_T, dW, first, last, m, True)
+    layers.outer(dZ, A_T, dW, dW, passes.NOTHING, first, last, m, True)
 
 
 @entry
