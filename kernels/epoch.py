@@ -157,8 +157,13 @@ def begin_with(model, batches, room, rows, work, A, first, last):
     layers, width, n_y = model.layers, room.width, model.layers[model.layers.shape[0] - 1, N_OUT]
     A_T_0, is_kept = transposed(model, work, width, 0), layers[0, A_T] != NONE
     gather(batches.X, rows, A, A_T_0, first, last, is_kept, room.A_T_streamed)
-    if batches.Y.shape[1] == n_y:
-        Y_T = matrix(work, room.Y_T, n_y, width)
+    Y_T = matrix(work, room.Y_T, n_y, width)
+    if n_y == 1:
+        for i in range(first, last):
+            Y_T[0, i] = batches.Y[rows[i], 0]
+        for i in range(last, last + (first - last) % lanes(work)):
+            Y_T[0, i] = Y_T[0, last - 1]
+    elif batches.Y.shape[1] == n_y:
         gather(batches.Y, rows, Y_T, Y_T, first, last, False, False)
 
 
@@ -287,7 +292,7 @@ def first_half(model, batches, room, rows, soon, rank, begin, end, more):
     for s in range(begin, end):
         first, last = share(rows.size, s, n_shards)
         for i in range(0, last - first, block):
-            propagate(model, batches, room, rows[first:], rank, s, i, min(i + block, last - first))
+            propagate(model, batches, room, rows[first:last], rank, s, i, min(i + block, last - first))
         for l in range(layers.shape[0]):
             gradient(model, batches, room, soon[first:last], s, l, 0, layers[l, N_OUT], last - first, more, room.G[s],
                      room.G[s])

@@ -531,7 +531,7 @@ def _gather_square(X, rows_of_X, A, A_T, i, k, last, features, kept, down, strea
     for e in range(lanes(X)):
         t[e, 0] = load_first(X, rows_of_X[min(i + e, last - 1)], k, features)
         # The rows are anywhere in memory: ask for the next ones while these are turned.
-        prefetch(X, rows_of_X[min(i + lanes(X) + e, last - 1)], k)
+        prefetch(X, rows_of_X[min(i + lanes(X) + e, rows_of_X.size - 1)], k)
     if kept:
         _put_rows(t, A_T, k // width * down + i, k % width, streamed)
     transpose_square(t)
