@@ -3,8 +3,8 @@
 A step has two halves.  In the first, the examples of the batch are shared out: each member of the team
 takes its columns, a block at a time, through the whole network and back, to dZ of every layer.  In the
 second, the parameters are shared out: each member sums dW = dZ A^T of its rows over all the examples and
-updates them while they are in its cache.  A member that is done helps the others.  And the transposed
-activations, which those will read, a member of a team writes past its caches.
+updates them while they are in its cache.  A member that is done helps the others.  What those will read, parameters and
+transposed activations, it writes past its caches on the processors where that is faster: see `simd.STREAMS`.
 
 What travels between the cores is then the activations, and the parameters.  Where these are many, or a batch has no
 equal halves, the members share out the units of one layer after the other instead: a weight is then read by one member,
