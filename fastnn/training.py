@@ -17,7 +17,7 @@ from numba.np.ufunc import parallel as numba_threads
 from scipy.sparse import issparse
 
 from fastnn import progress, workspace
-from fastnn.kernels import epoch, few, optimizers, small
+from fastnn.kernels import epoch, few, linear, optimizers, small
 from fastnn.kernels import predict as prediction
 from fastnn.kernels import shuffle as shuffling
 from fastnn.kernels.jit import address_of
@@ -94,7 +94,7 @@ class _Kernel(NamedTuple):
 
 
 TRAIN = _Kernel(epoch.train, epoch.train_briefly, epoch.train_team, epoch.train_team_briefly)
-TRAIN_FEW, TRAIN_SMALL = TRAIN._replace(serial=few.train), TRAIN._replace(serial=small.train)
+TRAIN_FEW, TRAIN_SMALL, TRAIN_LINEAR = (TRAIN._replace(serial=way.train) for way in (few, small, linear))
 PREDICT = _Kernel(prediction.predict, prediction.predict_briefly, prediction.predict_team, prediction.predict_team)
 
 
@@ -331,7 +331,10 @@ class Trainer:
         number = theta.dtype.type
         most = get_n_threads(n_threads)
         n_threads = max(most, 2)                             # `warmup` has a team on one core as well
-        if batch_size <= few.MOST:
+        if workspace.is_linear(network, theta.dtype):
+            self._train, (self.model, self.room) = TRAIN_LINEAR, workspace.for_linear(
+                network, theta, batch_size, n_threads)
+        elif batch_size <= few.MOST:
             self._train, (self.model, self.room) = TRAIN_FEW, workspace.for_few(
                 network, theta, batch_size, n_threads)
         elif workspace.is_small(network, batch_size, theta.dtype):
@@ -523,9 +526,12 @@ def warmup() -> None:
         nn.compute_cost(A_L, Y)
         nn.update_parameters(parameters, nn.backward_propagation(parameters, cache, X, Y), 0.1)
         theta = network.from_dict(parameters, dtype)
+        line = Network((40, 1), "tanh", "logistic")
+        runs = [(network, theta, 1), (network, theta, few.MOST + 1), (network, theta, workspace.CHUNK + 1),
+                (line, theta[:line.n_params].copy(), 1)]                       # few, small, epoch and linear
         for wanted, seconds in product((1, 2), (0.0, inf)):
-            for batch_size in (1, few.MOST + 1, workspace.CHUNK + 1):              # few, small and epoch
-                trainer = Trainer(network, theta, Adam(0.001), X.T, Y.T, batch_size)
+            for net, start, batch_size in runs:
+                trainer = Trainer(net, start, Adam(0.001), X.T, Y.T, batch_size)
                 trainer.crew.size, trainer.crew.fastest = wanted, seconds
                 trainer.run(np.arange(3), 1)
             model, room = workspace.for_prediction(network, theta, 40, wanted)

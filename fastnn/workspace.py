@@ -27,6 +27,8 @@ SHORT = 1e5, 1e7
 FITS = 2**20 if simd.REGISTERS == 32 else 2**18
 #: Bytes of the parameters of a network that a core's second cache just holds with their moments and gradient.
 LAYERED = 6.5e5
+#: Bytes of the examples that a step without a hidden layer reads at a time: a second cache holds them, and the next.
+READ = 2**17
 #: Bytes of a page of memory, at whose end prefetchers stop.
 PAGE = 4096
 ACTIVATIONS = {"identity": activations.IDENTITY, "logistic": activations.LOGISTIC,
@@ -184,6 +186,31 @@ def shards_of_small(network: Network, batch_size: int, dtype: npt.DTypeLike) -> 
     return max(n_shards(network, batch_size, dtype), 1 if batch_size < 64 else 2)
 
 
+def is_linear(network: Network, dtype: npt.DTypeLike) -> bool:
+    """Whether `kernels.linear` trains this network: no hidden layer, one output."""
+    return network.layer_sizes[1:] == (1,) and network.n_params * np.dtype(dtype).itemsize <= TINY
+
+
+def for_linear(network: Network, theta: Array, batch_size: int, n_threads: int) -> tuple[epoch.Model, epoch.Room]:
+    """What `kernels.linear.train` needs to train theta on batches of up to `batch_size` examples."""
+    dtype, buffer, layers = theta.dtype, _Buffer(), _new_table(network)
+    vector = simd.REGISTER_BYTES // dtype.itemsize
+    shards = shards_of_small(network, batch_size, dtype)
+    if network.n_params * batch_size > 1e4:                  # two threads are worth their barrier
+        shards = max(shards, 2)
+    block = max(READ // (network.layer_sizes[0] * dtype.itemsize) // vector, 1)
+    width = min(block, ceil(batch_size / shards / vector)) * vector
+    layers[0, epoch.A_OUT] = buffer.room(width)
+    Y_T, losses = buffer.room(width), buffer.room(3 * width + 2)
+    room = epoch.Room(
+        work=on_pages(shards, buffer.size, dtype), Y_T=Y_T, losses=losses, waiting=0, width=width,
+        own=on_pages(n_threads, 3 * network.n_params, dtype), block_width=0, W_T=aligned(0, dtype),
+        G=on_pages(2 * shards, network.n_params, dtype), chunk=batch_size, rows=np.arange(0),
+        groups=np.zeros((0, epoch.GROUP_FIELDS), np.int64), squares=aligned(1, dtype), by_layers=False,
+        A_T_streamed=False, theta_streamed=False)
+    return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
+
+
 def has_signs(network: Network) -> bool:
     """Whether the steps of this network, if it is small, are those of `kernels.signs`."""
     return len(network.shapes) == 2 and network.activation == "relu" and network.layer_sizes[-1] == 1
@@ -197,15 +224,15 @@ def is_small(network: Network, batch_size: int, dtype: npt.DTypeLike) -> bool:
     signs take 10 to 20 % less with 50 to 300 inputs as well, as long as they have few parameters.  And units that do
     not fill their vectors are lost, above all where their activation takes long, unless examples would not fill theirs.
 
-    Without a hidden layer, the inputs of a shard are all that a step works on: 5 to 30 % less if these are in the first
-    caches, and there is one output, or 20 times as many inputs.
+    Without a hidden layer (for one output, see `is_linear`), the inputs of a shard are all that a step works on: up to
+    35 % less if these are in the first caches, and there are 20 times as many of them as outputs.
     """
     n_x, *hidden, n_y = network.layer_sizes
     if batch_size > CHUNK:
         return False
     if not hidden:
         shard = ceil(batch_size / shards_of_small(network, batch_size, dtype)) * n_x * np.dtype(dtype).itemsize
-        return shard <= 2**16 and n_y <= max(1, n_x // 20)
+        return shard <= 2**16 and n_y <= n_x // 20
     vector = simd.REGISTER_BYTES // np.dtype(dtype).itemsize
     lanes_a_unit = sum(ceil(n / vector) for n in hidden) * vector / sum(hidden)
     lanes_an_example = ceil(batch_size / vector) * vector / batch_size

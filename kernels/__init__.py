@@ -7,8 +7,9 @@ Notation, everywhere the same: m examples in the batch, n_l units in layer l (n_
     theta (n_params)   all parameters in one flat vector; W_l and b_l are views of it
 
 Examples are columns, and the SIMD lanes run along them: every width of layer is equally good, width 1 included.
-In ``few`` and ``small`` they are rows, and the lanes run along the units: where the examples of a batch do not fill a
-vector, and where the parameters are so few that to turn them is nothing beside turning the examples.
+In ``few``, ``small`` and ``linear`` they are rows, and the lanes run along the units: where the examples of a batch do
+not fill a vector, where the parameters are so few that to turn them is nothing beside turning the examples, and where
+there is nothing but a row of weights.
 
 Rules that every kernel keeps:
 
@@ -19,6 +20,6 @@ Rules that every kernel keeps:
 
 ``simd`` the vocabulary, ``activations``, ``losses``, ``layers`` and ``optimizers`` the equations, ``team`` the threads,
 ``epoch`` whole runs of steps, ``small`` those of small networks and ``signs`` a short way through some of them,
-``few`` those of one to three examples, ``shuffle`` their order, ``predict`` and ``passes`` whole arrays, ``jit`` the
-compiler and the cache.
+``linear`` those of one row of weights, ``few`` those of one to three examples, ``shuffle`` their order, ``predict`` and
+``passes`` whole arrays, ``jit`` the compiler and the cache.
 """

@@ -167,7 +167,7 @@ def begin_with(model, batches, room, rows, work, A, first, last):
         gather(batches.Y, rows, Y_T, Y_T, first, last, False, False)
 
 
-@kernel
+@part
 def turn_back(model, batches, room, rows, work, first, last):
     """The loss of the examples from first to last, and dZ_L."""
     layers, width = model.layers, room.width

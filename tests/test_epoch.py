@@ -47,6 +47,8 @@ def way(request, monkeypatch):
     monkeypatch.setattr(workspace, "is_small", lambda network, batch_size, dtype: (
         request.param == "small" and batch_size <= workspace.CHUNK))
     monkeypatch.setattr(workspace, "goes_by_layers", lambda network, chunk, dtype: request.param == "by layers")
+    if request.param != "small":
+        monkeypatch.setattr(workspace, "is_linear", lambda network, dtype: False)
 
 
 @pytest.mark.parametrize("batch_size", [25, 1, 2, 3])
@@ -64,8 +66,8 @@ def test_ten_shuffled_minibatch_steps_follow_the_reference(network, optimizer, b
 
 
 @pytest.mark.parametrize("network", [((20, 100, 1), "relu", "logistic"), ((4, 500, 3), "tanh", "softmax"),
-                                     ((8, 64, 33, 15, 2), "logistic", "identity"), ((33, 1), "relu", "logistic"),
-                                     ((40, 2), "relu", "identity")], ids=["one", "two", "deep", "linear", "lines"])
+                                     ((8, 64, 33, 15, 2), "logistic", "identity"), ((40, 2), "relu", "identity")],
+                         ids=["one", "two", "deep", "lines"])
 def test_shards_of_a_small_network(network):
     net = Network(*network)
     X, Y = examples(network, 401, np.float64)
@@ -92,6 +94,31 @@ def test_a_network_of_which_signs_are_kept(n_x, n_units, batch_size, dtype, monk
     eps = np.finfo(dtype).eps
     np.testing.assert_allclose(trainer.run(np.arange(100), 9), expected_costs, rtol=1000 * eps)
     np.testing.assert_allclose(start, expected, rtol=1000 * eps, atol=100 * eps)
+
+
+@pytest.mark.parametrize("n_x", [1, 15, 33, 300])          # a part of a vector, and strips of them
+@pytest.mark.parametrize(("batch_size", "read"), [(1, 2**17), (7, 2**17), (700, 2**17), (700, 1)])
+def test_a_network_without_a_hidden_layer(n_x, batch_size, read, dtype, monkeypatch):
+    monkeypatch.setattr(workspace, "READ", read)                           # in blocks, of a vector of examples or more
+    network = (n_x, 1), "relu", "logistic"
+    net, (X, Y) = Network(*network), examples(network, 1401, dtype)
+    start = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), dtype)
+    order = np.random.default_rng(2).permutation(1401)
+    expected, expected_costs = reference_steps(net, start.astype(np.float64), X.astype(np.float64), Y, order,
+                                               batch_size, 9, SGD(0.1), alpha=0.1)
+    results, eps = [], np.finfo(dtype).eps
+    for threads in (1, 2, 3, 4):
+        theta = start.copy()
+        trainer = Trainer(net, theta, SGD(0.1), X.T, Y.T, batch_size, alpha=0.1, n_threads=threads)
+        assert trainer._train is training.TRAIN_LINEAR
+        trainer.crew = crew_of(threads)
+        costs = trainer.run(order, 9)        # every third batch of 700 is of one example: some shards have none
+        np.testing.assert_allclose(costs, expected_costs, rtol=1000 * eps, atol=100 * eps)
+        np.testing.assert_allclose(theta, expected, rtol=1000 * eps, atol=100 * eps)
+        results.append((theta, costs))
+    for theta, costs in results[1:]:
+        np.testing.assert_array_equal(theta, results[0][0])
+        np.testing.assert_array_equal(costs, results[0][1])
 
 
 @pytest.mark.parametrize("by_layers", [False, True])
@@ -240,7 +267,8 @@ def test_weights_of_a_few_examples_are_those_of_a_batch(network, dtype):
         theta = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), dtype)
         order, weights = np.repeat(np.arange(3), [copies, 1, 1]), np.array([3 - copies, 0.5, 1], dtype)
         trainer = Trainer(net, theta, SGD(0.1), X.T, Y.T, order.size, sample_weight=weights)
-        assert (trainer._train is training.TRAIN_FEW) == (order.size == 3)
+        if not workspace.is_linear(net, dtype):
+            assert (trainer._train is training.TRAIN_FEW) == (order.size == 3)
         trainer.run(order, 3)
         results.append(theta)
     np.testing.assert_allclose(*results, rtol=1e-4, atol=32 * np.finfo(dtype).eps)
@@ -248,17 +276,18 @@ def test_weights_of_a_few_examples_are_those_of_a_batch(network, dtype):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("batch_size", [1, 8])
-def test_subnormal_moments_become_zeros_there_and_nowhere_else(batch_size, threads, dtype):
-    net, subnormal = Network((3, 1), "identity", "logistic"), np.finfo(dtype).tiny / 4
+@pytest.mark.parametrize("n_y", [1, 2])
+def test_subnormal_moments_become_zeros_there_and_nowhere_else(n_y, batch_size, threads, dtype):
+    net, subnormal = Network((3, n_y), "identity", "logistic"), np.finfo(dtype).tiny / 4
     theta, optimizer = np.zeros(net.n_params, dtype), Adam(0.01)
     optimizer.moments = np.full(2 * net.n_params, subnormal, dtype)
-    trainer = Trainer(net, theta, optimizer, np.zeros((8, 3)), np.ones((8, 1)), batch_size, n_threads=threads)
+    trainer = Trainer(net, theta, optimizer, np.zeros((8, 3)), np.ones((8, n_y)), batch_size, n_threads=threads)
     trainer.crew = crew_of(threads)
     trainer.run(np.arange(8), 1)
     m, v = optimizer.moments.reshape(2, -1)
-    assert (m[:3] == 0).all()
-    assert (v[:3] == 0).all()
-    assert m[3] != 0
+    assert (m[:-n_y] == 0).all()
+    assert (v[:-n_y] == 0).all()
+    assert (m[-n_y:] != 0).all()
     assert np.array(subnormal, dtype) * dtype.type(1) > 0
 
 

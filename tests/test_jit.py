@@ -12,7 +12,7 @@ import pytest
 
 import fastnn
 from fastnn import reference, workspace
-from fastnn.kernels import epoch, few, jit, layers, optimizers, passes, peak, predict, shuffle, small, team
+from fastnn.kernels import epoch, few, jit, layers, linear, optimizers, passes, peak, predict, shuffle, small, team
 from fastnn.network import Network
 
 ROOT = Path(fastnn.__file__).parents[1]
@@ -145,7 +145,7 @@ def float32_programs():
     prediction = (1, team.new_team(1), model, X, room, Y, np.zeros(1, np.bool_))
     A, b = np.zeros((4, 4), np.float32), np.zeros(4, np.float32)
     words = np.zeros(shuffle.N + 1, np.uint32)
-    calls = [(epoch.train, training), (few.train, training), (small.train, training), (predict.predict, prediction),
+    calls = [*((way.train, training) for way in (epoch, few, small, linear)), (predict.predict, prediction),
              (shuffle.shuffle, (np.arange(4), words, words)), (passes.affine, (A, b, A, A, 0)),
              (passes.backproject, (A, A, A, A, 0)), (passes.outer, (A, A, A, A)), (passes.inner, (A, A, A, A)),
              (passes.row_sums, (A, A)), (passes.output, (A, A, 0)), (passes.loss_and_dZ, (A, A, b, 0)),
