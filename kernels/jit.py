@@ -64,11 +64,16 @@ class _FragmentLowering(NativeLowering):
         return True
 
 
+#: Passes of Numba that look for what no kernel has: closures, expressions of whole arrays, `with`, `literally`.
+IN_VAIN = {"inline_closure_likes", "make_function_op_code_to_jit_function", "nopython_rewrites", "with_lifting",
+           "find_literally", "literal_unroll", "LiteralPropagation", "Rewrite dynamic raises"}
+
+
 class _FragmentCompiler(CompilerBase):
     def define_pipelines(self):
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
         passes.passes = [(_FragmentLowering if step is NativeLowering else step, about)
-                         for step, about in passes.passes]
+                         for step, about in passes.passes if step._name not in IN_VAIN]
         passes.finalize()
         return [passes]
 
@@ -196,6 +201,9 @@ class _CalledByPython(CPUDispatcher):
             return super().compile(sig)
         finally:
             if was_enabled:
+                if gc.get_freeze_count() == 0:       # nor does it right afterwards: what was made counts as old
+                    gc.freeze()
+                    gc.unfreeze()
                 gc.enable()
 
 

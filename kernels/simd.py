@@ -113,12 +113,13 @@ def _splat(builder, scalar, lanes):
 
 def _address(context, builder, sig, args):
     """The address of A[row, col], as that of a vector."""
-    array = context.make_array(sig.args[0])(context, builder, args[0])
+    # Numba's own way, `make_array`, puts the array on the stack: LLVM would take longer to see through that.
+    model = context.data_model_manager[sig.args[0]]
+    data, shape = (builder.extract_value(args[0], model.get_field_position(name)) for name in ("data", "shape"))
     row, col = (context.cast(builder, value, kind, types.intp)
                 for value, kind in zip(args[1:3], sig.args[1:3], strict=True))
-    cols = cgutils.unpack_tuple(builder, array.shape)[1]
-    element = builder.gep(array.data, [builder.add(builder.mul(row, cols), col)], inbounds=True)
-    return builder.bitcast(element, _llvm(VectorType(sig.args[0])).as_pointer())
+    place = builder.add(builder.mul(row, builder.extract_value(shape, 1)), col)
+    return builder.bitcast(builder.gep(data, [place], inbounds=True), _llvm(VectorType(sig.args[0])).as_pointer())
 
 
 def _mask(context, builder, count, count_type, lanes):

@@ -39,7 +39,7 @@ from fastnn.kernels.epoch import (
     turn_back,
 )
 from fastnn.kernels.jit import entry, inline, kernel, part
-from fastnn.kernels.layers import affine, backproject, gather, transpose
+from fastnn.kernels.layers import affine, backproject, gather
 from fastnn.kernels.losses import sum_first
 from fastnn.kernels.simd import (
     COLS,
@@ -249,17 +249,13 @@ def turn(layers, flat, own, inwards):
         layer, is_last = layers[l], l == layers.shape[0] - 1
         W_l, b_l = matrix(flat, layer[W], layer[N_OUT], layer[N_IN]), matrix(flat, layer[B], 1, layer[N_OUT])
         own_W, own_b = output_parameters(own, layer) if is_last else hidden_parameters(own, layer)
-        if is_last:
-            for j in range(layer[N_OUT]):
-                for k in range(layer[N_IN]):
-                    if inwards:
-                        own_W[j, k] = W_l[j, k]
-                    else:
-                        W_l[j, k] = own_W[j, k]
-        elif inwards:
-            transpose(W_l, own_W, 0, layer[N_IN])
-        else:
-            transpose(own_W, W_l, 0, layer[N_OUT])
+        for j in range(layer[N_OUT]):
+            for k in range(layer[N_IN]):
+                row, col = (j, k) if is_last else (k, j)
+                if inwards:
+                    own_W[row, col] = W_l[j, k]
+                else:
+                    W_l[j, k] = own_W[row, col]
         for j in range(layer[N_OUT]):
             if inwards:
                 own_b[0, j] = b_l[0, j]
