@@ -14,6 +14,8 @@ from fastnn.network import Array, Network, aligned
 CHUNK, PREDICTED = 512, 128
 #: How many weights one update takes at least.
 UPDATED = 1024
+#: The most weights that are not worth a cut in `kernels.few`.
+UNCUT = 2500
 #: The most parameters of a small network.
 SMALL = 2**15
 #: And bytes of those of one that is small however many inputs it has: each member of a team updates all of them.
@@ -123,8 +125,8 @@ def goes_by_layers(network: Network, chunk: int, dtype: npt.DTypeLike) -> bool:
 def is_streamed(theta: Array) -> bool:
     """Whether a team writes theta past the caches: whole vectors of memory, and few enough to come back in time.
 
-    On Zen 4 an update of 90 000 parameters on two cores takes 26 us so, 39 otherwise; but a step of three examples with
-    190 000 of them 30 % longer.  By layers, most parameters are read by one member alone.
+    On Zen 4 an update of 90 000 parameters on two cores takes 26 us so, 39 otherwise.  By layers, and in `kernels.few`,
+    most parameters are read by one member alone.
     """
     return simd.STREAMS and theta.nbytes <= LAYERED and theta.ctypes.data % simd.REGISTER_BYTES == 0
 
@@ -142,10 +144,11 @@ def _new_table(network: Network) -> npt.NDArray[np.int64]:
     return layers
 
 
-def _groups(l: int, layer: npt.NDArray[np.int64], rows: int) -> list[list[int]]:
-    """The rows of a layer's weights in groups of so many."""
+def _groups(l: int, layer: npt.NDArray[np.int64], rows: int, parts: int = 1) -> list[list[int]]:
+    """The rows of a layer's weights, cut in parts, in groups of so many."""
     n_in, n_out, start = (int(layer[name]) for name in (epoch.N_IN, epoch.N_OUT, epoch.W))
-    ends = [min(begin + rows, n_out) for begin in range(0, n_out, rows)]
+    bounds = [n_out * part // parts for part in range(parts + 1)]
+    ends = [min(begin + rows, last) for first, last in pairwise(bounds) for begin in range(first, last, rows)]
     return [[l, begin, end, start + (begin + end) * n_in // 2] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
@@ -161,24 +164,28 @@ def _gradient_in_turns(network: Network, layers: npt.NDArray[np.int64], groups: 
 
 def for_few(network: Network, theta: Array, batch_size: int, n_threads: int) -> tuple[epoch.Model, epoch.Room]:
     """What `kernels.few.train` needs to train theta on batches of up to `batch_size` examples, at most few.MOST."""
-    dtype, buffer, groups = theta.dtype, _Buffer(), []
-    layers, n_y = _new_table(network), network.layer_sizes[-1]
+    dtype, buffer, own, groups = theta.dtype, _Buffer(), _Buffer(), []
+    layers, (n_x, *hidden, n_y) = _new_table(network), network.layer_sizes
     layers[:, [epoch.A_T, epoch.W_T]] = epoch.NONE
-    a_in = buffer.room(batch_size * padded(network.layer_sizes[0], dtype))
+    layers[0, epoch.A_IN] = own.room(batch_size * padded(n_x, dtype))
+    for l, n in enumerate(hidden):
+        layers[l, epoch.A_OUT] = layers[l + 1, epoch.A_IN] = buffer.room(batch_size * padded(n, dtype))
+        layers[l, epoch.DZ] = buffer.room(batch_size * padded(n, dtype))
+    layers[-1, epoch.A_OUT] = buffer.room(batch_size * padded(n_y, dtype))
+    layers[-1, epoch.DZ] = own.room(batch_size * padded(n_y, dtype))
     for l, layer in enumerate(layers):
-        layer[epoch.A_IN] = a_in
-        layer[epoch.A_OUT] = a_in = buffer.room(batch_size * padded(layer[epoch.N_OUT], dtype))
-        layer[epoch.DZ] = buffer.room(batch_size * padded(layer[epoch.N_OUT], dtype))
-        groups += _groups(l, layer, ceil(8 * UPDATED / layer[epoch.N_IN]))     # a step is hardly more than the update
-    layers[-1, epoch.DZ] = layers[-1, epoch.A_OUT]
-    Y_T, width = buffer.room(n_y), max(n_y, few.MOST)
-    losses, table = buffer.room(3 * width), np.array(groups, np.int64)
+        layer[epoch.PARTS] = few.MOST_PARTS if layer[epoch.N_IN] * layer[epoch.N_OUT] > UNCUT else 1
+        groups += _groups(l, layer, ceil(8 * UPDATED / layer[epoch.N_IN]), layer[epoch.PARTS])
+    width = padded(max([n_y, few.MOST, *hidden]), dtype)
+    Y_T, losses = own.room(n_y), own.room(3 * width)
+    waiting = buffer.room(2 * few.MOST_PARTS * batch_size * width)
+    table = np.array(groups, np.int64)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), epoch.Room(
-        work=aligned((1, buffer.size), dtype), Y_T=Y_T, losses=losses, waiting=0, width=width,
-        own=aligned((1, 0), dtype), block_width=0, W_T=aligned(0, dtype),
+        work=aligned((1, buffer.size), dtype), Y_T=Y_T, losses=losses, waiting=waiting, width=width,
+        own=on_pages(n_threads, own.size, dtype), block_width=0, W_T=aligned(0, dtype),
         G=_gradient_in_turns(network, layers, table, n_threads, dtype), chunk=batch_size,
         rows=np.arange(max(network.layer_sizes)), groups=table, squares=aligned(len(groups), dtype),
-        by_layers=False, A_T_streamed=False, theta_streamed=is_streamed(theta))
+        by_layers=False, A_T_streamed=False, theta_streamed=False)
 
 
 def shards_of_small(network: Network, batch_size: int, dtype: npt.DTypeLike) -> int:

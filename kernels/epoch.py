@@ -31,8 +31,9 @@ from fastnn.kernels.simd import COLS, FEW, REGISTER_BYTES, flush_subnormals, lan
 from fastnn.kernels.team import barrier, new_queue, region, roll_call, share, take
 
 #: The fields of a layer in the table: sizes, offsets into theta and the workspace, the length of a row of W_T, and how
-#: many rows of the weights are updated at a time.  And for `small`, where it has W, and the length of a row of A_{l-1}.
-N_IN, N_OUT, ACTIVATION, W, B, A_IN, A_OUT, DZ, A_T, W_T, W_T_ROW, TURN, W_ROWS, A_ROW, FIELDS = range(15)
+#: many rows of the weights are updated at a time.  And for `small`, where it has W, and the length of a row of A_{l-1};
+#: for `few`, in how many parts the rows of the weights are cut.
+N_IN, N_OUT, ACTIVATION, W, B, A_IN, A_OUT, DZ, A_T, W_T, W_T_ROW, TURN, W_ROWS, A_ROW, PARTS, FIELDS = range(16)
 #: The fields of a group of rows of the weights: which layer, which rows, and where in theta its middle is.
 LAYER, FIRST, LAST, MIDDLE, GROUP_FIELDS = range(5)
 #: In A_T: this layer's gradient is formed by `inner`, which needs no transposed copy.  In W_T: `backproject` takes W.

@@ -184,7 +184,7 @@ def forward(model, batches, own, work, Z_L, rows, soon):
                 for j in range(n_out, whole(work, n_out)):
                     Z[i, j] = work.dtype.type(0)
         A = Z
-    few.affine(A, own[:0], output_parameters(own, layers[n_hidden])[0], Z_L, IDENTITY)
+    few.affine(A, own[:0], output_parameters(own, layers[n_hidden])[0], Z_L, 0, m, IDENTITY)
 
 
 @part
