@@ -112,10 +112,11 @@ def goes_by_layers(network: Network, chunk: int, dtype: npt.DTypeLike) -> bool:
     float32 and 99 000 in float64 on, whatever the batch; it is no better at 150 000 and 74 000, and 7 to 20 % slower
     below; on Zen 4 it is up to 10 % less, from there on.  With the names of Zen 3 and before, the way of the parameters
     is short; but a batch that has no equal halves of whole strips, and takes much longer than the barriers, is faster
-    by layers.
+    by layers.  On Zen 4, so are batches with far fewer activations than the network has parameters: 12 to 40 % less.
     """
     if not simd.STREAMS_A_T:
-        return network.n_params * np.dtype(dtype).itemsize > LAYERED
+        is_batch_small = simd.STREAMS and network.n_params > max(5 * chunk * sum(network.layer_sizes), 2e4)
+        return is_batch_small or network.n_params * np.dtype(dtype).itemsize > LAYERED
     half = ceil(chunk / strip(dtype)) // 2 * strip(dtype)
     largest_share = max(half, chunk - half) / chunk
     is_long = 6 * network.n_params * chunk > (1e7 if largest_share > 0.65 else 1e8)
@@ -125,8 +126,8 @@ def goes_by_layers(network: Network, chunk: int, dtype: npt.DTypeLike) -> bool:
 def is_streamed(theta: Array) -> bool:
     """Whether a team writes theta past the caches: whole vectors of memory, and few enough to come back in time.
 
-    On Zen 4 an update of 90 000 parameters on two cores takes 26 us so, 39 otherwise.  By layers, and in `kernels.few`,
-    most parameters are read by one member alone.
+    On Zen 4 an update of 90 000 parameters on two cores takes 26 us so, 39 otherwise.  Not so by layers and in
+    `kernels.few`, where most parameters are read by one member alone.
     """
     return simd.STREAMS and theta.nbytes <= LAYERED and theta.ctypes.data % simd.REGISTER_BYTES == 0
 
@@ -326,7 +327,7 @@ def for_training(network: Network, theta: Array, batch_size: int, n_threads: int
         W_T=aligned(flipped.size, dtype), G=G, chunk=chunk, rows=np.arange(max(network.layer_sizes)), groups=table,
         squares=aligned(len(groups), dtype), by_layers=by_layers,
         A_T_streamed=simd.STREAMS_A_T and shards == 1,       # the panels of a shard are read where they are written
-        theta_streamed=is_streamed(theta))
+        theta_streamed=is_streamed(theta) and not by_layers)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
 
 
