@@ -176,6 +176,7 @@ def for_few(network: Network, theta: Array, batch_size: int, n_threads: int) -> 
     layers[-1, epoch.DZ] = own.room(batch_size * padded(n_y, dtype))
     for l, layer in enumerate(layers):
         layer[epoch.PARTS] = few.MOST_PARTS if layer[epoch.N_IN] * layer[epoch.N_OUT] > UNCUT else 1
+        # In large groups: a step is hardly more than the update.
         groups += _groups(l, layer, ceil(8 * UPDATED / layer[epoch.N_IN]), layer[epoch.PARTS])
     width = padded(max([n_y, few.MOST, *hidden]), dtype)
     Y_T, losses = own.room(n_y), own.room(3 * width)

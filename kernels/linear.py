@@ -9,7 +9,7 @@ block at a time, which comes from memory for z and is in the cache for dw; meanw
 The batch is cut into shards, as in ``epoch``, and as in ``small`` each member of a team has parameters and moments of
 its own, and updates all of them by the gradients of all shards.
 """
-from fastnn.kernels.epoch import A_OUT, minibatch, rule_of, turn_back
+from fastnn.kernels.epoch import A_OUT, minibatch, penalty, rule_of, turn_back
 from fastnn.kernels.jit import entry, inline, part
 from fastnn.kernels.losses import sum_first
 from fastnn.kernels.simd import (
@@ -179,7 +179,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
             for s in range(n_shards):
                 cost += room.work[s, place]
             costs[step, 0] = cost * per_example
-            costs[step, 1] = room.squares[0] * number(0.5) * per_example
+            costs[step, 1] = penalty(room) * per_example
     if rank == 0:
         copy(own[:n], model.theta)
         copy(own[n:n + rule.moments.size], rule.moments)
