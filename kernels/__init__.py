@@ -18,8 +18,9 @@ Rules that every kernel keeps:
 * Constants take the dtype of the arrays: a float32 kernel holds no float64 arithmetic.
 * The result does not depend on the number of threads, to the bit.
 
-``simd`` the vocabulary, ``activations``, ``losses``, ``layers`` and ``optimizers`` the equations, ``team`` the threads,
-``epoch`` whole runs of steps, ``small`` those of small networks and ``signs`` a short way through some of them,
-``linear`` those of one row of weights, ``few`` those of one to three examples, ``shuffle`` their order, ``predict`` and
-``passes`` whole arrays, ``jit`` the compiler and the cache.
+``simd`` the vocabulary, ``activations``, ``losses``, ``layers`` (``rows``, for a first layer that takes the examples as
+they are) and ``optimizers`` the equations, ``team`` the threads, ``epoch`` whole runs of steps, ``small`` those of
+small networks and ``signs`` a short way through some of them, ``linear`` those of one row of weights, ``few`` those of
+one to three examples, ``shuffle`` their order, ``predict`` and ``passes`` whole arrays, ``jit`` the compiler and the
+cache.
 """

@@ -15,6 +15,8 @@ member that has its columns, and what travels is the gradients.  The number of s
 and every number is computed by one thread, in an order that does not depend on how many there are: the bits are the
 same for any team.
 
+If the first layer has few units and many inputs, it takes the rows of X where they are: see ``rows``.
+
 A batch larger than the workspace goes through in chunks, whose gradients are added before the update.
 Weights of the examples multiply their losses, and a mean is then divided by the sum of the weights.
 """
@@ -22,12 +24,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnn.kernels.activations import IDENTITY
+from fastnn.kernels.activations import IDENTITY, RELU, activate
 from fastnn.kernels.jit import call, entry, kernel, packed, part
 from fastnn.kernels.layers import affine, backproject, gather, inner, outer, panels, row_sums
 from fastnn.kernels.losses import loss_and_dZ, loss_and_dZ_of_classes, output, sum_first, weigh
 from fastnn.kernels.optimizers import ADAM, SGD, adam, no_step, sgd
-from fastnn.kernels.simd import COLS, FEW, REGISTER_BYTES, flush_subnormals, lanes, matrix, restore_mode
+from fastnn.kernels.rows import inner_products, sum_of_rows
+from fastnn.kernels.simd import (
+    COLS,
+    FEW,
+    REGISTER_BYTES,
+    flush_subnormals,
+    lanes,
+    load_first,
+    matrix,
+    maximum,
+    restore_mode,
+    splat,
+    store_first,
+    zero,
+)
 from fastnn.kernels.team import barrier, new_queue, region, roll_call, share, take
 
 #: The fields of a layer in the table: sizes, offsets into theta and the workspace, the length of a row of W_T, and how
@@ -36,7 +52,8 @@ from fastnn.kernels.team import barrier, new_queue, region, roll_call, share, ta
 N_IN, N_OUT, ACTIVATION, W, B, A_IN, A_OUT, DZ, A_T, W_T, W_T_ROW, TURN, W_ROWS, A_ROW, PARTS, FIELDS = range(16)
 #: The fields of a group of rows of the weights: which layer, which rows, and where in theta its middle is.
 LAYER, FIRST, LAST, MIDDLE, GROUP_FIELDS = range(5)
-#: In A_T: this layer's gradient is formed by `inner`, which needs no transposed copy.  In W_T: `backproject` takes W.
+#: In A_IN: this layer, the first, takes the rows of X where they are.  In A_T: its gradient is formed by `inner`, which
+#: needs no transposed copy.  In W_T: `backproject` takes W.
 NONE = -1
 #: Which of the rows of dZ `back` takes.
 ALL, PART, REST = range(3)
@@ -119,6 +136,23 @@ def forward(model, A, work, width, l, j, end, first, last):
            matrix(work, layers[l, A_OUT] + j * width, n_out, width), first, last, layers[l, ACTIVATION])
 
 
+@kernel
+def forward_in_place(model, X, rows, soon, work, width, first, last):
+    """A_1 = g(W_1 X^T + b_1) of these rows of X, in columns from first to last; those that come soon are asked for."""
+    layer = model.layers[0]
+    n_in, n_out, full = layer[N_IN], layer[N_OUT], lanes(work)
+    Z = matrix(work, layer[A_OUT], n_out, width)
+    for j in range(n_out):
+        z = matrix(work, layer[A_OUT] + j * width, 1, width)
+        inner_products(X, rows, soon if j == 0 else rows, matrix(model.theta, layer[W] + j * n_in, 1, n_in),
+                       matrix(z, first, 1, width - first))
+        b = splat(work, model.theta[layer[B] + j])
+        for i in range(first, last, full):
+            z_i = load_first(z, 0, i, last - i) + b
+            store_first(z, 0, i, last - i, maximum(z_i, zero(work)) if layer[ACTIVATION] == RELU else z_i)
+    activate(Z, first, last, layer[ACTIVATION])
+
+
 @part
 def transposed(model, work, width, l):
     """A_T of layer l, in panels."""
@@ -154,10 +188,11 @@ def back(model, room, work, width, l, k, end, j, stop, first, last, which):
 
 @kernel
 def begin_with(model, batches, room, rows, work, A, first, last):
-    """X of the examples from first to last, as columns of A_0, and Y, if these are not classes."""
+    """X of the examples from first to last, as columns of A_0, if that is wanted, and Y, if these are not classes."""
     layers, width, n_y = model.layers, room.width, model.layers[model.layers.shape[0] - 1, N_OUT]
-    A_T_0, is_kept = transposed(model, work, width, 0), layers[0, A_T] != NONE
-    gather(batches.X, rows, A, A_T_0, first, last, is_kept, room.A_T_streamed)
+    if layers[0, A_IN] != NONE:
+        A_T_0, is_kept = transposed(model, work, width, 0), layers[0, A_T] != NONE
+        gather(batches.X, rows, A, A_T_0, first, last, is_kept, room.A_T_streamed)
     Y_T = matrix(work, room.Y_T, n_y, width)
     if n_y == 1:
         for i in range(first, last):
@@ -188,11 +223,12 @@ def turn_back(model, batches, room, rows, work, first, last):
 
 
 @kernel
-def propagate(model, batches, room, rows, rank, s, first, last):
+def propagate(model, batches, room, rows, soon, rank, s, first, last):
     """Forward propagation, the loss, and back to dZ_1, in the columns from first to last of shard s.
 
-    Column i of the shard is example rows[i].  Where nothing but this pass takes A_0, it is made in the room that this
-    member of the team has for it, again and again, because that stays in the cache: its first column is number `first`.
+    Column i of the shard is example rows[i], and soon[i] comes soon.  Where nothing but this pass takes A_0, it is made
+    in the room that this member of the team has for it, again and again, because that stays in the cache: its first
+    column is number `first`.
     """
     layers, work, width = model.layers, room.work[s], room.width
     A = inputs(model, work, width, 0)
@@ -204,7 +240,11 @@ def propagate(model, batches, room, rows, rank, s, first, last):
             A = inputs(model, work, width, l)
             if layers[l, A_T] != NONE:
                 panels(A, transposed(model, work, width, l), 0, A.shape[0], first, last, room.A_T_streamed)
-        forward(model, A, work, width, l, 0, layers[l, N_OUT], first, last)
+        if layers[l, A_IN] != NONE:
+            forward(model, A, work, width, l, 0, layers[l, N_OUT], first, last)
+        else:
+            forward_in_place(model, batches.X, rows[first:last], soon[min(first, soon.size - 1):], work, width, first,
+                             last)
     turn_back(model, batches, room, rows, work, first, last)
     for l in range(layers.shape[0] - 1, 0, -1):
         back(model, room, work, width, l, 0, layers[l, N_IN], 0, layers[l, N_OUT], first, last, ALL)
@@ -227,16 +267,21 @@ def gradients(model, room, rank, g):
 
 
 @kernel
-def gradient(model, batches, room, soon, s, l, j, end, m, more, G_W, G_b):
-    """dW = dZ A^T and db of layer l, in the rows from j to end, over the m columns of shard s.  G (n_params).
+def gradient(model, batches, room, rows, soon, s, l, j, end, more, G_W, G_b):
+    """dW = dZ A^T and db of layer l, in the rows from j to end, over the examples `rows` of shard s.  G (n_params).
 
     And the examples that come `soon` are asked for: see `outer`.
     """
-    layers, work, width = model.layers, room.work[s], room.width
+    layers, work, width, m = model.layers, room.work[s], room.width, rows.size
     n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
     dZ = matrix(work, layers[l, DZ], n_out, width)
     dW, db = matrix(G_W, layers[l, W], n_out, n_in), matrix(G_b, layers[l, B], 1, n_out)
-    if layers[l, A_T] == NONE:
+    if layers[l, A_IN] == NONE:
+        for unit in range(j, end):
+            sum_of_rows(matrix(work, layers[l, DZ] + unit * width, 1, width), batches.X, rows,
+                        matrix(G_W, layers[l, W] + unit * n_in, 1, n_in), more)
+        row_sums(dZ, db, j, end, m, more)
+    elif layers[l, A_T] == NONE:
         A = inputs(model, work, width, l)
         if n_out > 1:
             inner(dZ, A, dW, db, j, end, m, more)
@@ -280,23 +325,31 @@ def lines(m, vector):
     return (m + LINE * vector - 1) // (LINE * vector)
 
 
+@part
+def propagate_all(model, batches, room, rows, soon, rank, s, first, last):
+    """`propagate`, block by block: a few examples that are left over go with the last one."""
+    vector = lanes(model.theta)
+    block = BLOCK // REGISTER_BYTES * vector
+    while first < last:
+        end = first + block if last - first > block + vector else last
+        propagate(model, batches, room, rows, soon, rank, s, first, end)
+        first = end
+
+
 @kernel
 def first_half(model, batches, room, rows, soon, rank, begin, end, more):
     """Forward and back for these shards, and their gradients; or, if there is one, for these lines of its examples."""
     layers, vector, n_shards = model.layers, lanes(model.theta), room.work.shape[0]
-    block = BLOCK // REGISTER_BYTES * vector
     if n_shards == 1:
-        last = min(end * LINE * vector, rows.size)
-        for i in range(begin * LINE * vector, last, block):
-            propagate(model, batches, room, rows, rank, 0, i, min(i + block, last))
+        propagate_all(model, batches, room, rows, soon, rank, 0, begin * LINE * vector,
+                      min(end * LINE * vector, rows.size))
         return
     for s in range(begin, end):
         first, last = share(rows.size, s, n_shards)
-        for i in range(0, last - first, block):
-            propagate(model, batches, room, rows[first:last], rank, s, i, min(i + block, last - first))
+        own, own_soon = rows[first:last], soon[min(first, soon.size - 1):last]
+        propagate_all(model, batches, room, own, own_soon, rank, s, 0, own.size)
         for l in range(layers.shape[0]):
-            gradient(model, batches, room, soon[first:last], s, l, 0, layers[l, N_OUT], last - first, more, room.G[s],
-                     room.G[s])
+            gradient(model, batches, room, own, own_soon, s, l, 0, layers[l, N_OUT], more, room.G[s], room.G[s])
 
 
 @part
@@ -378,7 +431,7 @@ def phase(model, batches, room, rule, rows, soon, rank, number, begin, end, more
     layers, n_layers, work, width, m = model.layers, model.layers.shape[0], room.work[0], room.width, rows.size
     vector = lanes(model.theta)
     if number == n_phases(model, room) - 1:
-        second_half(model, batches, room, rule, soon, rank, m, begin, end, more, final, per_example, rate)
+        second_half(model, batches, room, rule, rows, soon, rank, begin, end, more, final, per_example, rate)
     elif not room.by_layers:
         first_half(model, batches, room, rows, soon, rank, begin, end, more)
     elif number == 0:
@@ -403,7 +456,7 @@ def phase(model, batches, room, rule, rows, soon, rank, number, begin, end, more
 
 
 @kernel
-def second_half(model, batches, room, rule, soon, rank, m, begin, end, more, final, per_example, rate):
+def second_half(model, batches, room, rule, rows, soon, rank, begin, end, more, final, per_example, rate):
     """The gradient, unless the shards have theirs, and after the final chunk the update, for these groups of rows."""
     layers, groups = model.layers, room.groups
     while begin < end:
@@ -412,7 +465,7 @@ def second_half(model, batches, room, rule, soon, rank, m, begin, end, more, fin
             turn += 1
         G_W, G_b = gradients(model, room, rank, begin)
         if room.work.shape[0] == 1:
-            gradient(model, batches, room, soon, 0, l, j, groups[turn - 1, LAST], m, more, G_W[0], G_b[0])
+            gradient(model, batches, room, rows, soon, 0, l, j, groups[turn - 1, LAST], more, G_W[0], G_b[0])
         if final:
             update(model, room, rule, begin, turn, per_example, rate, G_W, G_b)
         begin = turn

@@ -10,103 +10,11 @@ The batch is cut into shards, as in ``epoch``, and as in ``small`` each member o
 its own, and updates all of them by the gradients of all shards.
 """
 from fastnn.kernels.epoch import A_OUT, minibatch, penalty, rule_of, turn_back
-from fastnn.kernels.jit import entry, inline, part
+from fastnn.kernels.jit import entry, part
 from fastnn.kernels.losses import sum_first
-from fastnn.kernels.simd import (
-    FEW,
-    flush_subnormals,
-    fma,
-    lanes,
-    load,
-    load_first,
-    matrix,
-    prefetch,
-    restore_mode,
-    splat,
-    square,
-    store,
-    store_first,
-    sum_rows,
-    tile,
-    zero,
-)
+from fastnn.kernels.rows import inner_products, sum_of_rows
+from fastnn.kernels.simd import flush_subnormals, matrix, prefetch, restore_mode
 from fastnn.kernels.team import barrier, new_queue, roll_call, share, take
-
-#: What is summed at a time for dw: so many vectors of a row; or one vector, in so many parts.
-WIDE, PARTS = 8, 4
-
-
-@inline
-def _forward_rows(X, rows, soon, w, Z, i, n_rows):
-    z, n = square(X), X.shape[1]
-    whole = n - n % lanes(X)
-    for r in range(lanes(X)):
-        z[r, 0] = zero(X)
-    for k in range(0, whole, lanes(X)):
-        w_k = load(w, 0, k)
-        for r in range(n_rows):
-            z[r, 0] = fma(load(X, rows[i + r], k), w_k, z[r, 0])
-            prefetch(X, soon[min(i + r, soon.size - 1)], k)
-    if whole < n:
-        w_k = load_first(w, 0, whole, n - whole)
-        for r in range(n_rows):
-            z[r, 0] = fma(load_first(X, rows[i + r], whole, n - whole), w_k, z[r, 0])
-            prefetch(X, soon[min(i + r, soon.size - 1)], n - 1)
-    store_first(Z, 0, i, n_rows, sum_rows(z))
-
-
-@part
-def forward(X, rows, soon, w, Z):
-    """Z = w X^T, of these rows of X (any, n_x); those that come soon are asked for.  w (1, n_x or more), Z (1, m)."""
-    m, few, i = rows.size, min(FEW, lanes(X)), 0
-    while i + lanes(X) <= m:
-        _forward_rows(X, rows, soon, w, Z, i, lanes(X))
-        i += lanes(X)
-    while i < m and m >= few:                        # the last ones may come again
-        _forward_rows(X, rows, soon, w, Z, min(i, m - few), min(FEW, lanes(X)))
-        i += few
-    while i < m:
-        _forward_rows(X, rows, soon, w, Z, i, 1)
-        i += 1
-
-
-@inline
-def _back_strip(dZ, X, rows, dw, k, count, more, parts, cols):
-    g, m = tile(X, PARTS, WIDE), rows.size
-    for r in range(parts):
-        for c in range(cols):
-            g[r, c] = zero(X)
-    for i in range(0, m - m % parts, parts):
-        for r in range(parts):
-            dz = splat(X, dZ[0, i + r])
-            for c in range(cols):
-                x = load(X, rows[i + r], k + c * lanes(X)) if cols > 1 else load_first(X, rows[i + r], k, count)
-                g[r, c] = fma(dz, x, g[r, c])
-    for i in range(m - m % parts, m):
-        dz = splat(X, dZ[0, i])
-        for c in range(cols):
-            x = load(X, rows[i], k + c * lanes(X)) if cols > 1 else load_first(X, rows[i], k, count)
-            g[0, c] = fma(dz, x, g[0, c])
-    for c in range(cols):
-        for r in range(1, parts):
-            g[0, c] = g[0, c] + g[r, c]
-        if more:
-            g[0, c] = g[0, c] + load_first(dw, 0, k + c * lanes(X), count)
-        if cols > 1:
-            store(dw, 0, k + c * lanes(X), g[0, c])
-        else:
-            store_first(dw, 0, k, count, g[0, c])
-
-
-@part
-def back(dZ, X, rows, dw, more):
-    """dw = dZ X, of these rows of X (any, n_x); with `more`, +=.  dZ (1, m), dw (1, n_x or more)."""
-    n_x, across = X.shape[1], WIDE * lanes(X)
-    wide = n_x - n_x % across
-    for k in range(0, wide, across):
-        _back_strip(dZ, X, rows, dw, k, across, more, 1, WIDE)
-    for k in range(wide, n_x, lanes(X)):
-        _back_strip(dZ, X, rows, dw, k, min(n_x - k, lanes(X)), more, PARTS, 1)
 
 
 @part
@@ -114,13 +22,13 @@ def propagate(model, batches, room, theta, rows, soon, s, G, more):
     """The loss of the examples of one block of shard s, and their gradient: G (1, n_params), or with `more`, +=."""
     work, n_x, m = room.work[s], batches.X.shape[1], rows.size
     Z, Y_T = matrix(work, model.layers[0, A_OUT], 1, room.width), matrix(work, room.Y_T, 1, room.width)
-    forward(batches.X, rows, soon, theta, Z)
+    inner_products(batches.X, rows, soon, theta, Z)
     for i in range(m):
         Z[0, i] += theta[0, n_x]
         Y_T[0, i] = batches.Y[rows[i], 0]
         prefetch(batches.Y, soon[min(i, soon.size - 1)], 0)
     turn_back(model, batches, room, rows, work, 0, m)
-    back(Z, batches.X, rows, G, more)
+    sum_of_rows(Z, batches.X, rows, G, more)
     db = sum_first(Z, m)
     G[0, n_x] = G[0, n_x] + db if more else db
     return sum_first(matrix(work, room.losses, 1, room.width), m)

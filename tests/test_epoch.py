@@ -65,8 +65,8 @@ def test_ten_shuffled_minibatch_steps_follow_the_reference(network, optimizer, b
     np.testing.assert_allclose(theta, expected, rtol=1e-7, atol=1e-9)      # Adam divides small numbers by small ones
 
 
-@pytest.mark.parametrize("network", [((20, 100, 1), "relu", "logistic"), ((4, 500, 3), "tanh", "softmax"),
-                                     ((8, 64, 33, 15, 2), "logistic", "identity"), ((40, 2), "relu", "identity")],
+@pytest.mark.parametrize("network", [((20, 100, 1), "relu", "logistic"), ((4, 300, 2), "tanh", "softmax"),
+                                     ((8, 48, 33, 15, 2), "logistic", "identity"), ((40, 2), "relu", "identity")],
                          ids=["one", "two", "deep", "lines"])
 def test_shards_of_a_small_network(network):
     net = Network(*network)
@@ -96,29 +96,45 @@ def test_a_network_of_which_signs_are_kept(n_x, n_units, batch_size, dtype, monk
     np.testing.assert_allclose(start, expected, rtol=1000 * eps, atol=100 * eps)
 
 
-@pytest.mark.parametrize("n_x", [1, 15, 33, 300])          # a part of a vector, and strips of them
-@pytest.mark.parametrize(("batch_size", "read"), [(1, 2**17), (7, 2**17), (700, 2**17), (700, 1)])
-def test_a_network_without_a_hidden_layer(n_x, batch_size, read, dtype, monkeypatch):
-    monkeypatch.setattr(workspace, "READ", read)                           # in blocks, of a vector of examples or more
-    network = (n_x, 1), "relu", "logistic"
-    net, (X, Y) = Network(*network), examples(network, 1401, dtype)
+def assert_any_team_follows_the_reference(network, batch_size, train, dtype):
+    """Nine steps: the last batch of three is of a few examples, and some shards have none."""
+    n_samples, eps = 2 * batch_size + 1, np.finfo(dtype).eps
+    net, (X, Y) = Network(*network), examples(network, n_samples, dtype)
     start = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), dtype)
-    order = np.random.default_rng(2).permutation(1401)
+    order = np.random.default_rng(2).permutation(n_samples)
     expected, expected_costs = reference_steps(net, start.astype(np.float64), X.astype(np.float64), Y, order,
                                                batch_size, 9, SGD(0.1), alpha=0.1)
-    results, eps = [], np.finfo(dtype).eps
+    results = []
     for threads in (1, 2, 3, 4):
         theta = start.copy()
         trainer = Trainer(net, theta, SGD(0.1), X.T, Y.T, batch_size, alpha=0.1, n_threads=threads)
-        assert trainer._train is training.TRAIN_LINEAR
+        assert trainer._train is train
         trainer.crew = crew_of(threads)
-        costs = trainer.run(order, 9)        # every third batch of 700 is of one example: some shards have none
+        costs = trainer.run(order, 9)
         np.testing.assert_allclose(costs, expected_costs, rtol=1000 * eps, atol=100 * eps)
         np.testing.assert_allclose(theta, expected, rtol=1000 * eps, atol=100 * eps)
         results.append((theta, costs))
     for theta, costs in results[1:]:
         np.testing.assert_array_equal(theta, results[0][0])
         np.testing.assert_array_equal(costs, results[0][1])
+    return trainer
+
+
+@pytest.mark.parametrize("n_x", [1, 15, 33, 300])          # a part of a vector, and strips of them
+@pytest.mark.parametrize(("batch_size", "read"), [(1, 2**17), (7, 2**17), (700, 2**17), (700, 1)])
+def test_a_network_without_a_hidden_layer(n_x, batch_size, read, dtype, monkeypatch):
+    monkeypatch.setattr(workspace, "READ", read)                           # in blocks, of a vector of examples or more
+    assert_any_team_follows_the_reference(((n_x, 1), "relu", "logistic"), batch_size, training.TRAIN_LINEAR, dtype)
+
+
+@pytest.mark.parametrize("network", [((50, 1, 9), "relu", "softmax"), ((300, 2, 33, 1), "tanh", "logistic"),
+                                     ((16, 3, 2), "logistic", "identity"), ((130, 3), "relu", "softmax")],
+                         ids=["one", "two", "three", "lines"])
+@pytest.mark.parametrize("batch_size", [7, 65, 600])       # one of several chunks, too
+def test_a_first_layer_of_a_few_units(network, batch_size, dtype, monkeypatch):
+    monkeypatch.setattr(workspace, "is_small", lambda network, batch_size, dtype: False)
+    trainer = assert_any_team_follows_the_reference(network, batch_size, training.TRAIN, dtype)
+    assert trainer.model.layers[0, epoch.A_IN] == epoch.NONE
 
 
 @pytest.mark.parametrize("by_layers", [False, True])
