@@ -51,7 +51,7 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
         passes.affine(_of(dtype, parameters[f"W{l}"]), _of(dtype, parameters[f"b{l}"]).ravel(), A, Z,
                       workspace.ACTIVATIONS[g])
         A, cache[f"A{l}"] = Z, Z[:, :m]
-    passes.output(A, np.empty((2, A.shape[1]), dtype), workspace.LOSSES[out_activation])
+    passes.output(A, workspace.LOSSES[out_activation])
     return A[:, :m], cache
 
 
@@ -100,7 +100,7 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
         n_out, n_in = sizes[l], sizes[l - 1]
         dW, db = np.empty((n_out, n_in), dtype), np.empty((1, n_out), dtype)
         A = _whole(dtype, A)
-        if workspace.is_narrow(n_in, n_out, dtype):
+        if workspace.is_narrow(n_in, n_out, m, dtype):
             passes.inner(dZ, A, dW, db)
         else:
             passes.outer(dZ, A, np.empty(workspace.panels(n_in, A.shape[1], dtype), dtype), dW)

@@ -81,10 +81,14 @@ def panels(n: int, m: int, dtype: npt.DTypeLike) -> tuple[int, int]:
     return ceil(n / width) * m, width
 
 
-def is_narrow(n_in: int, n_out: int, dtype: npt.DTypeLike) -> bool:
-    """Whether a layer has so few inputs or outputs that `inner` forms its gradient faster than `outer`."""
+def is_narrow(n_in: int, n_out: int, m: int, dtype: npt.DTypeLike) -> bool:
+    """Whether `inner` forms the gradient of a layer, over m examples, faster than `outer`.
+
+    For few inputs or outputs, whose tiles would not be full; and enough examples, or horizontal sums of hardly anything
+    are what takes the time: 24 inputs, 1000 units and 5 examples took 5 times as long.
+    """
     fills_a_tile = 32 if simd.REGISTERS == 32 else simd.REGISTER_BYTES // np.dtype(dtype).itemsize
-    return n_in < fills_a_tile or n_out < 8
+    return (n_in < fills_a_tile or n_out < 8) and m > min(4 * min(n_in, n_out), n_in * n_out / 8)
 
 
 def is_in_place(network: Network, dtype: npt.DTypeLike) -> bool:
@@ -187,7 +191,7 @@ def for_few(network: Network, theta: Array, batch_size: int, n_threads: int) -> 
         # In large groups: a step is hardly more than the update.
         groups += _groups(l, layer, ceil(8 * UPDATED / layer[epoch.N_IN]), layer[epoch.PARTS])
     width = padded(max([n_y, few.MOST, *hidden]), dtype)
-    Y_T, losses = own.room(n_y), own.room(3 * width)
+    Y_T, losses = own.room(n_y), own.room(2 * width)
     waiting = buffer.room(2 * few.MOST_PARTS * batch_size * width)
     table = np.array(groups, np.int64)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), epoch.Room(
@@ -222,7 +226,7 @@ def for_linear(network: Network, theta: Array, batch_size: int, n_threads: int) 
     block = max(READ // (network.layer_sizes[0] * dtype.itemsize) // vector, 1)
     width = min(block, ceil(batch_size / shards / vector)) * vector
     layers[0, epoch.A_OUT] = buffer.room(width)
-    Y_T, losses = buffer.room(width), buffer.room(3 * width + 2)
+    Y_T, losses = buffer.room(width), buffer.room(2 * width + 2)
     room = epoch.Room(
         work=on_pages(shards, buffer.size, dtype), Y_T=Y_T, losses=losses, waiting=0, width=width,
         own=on_pages(n_threads, 3 * network.n_params, dtype), block_width=0, W_T=aligned(0, dtype),
@@ -286,7 +290,7 @@ def for_small(network: Network, theta: Array, batch_size: int, n_threads: int) -
         layer[epoch.W_T_ROW] = row = rows[l] if is_last else rows[l + 1]
         layer[epoch.W_T] = own.room(n_out * (row + 1) if is_last else (n_in + 1) * row)
         layer[epoch.W_ROWS] = 0 if l == 0 or is_last else copies.room(row * ceil(n_in / vector) * vector)
-    Y_T, losses = buffer.room(n_y * end), buffer.room(3 * end + 2)
+    Y_T, losses = buffer.room(n_y * end), buffer.room(2 * end + 2)
     G = on_pages(2 * shards, own.size, dtype)
     layers[:, epoch.W_ROWS] += 3 * G.shape[1]                # parameters and up to two moments come first
     room = epoch.Room(
@@ -301,20 +305,21 @@ def for_training(network: Network, theta: Array, batch_size: int, n_threads: int
     """What `kernels.epoch.train` needs to train theta on batches of up to `batch_size` examples."""
     dtype, chunk = theta.dtype, min(batch_size, CHUNK)
     shards = n_shards(network, chunk, dtype)
-    width = padded(ceil(chunk / shards), dtype)
+    m = ceil(chunk / shards)
+    width = padded(m, dtype)
     buffer, flipped, groups = _Buffer(), _Buffer(), []
     vector = simd.REGISTER_BYTES // dtype.itemsize
     layers = _new_table(network)
     n_x, block_width = network.layer_sizes[0], padded(epoch.BLOCK // dtype.itemsize + vector, dtype)
     by_layers = shards == 1 and goes_by_layers(network, chunk, dtype)
     in_place = not by_layers and is_in_place(network, dtype)
-    is_kept = by_layers or is_narrow(n_x, network.layer_sizes[1], dtype)     # A_0: others, or the gradient, take it
+    is_kept = by_layers or is_narrow(n_x, network.layer_sizes[1], m, dtype)     # A_0: others, or the gradient, take it
     a_in = epoch.NONE if in_place else buffer.room(n_x * width if is_kept else 0)
     for l, (n_out, n_in) in enumerate(network.shapes):
         layer = layers[l]
         layer[epoch.A_IN] = a_in
         layer[epoch.A_OUT] = layer[epoch.DZ] = a_in = buffer.room(n_out * width)
-        if layer[epoch.A_IN] == epoch.NONE or is_narrow(n_in, n_out, dtype):
+        if layer[epoch.A_IN] == epoch.NONE or is_narrow(n_in, n_out, m, dtype):
             layer[epoch.A_T] = epoch.NONE
             if l:                # `inner` takes A itself, in the second half of the step: dZ must not overwrite it
                 layers[l - 1, epoch.DZ] = buffer.room(n_in * width)
@@ -332,7 +337,7 @@ def for_training(network: Network, theta: Array, batch_size: int, n_threads: int
         groups += _groups(l, layer, unit * ceil(UPDATED / (unit * n_in)))
         # As many rows at a time as the cache holds with their moments: their gradient reads all the examples.
         layer[epoch.TURN] = 32768 // n_in
-    Y_T, losses = buffer.room(network.layer_sizes[-1] * width), buffer.room(3 * width)
+    Y_T, losses = buffer.room(network.layer_sizes[-1] * width), buffer.room(2 * width)
     waiting = buffer.room(max(network.layer_sizes[1:-2], default=0) * width if by_layers else 0)
     table, is_used_up = np.array(groups, np.int64), shards == 1 and chunk == batch_size
     G = (_gradient_in_turns(network, layers, table, n_threads, dtype) if is_used_up
@@ -369,5 +374,5 @@ def for_prediction(network: Network, theta: Array, n_samples: int, n_threads: in
     numbers = np.empty(n_threads * size + line(theta.dtype), theta.dtype)
     start = -numbers.ctypes.data % 64 // theta.dtype.itemsize
     room = predict.Room(work=numbers[start:start + n_threads * size].reshape(n_threads, size),
-                        scratch=np.empty((n_threads, 2, width), theta.dtype), rows=_FIRST_ROWS)
+                        width=width, rows=_FIRST_ROWS)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room

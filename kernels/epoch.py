@@ -41,6 +41,7 @@ from fastnn.kernels.simd import (
     maximum,
     restore_mode,
     splat,
+    store,
     store_first,
     zero,
 )
@@ -106,7 +107,7 @@ class Room(NamedTuple):
     work: np.ndarray             # (n_shards, any): activations and dZ of every layer, at the offsets of the table
     Y_T: int                     # where Y_T (n_y, width) is in there,
     waiting: int                 # and the products that wait for their rest: see `back`
-    losses: int                  # and (3, width): the loss of each example, and room for the softmax; then two numbers
+    losses: int                  # and (2, width): loss and weight of each example; then two numbers
     width: int                   # how many columns the arrays of a shard have
     own: np.ndarray              # (n_threads, any): what each member of a team has for itself: the inputs of its block
     block_width: int             # of examples, in so many columns; or, in `small`, all the parameters and moments
@@ -209,17 +210,18 @@ def turn_back(model, batches, room, rows, work, first, last):
     layers, width = model.layers, room.width
     n_layers, end = layers.shape[0], last + (first - last) % lanes(work)
     n_y = layers[n_layers - 1, N_OUT]
-    dZ, losses = matrix(work, layers[n_layers - 1, A_OUT], n_y, width), matrix(work, room.losses, 3, width)
-    output(dZ, losses[1], losses[2], first, end, model.loss)
+    dZ, losses = matrix(work, layers[n_layers - 1, A_OUT], n_y, width), matrix(work, room.losses, 2, width)
+    output(dZ, first, end, model.loss)
     if batches.Y.shape[1] < n_y:
         loss_and_dZ_of_classes(dZ, batches.Y, rows, losses[0], first, last)
     else:
         loss_and_dZ(dZ, matrix(work, room.Y_T, n_y, width), losses[0], first, end, model.loss)
     if batches.weights.size:
         weigh(dZ, losses[0], losses[1], batches.weights, rows, first, last)
-    for j in range(n_y):
-        for i in range(last, end):
-            dZ[j, i] = dZ.dtype.type(0)                  # what is summed over the examples is summed over whole vectors
+    if last < end:                                       # what is summed over the examples is summed over whole vectors
+        i = end - lanes(work)
+        for j in range(n_y):
+            store(dZ, j, i, load_first(dZ, j, i, last - i))
 
 
 @kernel

@@ -238,7 +238,7 @@ def turn_back(model, batches, room, own, rows):
     m, last = rows.size, model.layers[model.layers.shape[0] - 1]
     n_y = last[N_OUT]
     Z, dZ = rows_of(room.work[0], last[A_OUT], m, n_y), rows_of(own, last[DZ], m, n_y)
-    Y, losses = matrix(own, room.Y_T, 1, n_y), matrix(own, room.losses, 3, room.width)
+    Y, losses = matrix(own, room.Y_T, 1, n_y), matrix(own, room.losses, 2, room.width)
     for i in range(m):
         # To the passes of the loss, the units of one example are what the examples of one unit are elsewhere.
         A_L = matrix(own, last[DZ] + i * dZ.shape[1], 1, n_y)
@@ -257,7 +257,7 @@ def turn_back(model, batches, room, own, rows):
         else:
             for j in range(n_y):
                 Y[0, j] = batches.Y[rows[i], j]
-            output(A_L, losses[1], losses[2], 0, n_y, model.loss)
+            output(A_L, 0, n_y, model.loss)
             loss_and_dZ(A_L, Y, losses[1], 0, n_y, model.loss)
             losses[0, i] = sum_first(losses[1:], n_y)
         if batches.weights.size:

@@ -12,39 +12,38 @@ import numpy as np
 
 from fastnn.kernels.activations import LOGISTIC, activate, exp, log
 from fastnn.kernels.jit import kernel
-from fastnn.kernels.simd import lanes, load, load_first, sum_lanes, zero
+from fastnn.kernels.simd import lanes, load, load_first, maximum, splat, store, sum_lanes, zero
 
 LOG_LOSS, CROSS_ENTROPY, SQUARED_ERROR, POISSON = range(4)
 
 
 @kernel
-def softmax(Z, largest, total, first, last):
-    """Z = e^(z_j - max) / sum_j e^(z_j - max), column by column; largest and total are room for that.  Z (n, m)."""
-    largest, total, z = largest[first:last], total[first:last], Z[0, first:last]
-    for i in range(z.size):
-        largest[i], total[i] = z[i], Z.dtype.type(0)
-    for j in range(1, Z.shape[0]):
-        z = Z[j, first:last]
-        for i in range(z.size):
-            largest[i] = z[i] if z[i] > largest[i] else largest[i]
+def softmax(Z, first, last):
+    """Z = e^(z_j - max) / sum_j e^(z_j - max), column by column, whole vectors of them.  Z (n, m)."""
+    for i in range(first, last, lanes(Z)):
+        largest = load(Z, 0, i)
+        for j in range(1, Z.shape[0]):
+            largest = maximum(load(Z, j, i), largest)
+        for j in range(Z.shape[0]):
+            store(Z, j, i, load(Z, j, i) - largest)
     for j in range(Z.shape[0]):
         z = Z[j, first:last]
         for i in range(z.size):
-            z[i] = exp(z[i] - largest[i])
-            total[i] += z[i]
-    for i in range(total.size):
-        total[i] = Z.dtype.type(1) / total[i]
-    for j in range(Z.shape[0]):
-        z = Z[j, first:last]
-        for i in range(z.size):
-            z[i] *= total[i]
+            z[i] = exp(z[i])
+    for i in range(first, last, lanes(Z)):
+        total = zero(Z)
+        for j in range(Z.shape[0]):
+            total = total + load(Z, j, i)
+        share = splat(Z, Z.dtype.type(1)) / total
+        for j in range(Z.shape[0]):
+            store(Z, j, i, load(Z, j, i) * share)
 
 
 @kernel
-def output(Z, largest, total, first, last, loss):
-    """A_L = g(Z_L), in place, in the columns from first to last.  Z (n_L, m); largest, total (m)."""
+def output(Z, first, last, loss):
+    """A_L = g(Z_L), in place, in the columns from first to last; for softmax, whole vectors of them.  Z (n_L, m)."""
     if loss == CROSS_ENTROPY:
-        softmax(Z, largest, total, first, last)
+        softmax(Z, first, last)
     elif loss == LOG_LOSS:
         activate(Z, first, last, LOGISTIC)
     elif loss == POISSON:

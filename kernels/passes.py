@@ -19,9 +19,9 @@ def affine(W, b, A, Z, activation):
 
 
 @entry
-def output(A, scratch, loss):
-    """A_L = g(Z_L), in place.  A (n_L, m), scratch (2, m)."""
-    losses.output(A, scratch[0], scratch[1], 0, A.shape[1], loss)
+def output(A, loss):
+    """A_L = g(Z_L), in place.  A (n_L, m)."""
+    losses.output(A, 0, A.shape[1], loss)
 
 
 @entry

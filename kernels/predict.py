@@ -15,7 +15,7 @@ class Room(NamedTuple):
     """The workspace of a prediction by up to n_threads threads; `width` examples have room in each."""
 
     work: np.ndarray             # (n_threads, any): the activations, at the offsets of the table of layers
-    scratch: np.ndarray          # (n_threads, 2, width), for the softmax
+    width: int
     rows: np.ndarray             # 0, 1 ... for as many examples as are taken at a time
 
 
@@ -43,7 +43,7 @@ def predict(wanted, team, model, X, room, out, refused):
     """
     rank, size = roll_call(team, wanted)
     if rank < size:
-        layers, n_layers, width, work = model.layers, model.layers.shape[0], room.scratch.shape[2], room.work[rank]
+        layers, n_layers, width, work = model.layers, model.layers.shape[0], room.width, room.work[rank]
         A_0 = inputs(model, work, width, 0)
         A_L = matrix(work, layers[n_layers - 1, A_OUT], layers[n_layers - 1, N_OUT], width)
         vector, block = lanes(X), min(width, room.rows.size)
@@ -58,7 +58,7 @@ def predict(wanted, team, model, X, room, out, refused):
                     refused[rank] |= not is_finite(A_0, m)   # here, because X comes from memory once, and in parts
                     for l in range(n_layers):
                         forward(model, inputs(model, work, width, l), work, width, l, 0, layers[l, N_OUT], 0, m)
-                    output(A_L, room.scratch[rank, 0], room.scratch[rank, 1], 0, m + -m % vector, model.loss)
+                    output(A_L, 0, m + -m % vector, model.loss)
                     transpose(A_L, out[i:i + m], 0, m)
                 begin, end = take(team, 0, rank, size, owner, first, last, 1)
 

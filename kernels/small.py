@@ -311,7 +311,7 @@ def steps(rank, size, team, model, batches, room, rule, costs):
         rows, per_example = soon, per_soon
         soon, per_soon = minibatch(batches, step + 1)
         # Members may be a step apart, and who is ahead must not write what others still read.
-        even, place = step % 2, room.losses + 3 * room.width + step % 2
+        even, place = step % 2, room.losses + 2 * room.width + step % 2
         G = room.G[even * n_shards:(even + 1) * n_shards]
         for i in range(size):                                              # one's own part, then what others have left
             owner = (rank + i) % size

@@ -148,7 +148,7 @@ def float32_programs():
     calls = [*((way.train, training) for way in (epoch, few, small, linear)), (predict.predict, prediction),
              (shuffle.shuffle, (np.arange(4), words, words)), (passes.affine, (A, b, A, A, 0)),
              (passes.backproject, (A, A, A, A, 0)), (passes.outer, (A, A, A, A)), (passes.inner, (A, A, A, A)),
-             (passes.row_sums, (A, A)), (passes.output, (A, A, 0)), (passes.loss_and_dZ, (A, A, b, 0)),
+             (passes.row_sums, (A, A)), (passes.output, (A, 0)), (passes.loss_and_dZ, (A, A, b, 0)),
              (passes.sgd, (b, b, np.float32(1))),
              (peak.peak, (1, np.zeros((6, 64), np.float32)))]
     by_address = {epoch.train_briefly, epoch.train_team, epoch.train_team_briefly,

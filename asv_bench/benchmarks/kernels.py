@@ -18,7 +18,7 @@ def cases(dtype):
     b, db = np.zeros(N_OUT, dtype), np.empty((1, N_OUT), dtype)
     Z, dA, dW = np.empty((N_OUT, M), dtype), np.empty((N_IN, M), dtype), np.empty((N_OUT, N_IN), dtype)
     A_T, Y = np.empty(workspace.panels(N_IN, M, dtype), dtype), (dZ > 0).astype(dtype)
-    rate, scratch, cost = dtype.type(1e-3), np.empty((2, M), dtype), np.empty(M, dtype)
+    rate, cost = dtype.type(1e-3), np.empty(M, dtype)
     theta, gradient = dW.copy().ravel(), W.ravel()
     softmax = reference.OUT_ACTIVATIONS["softmax"]
     return {
@@ -29,7 +29,7 @@ def cases(dtype):
         "outer": (lambda: passes.outer(dZ, A, A_T, dW), lambda: dZ @ A.T),
         "inner": (lambda: passes.inner(dZ, A, dW, db), lambda: (dZ @ A.T, dZ.sum(axis=1))),
         "row_sums": (lambda: passes.row_sums(dZ, db), lambda: dZ.sum(axis=1)),
-        "output": (lambda: passes.output(Z, scratch, LOSSES["softmax"]), lambda: softmax(Z)),
+        "output": (lambda: passes.output(Z, LOSSES["softmax"]), lambda: softmax(Z)),
         "loss_and_dZ": (lambda: passes.loss_and_dZ(Z, Y, cost, losses.SQUARED_ERROR),
                         lambda: (((Z - Y)**2).sum(axis=0) / 2, Z - Y)),
         "sgd": (lambda: passes.sgd(theta, gradient, rate), lambda: theta - rate * gradient),
