@@ -247,8 +247,8 @@ def is_small(network: Network, batch_size: int, dtype: npt.DTypeLike) -> bool:
     With one hidden layer its steps take 10 to 35 % less on the processors where both were timed.  What it loses by:
     every member of a team updates all parameters, and brings the gradient together; outputs are not along the lanes;
     weights between hidden layers, of which there are copies; units that do not fill their vectors.  What it gains by
-    most: examples that would not fill theirs, and signs.  Of 2700 networks on Zen 4, this takes a way that is slower by
-    more than 10 % in one of eleven, and 2 % too long in the mean.
+    most: examples that would not fill theirs, and signs, if there are not many inputs.  Of 2900 networks on Zen 4, this
+    takes a way that is slower by more than 10 % in one of twelve, and 2 % too long in the mean.
 
     Without a hidden layer (for one output, see `is_linear`), the inputs of a shard are all that a step works on: up to
     35 % less if these are in the first caches, and there are 20 times as many of them as outputs.
@@ -262,13 +262,15 @@ def is_small(network: Network, batch_size: int, dtype: npt.DTypeLike) -> bool:
     n_bytes, vector = network.n_params * np.dtype(dtype).itemsize, simd.REGISTER_BYTES // np.dtype(dtype).itemsize
     if n_bytes > SMALL or n_y > 24 or sum(n_in * n_out for n_in, n_out in pairwise(hidden)) > 4096:
         return False
+    if n_x > 40 and is_in_place(network, dtype):
+        return False
     lanes_an_example = ceil(batch_size / vector) * vector / batch_size
     if lanes_an_example >= 1.6:
         return True
     rows = [ceil(n / vector) * vector for n in hidden]
     lanes = sum((n_in + 1) * row for n_in, row in zip([n_x, *hidden], rows, strict=False)) + n_y * (rows[-1] + 1)
     most = 1.3 if network.activation in ("logistic", "tanh") else 1.7
-    are_lanes_full = has_signs(network) or lanes <= most * lanes_an_example * network.n_params
+    are_lanes_full = (n_x <= 40 and has_signs(network)) or lanes <= most * lanes_an_example * network.n_params
     return are_lanes_full and n_bytes * n_y * batch_size <= 1e7
 
 
