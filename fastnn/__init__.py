@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from fastnn.model_files import load, save
     from fastnn.progress import Epoch, compilation, watch
     from fastnn.system import get_n_threads, set_n_threads, system_info
+    from fastnn.tables import TableEncoder
     from fastnn.training import warmup
 
 __version__ = "0.1.0"
 
-__all__ = ["Epoch", "MLPClassifier", "MLPRegressor", "compilation", "functional", "get_n_threads", "load", "reference",
-           "save", "set_n_threads", "system_info", "warmup", "watch"]
+__all__ = ["Epoch", "MLPClassifier", "MLPRegressor", "TableEncoder", "compilation", "functional", "get_n_threads", "load",
+           "reference", "save", "set_n_threads", "system_info", "warmup", "watch"]
 
 _HOME = {
     "MLPClassifier": "estimators", "MLPRegressor": "estimators",
-    "save": "model_files", "load": "model_files",
+    "TableEncoder": "tables.encoder", "save": "model_files", "load": "model_files",
     "Epoch": "progress", "watch": "progress", "compilation": "progress",
     "get_n_threads": "system", "set_n_threads": "system", "system_info": "system", "warmup": "training",
 }

@@ -1,0 +1,430 @@
+"""`TableEncoder`: a table of numbers, texts and dates in, the float32 matrix out that a network reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from numbers import Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from . import columns, decisions
+from .columns import Column, TableError, check_columns, listed
+
+VERSION = 2  # of the state; fastnn 0.1.0 wrote a list
+
+
+class TableEncoder(TransformerMixin, BaseEstimator):
+    """Make a float32 matrix of a table with numbers, texts, booleans and dates.
+
+    What each column is, is decided in `fit` from all of its values (see `fastnn.tables.decisions`) and kept: the same
+    value gives the same inputs in every later table, whatever stands beside it.
+
+    * Numbers, booleans and dates: one input, (x - mean) / scale; the median where a value is missing.
+    * Categories: one input each, 1 where the row has it; 0 in all of them for an unknown one.
+    * Left out, with a reason: columns without values, with the same value in each row, and those that count the rows
+      or have another text in each.
+
+    Parameters
+    ----------
+    categorical, numeric, dates, ignore : sequence of str, default=()
+        Names of columns that are categories, numbers, dates, or not to be read, whatever their values look like.
+        `dates` may be a dict of name to order: "ymd", "dmy" or "mdy".
+    decimal : {None, ".", ","}, default=None
+        The decimal mark of numbers that are written as text. None: as the values of each column show.
+    max_categories : int, default=100
+        Categories kept of a column at most, the most frequent ones.
+
+    Attributes
+    ----------
+    columns_ : list of Number and Category
+        The columns that are read, in this order.
+    left_out_ : dict of str to str
+        The other columns, and why.
+    notes_ : list of str
+        What a user should know about the table, a sentence each.
+    n_features_in_ : int
+        Number of columns of the table.
+    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+        Their names, if they have some. Later tables may have other columns besides, in any order.
+
+    Raises
+    ------
+    TableError
+        No column to learn from, a column of another kind than any above, or a name in the parameters that is none.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from fastnn import TableEncoder
+    >>> flowers = pd.DataFrame({"petal": [1.4, 4.7, None], "colour": ["white", "violet", "white"]})
+    >>> encoder = TableEncoder().fit(flowers)
+    >>> encoder.get_feature_names_out().tolist()
+    ['petal', 'colour=violet', 'colour=white']
+    >>> encoder.transform(flowers).shape
+    (3, 3)
+    """
+
+    def __init__(
+        self,
+        *,
+        categorical: Sequence[str] = (),
+        numeric: Sequence[str] = (),
+        dates: Sequence[str] | Mapping[str, str] = (),
+        ignore: Sequence[str] = (),
+        decimal: str | None = None,
+        max_categories: int = 100,
+    ) -> None:
+        self.categorical = categorical
+        self.numeric = numeric
+        self.dates = dates
+        self.ignore = ignore
+        self.decimal = decimal
+        self.max_categories = max_categories
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Decide what each column of X, a table of shape (n_rows, n_columns), is, and learn it; y is not looked at."""
+        names, named, table, rows = _table(X)
+        forced = self._forced(names)
+        texts: dict[str, decisions.Text] = {}
+        counts = {}
+        for name, column in zip(names, table, strict=True):
+            if forced.get(name) == "ignore":
+                continue
+            known = decisions.typed(column)
+            if known is None:
+                counts[name] = decisions.count(column)
+            else:
+                kind = forced.get(name, known.kind)
+                texts[name] = decisions.Text(kind) if kind == "category" else known
+        open_ = [name for name in counts if forced.get(name) != "category"]
+        marks = {name: decisions.decimal_marks(counts[name]) for name in open_}
+        # Columns that can be read with one mark only decide for those that could be read with either.
+        others = {mark for found in marks.values() if len(found) == 1 for mark in found}
+        orders = dict(self.dates) if isinstance(self.dates, Mapping) else {}
+        for name in counts:
+            texts[name] = (
+                decisions.Text("date", orders[name])
+                if name in orders
+                else decisions.decide_text(name, counts[name], forced.get(name), self.decimal, others)
+            )
+        self.columns_: list[Column] = []
+        self.left_out_: dict[str, str] = {}
+        self.notes_: list[str] = []
+        spare = []
+        for name, column in zip(names, table, strict=True):
+            if forced.get(name) == "ignore":
+                self.left_out_[name] = "as told"
+                continue
+            decision = decisions.decide(name, column, texts[name], forced.get(name), self.max_categories, rows)
+            self.notes_ += decision.notes
+            if decision.column is None or decision.row_numbers:
+                self.left_out_[name] = decision.reason
+                spare += [decision.column] if decision.column else []
+            else:
+                self.columns_.append(decision.column)
+        if not self.columns_ and spare:
+            self.columns_ = spare
+            for found in spare:
+                reason = self.left_out_.pop(found.name)
+                self.notes_.append(f"column {found.name!r} is read although it holds {reason}: there is no other")
+        if not self.columns_:
+            reasons = ", ".join(f"{name!r} ({reason})" for name, reason in list(self.left_out_.items())[:20])
+            one = "; there is 1 sample only" if len(rows) == 1 else ""
+            raise TableError(f"no column to learn from{one}; left out are {reasons}")
+        self._keep_names(names, named)
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """The matrix, of shape (n_rows, n_features_out).
+
+        Parameters
+        ----------
+        X : DataFrame (pandas, polars, Arrow) or array of shape (n_rows, n_columns)
+
+        Raises
+        ------
+        TableError
+            A column is missing, or holds something else than it did when the encoder was fitted.
+        """
+        table, rows = self._columns_of(X)
+        widths = [len(column.outputs) for column in self.columns_]
+        out = np.empty((len(rows), sum(widths)), np.float32)
+        for column, values, stop, width in zip(self.columns_, table, np.cumsum(widths), widths, strict=True):
+            column.encode(values, out[:, stop - width : stop])
+        return out
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """One name for each column of the matrix: of the column, or `column=category`."""
+        check_is_fitted(self)
+        if input_features is not None and list(input_features) != self._names:
+            raise ValueError("input_features is not equal to feature_names_in_")
+        return np.array([name for column in self.columns_ for name in column.outputs], object)
+
+    def summary(self) -> list[tuple[str, str, str]]:
+        """What was decided: (name, kind, detail) of each column; the kind of a column that is not read is "left out"."""
+        check_is_fitted(self)
+        read = {column.name: (column.name, str(column.kind), column.detail) for column in self.columns_}
+        return [read.get(name, (name, "left out", self.left_out_.get(name, ""))) for name in self._names]
+
+    def unusual(self, X: Any) -> list[str]:
+        """Sentences about what this table has and that of training had not.
+
+        Values far outside the range (further from it than it is wide), values that are no numbers, unknown categories,
+        and missing values where none was missing.
+        """
+        table, rows = self._columns_of(X)
+        return [
+            sentence
+            for column, values in zip(self.columns_, table, strict=True)
+            for sentence in column.unusual(values, rows)
+        ]
+
+    def to_state(self) -> dict[str, Any]:
+        """The fitted encoder as dicts, lists, strings and numbers, for a JSON file."""
+        check_is_fitted(self)
+        parameters = self.get_params()
+        for name in ("categorical", "numeric", "dates", "ignore"):
+            given = parameters[name]
+            parameters[name] = dict(given) if isinstance(given, Mapping) else list(map(str, given))
+        return {
+            "version": VERSION,
+            "parameters": parameters,
+            "names": self._names,
+            "named": hasattr(self, "feature_names_in_"),
+            "columns": [columns.to_dict(column) for column in self.columns_],
+            "left_out": self.left_out_,
+            "notes": self.notes_,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any] | list[dict[str, Any]]) -> Self:
+        """The encoder whose `to_state` this is, or that fastnn 0.1.0 kept.
+
+        Raises
+        ------
+        TableError
+            The state is of a newer fastnn.
+        """
+        if isinstance(state, list):
+            names = [column["name"] for column in state]
+            state = {"version": VERSION, "names": names, "named": True, "columns": state}
+        if state["version"] != VERSION:
+            raise TableError(f"the table's encoder has version {state['version']}, but this fastnn reads {VERSION}")
+        encoder = cls(**state.get("parameters", {}))
+        encoder.columns_ = [columns.from_dict(column) for column in state["columns"]]
+        encoder.left_out_ = dict(state.get("left_out", {}))
+        encoder.notes_ = list(state.get("notes", []))
+        encoder._keep_names(state["names"], state["named"])
+        return encoder
+
+    def _keep_names(self, names: list[str], named: bool) -> None:
+        self._names = list(names)
+        self.n_features_in_ = len(names)
+        if named:
+            self.feature_names_in_ = np.array(names, object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def _forced(self, names: list[str]) -> dict[str, str]:
+        """What the user said of columns."""
+        if self.decimal not in (None, ".", ","):
+            raise ValueError(f"decimal is {self.decimal!r}, but '.', ',' or None is wanted")
+        forced: dict[str, str] = {}
+        given = {"category": "categorical", "number": "numeric", "date": "dates", "ignore": "ignore"}
+        for kind, parameter in given.items():
+            value = getattr(self, parameter)
+            for name in [value] if isinstance(value, str) else value:
+                check_columns(names, [str(name)])
+                if str(name) in forced:
+                    raise ValueError(f"column {name!r} is said to be a {forced[str(name)]} and in {parameter} as well")
+                forced[str(name)] = kind
+        return forced
+
+    def _columns_of(self, X: Any) -> tuple[list[NDArray[Any]], Sequence[Any]]:
+        """The columns of a table that are read."""
+        check_is_fitted(self)
+        names, named, table, rows = _table(X)
+        wanted = [column.name for column in self.columns_]
+        if named and hasattr(self, "feature_names_in_"):
+            check_columns(names, wanted)
+        elif len(names) != self.n_features_in_:
+            raise TableError(
+                f"X has {len(names)} features, but TableEncoder is expecting {self.n_features_in_} features as input"
+            )
+        else:
+            names = self._names
+        at = dict(zip(names, table, strict=True))
+        return [at[name] for name in wanted], rows
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _table(X: Any) -> tuple[list[str], bool, list[NDArray[Any]], Sequence[Any]]:
+    """Names of the columns, whether X has names, the columns as `columns` takes them, and names of the rows."""
+    if hasattr(X, "toarray"):
+        raise TypeError("X is a sparse matrix, but a table or a dense array is wanted: X.toarray() makes one")
+    if hasattr(X, "iloc") and hasattr(X, "columns"):
+        return _pandas_table(X)
+    if hasattr(X, "__dataframe__") or hasattr(X, "column_names"):
+        return _other_table(X)
+    X = np.ma.asarray(X) if isinstance(X, np.ma.MaskedArray) else np.asarray(X)
+    if X.ndim != 2:
+        raise TableError(
+            f"Expected 2D array, got {X.ndim}D array instead. Reshape your data using array.reshape(-1, 1) if it is "
+            "one column, or array.reshape(1, -1) if it is one row."
+        )
+    _check_size(*X.shape)
+    names = [f"x{j}" for j in range(X.shape[1])]
+    return names, False, [_values(name, X[:, j]) for j, name in enumerate(names)], range(len(X))
+
+
+def _check_size(n_rows: int, n_columns: int) -> None:
+    if n_rows == 0 or n_columns == 0:
+        what = "sample" if n_rows == 0 else "feature"
+        raise TableError(
+            f"Found array with 0 {what}(s) (shape=({n_rows}, {n_columns})) while a minimum of 1 is required."
+        )
+
+
+def _check_names(names: list[str]) -> None:
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
+        raise TableError(f"there are several columns {listed(twice)}: which one is meant?")
+
+
+def _pandas_table(X: Any) -> tuple[list[str], bool, list[NDArray[Any]], Sequence[Any]]:
+    names = [str(name) for name in X.columns]
+    _check_names(names)
+    _check_size(*X.shape)
+
+    return names, True, [series_values(name, X.iloc[:, j]) for j, name in enumerate(names)], X.index.tolist()
+
+
+def series_values(name: str, column: Any) -> NDArray[Any]:
+    """A column of pandas as `columns` takes it."""
+    import pandas as pd
+
+    kind = column.dtype
+    if isinstance(kind, pd.CategoricalDtype):
+        # By its categories: a whole number among them is no decimal fraction because a value is missing.
+        labels = np.array([*_values(name, column.cat.categories.to_numpy(object), text=True), None], object)
+        return labels[column.cat.codes.to_numpy()]
+    if isinstance(kind, pd.PeriodDtype):
+        column = column.dt.to_timestamp()
+    if isinstance(kind, pd.SparseDtype):
+        column = column.sparse.to_dense()
+    if getattr(column.dtype, "kind", "O") == "M":  # also with a time zone, or of Arrow
+        if getattr(column.dt, "tz", None) is not None:
+            column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+        return column.to_numpy("datetime64[us]")
+    missing = column.isna().to_numpy()
+    if getattr(column.dtype, "kind", "O") in "iufb" and not isinstance(column.dtype, np.dtype):
+        if column.dtype.kind == "b" or not missing.any():  # of pandas or of Arrow, with its own missing value
+            return _values(name, column.to_numpy(object, na_value=None) if missing.any() else column.to_numpy())
+        if column.dtype.kind in "iu":
+            return _values(name, column.to_numpy(object, na_value=None))
+        return column.to_numpy(np.float64, na_value=np.nan)
+    if isinstance(column.dtype, np.dtype) and column.dtype != object:
+        return _values(name, column.to_numpy())
+    x = column.to_numpy(object).copy()
+    x[missing] = None
+    return _values(name, x)
+
+
+def _other_table(X: Any) -> tuple[list[str], bool, list[NDArray[Any]], Sequence[Any]]:
+    """Of polars, Arrow and whatever else narwhals knows."""
+    import narwhals as nw
+
+    frame = nw.from_native(X, eager_only=True)
+    names = list(frame.columns)
+    _check_names(names)
+    _check_size(*frame.shape)
+
+    def values(name: str) -> NDArray[Any]:
+        column = frame[name]
+        if column.dtype.is_float() or (column.dtype.is_integer() and not column.null_count()):
+            return _values(name, column.to_numpy())
+        found = np.empty(len(column), object)
+        found[:] = column.to_list()
+        return _values(name, found, text=isinstance(column.dtype, nw.Categorical | nw.Enum))
+
+    return names, True, [values(name) for name in names], range(len(frame))
+
+
+def _values(name: str, x: NDArray[Any], text: bool = False) -> NDArray[Any]:
+    """One column as `columns` takes it: float64, bool, datetime64, or objects that are texts or None."""
+    if isinstance(x, np.ma.MaskedArray):
+        hidden = np.ma.getmaskarray(x)
+        if hidden.any():
+            x = x.astype(object).filled(None)
+        else:
+            x = x.data
+    kind = x.dtype.kind
+    if text:
+        x = x.astype(object)
+    elif kind in "iu" and len(x) and (int(x.max()) > 2**53 or int(x.min()) < -(2**53)):
+        x = x.astype(object)  # ids: two of them are one float64
+    elif kind in "fiu":
+        return x.astype(np.float64)
+    elif kind == "b":
+        return x
+    elif kind == "M":
+        return x.astype("datetime64[us]")
+    elif kind in "SVmc":
+        what = {"S": "bytes", "V": "records", "m": "durations", "c": "complex numbers"}[kind]
+        raise TableError(f"column {name!r} holds {what}, but numbers, texts, booleans or dates are wanted")
+    out = np.empty(len(x), object)
+    out[:] = [_value(name, value) for value in x.tolist()] if kind != "O" else [_value(name, value) for value in x]
+    present = [value for value in out if value is not None]
+    types = set(map(type, present))
+    if text or types <= {str}:
+        texts = {
+            v: None if v is None else (v if type(v) is str else columns.plain(v)).strip() or None for v in set(out)
+        }
+        return np.array([*map(texts.__getitem__, out), None], object)[:-1]
+    if types == {bool} and len(present) == len(out):
+        return out.astype(bool)
+    if types <= {int, float} and all(abs(v) <= 2**53 for v in present if type(v) is int):
+        return np.array([np.nan if v is None else v for v in out], np.float64)
+    if types == {datetime}:
+        epoch = [None if v is None else np.datetime64(v, "us") for v in out]
+        return np.array(epoch, "datetime64[us]")
+    return _values(name, out, text=True)
+
+
+def _value(name: str, value: Any) -> str | int | float | bool | datetime | None:
+    """One value of a column of objects."""
+    if value is None or type(value) in (str, int, bool):
+        return value
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float | Decimal):
+        return None if value != value else float(value)
+    if isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, date):
+        if value != value:  # NaT
+            return None
+        if not isinstance(value, datetime):
+            return datetime(value.year, value.month, value.day)
+        value = value.to_pydatetime(warn=False) if hasattr(value, "to_pydatetime") else value
+        return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+    if isinstance(value, Real):
+        return float(value)
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    raise TableError(
+        f"column {name!r} holds a {type(value).__name__}, but numbers, texts, booleans or dates are wanted"
+    )

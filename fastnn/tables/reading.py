@@ -1,0 +1,471 @@
+"""Read a table as people have it: a CSV file of any dialect, or a Parquet file.
+
+CleverCSV finds the separator, pandas reads the fields.  Every field of a CSV file is kept as text, as it is written:
+what a column is, is decided later and once (see `decisions`), not by a reader for each file anew.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .columns import TableError, listed, number
+
+if TYPE_CHECKING:  # pandas takes half a second to import: a user of arrays need not wait, nor install it
+    import pandas as pd
+
+SEPARATORS = ",;\t|"
+SAMPLE = 20_000  # characters that CleverCSV looks at: its time grows with them, and it has settled long before
+NAMED = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
+
+
+@dataclass
+class Table:
+    """A table as it was read.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Of a CSV file, each column holds text as written, without blanks around it, or None where there was nothing.
+        Of a Parquet file, what it holds. The rows are numbered from 1: row 3 is the third below the heading.
+    notes : list of str
+        What a user should know, a sentence each.
+    same_names : dict of str to str
+        Columns whose name another one had before, such as {"y.1": "y"}.
+    """
+
+    frame: pd.DataFrame
+    notes: list[str] = field(default_factory=list)
+    same_names: dict[str, str] = field(default_factory=dict)
+
+
+def read(path: str | os.PathLike[str], *, separator: str | None = None, decimal: str | None = None) -> Table:
+    """Read a CSV file (compressed or not) or a Parquet file.
+
+    Parameters
+    ----------
+    path : path
+        A file, a pipe such as /dev/stdin or that of `<(...)` in a shell, or - for standard input.
+    separator : str, default=None
+        What stands between the fields of a CSV file. None: a comma, semicolon, tab or bar, as the file shows; blanks,
+        if it holds none of them.
+    decimal : {None, ".", ","}, default=None
+        The decimal mark. With a comma, the fields of a file with other separators are not divided at commas.
+
+    Raises
+    ------
+    TableError
+        The file is no table. The message names the file, the line, and what to do.
+
+    Examples
+    --------
+    >>> from fastnn.tables import read
+    >>> read("flowers.csv").frame  # doctest: +SKIP
+    """
+    name = "standard input" if str(path) == "-" else str(path)
+    data = _bytes(path, name)
+    if not data.strip():
+        raise TableError(f"{name} is empty")
+    if data[:4] == b"PAR1":
+        table = Table(_parquet(data, name))
+    else:
+        text, notes = _text(data, name)
+        table = Table(_csv(text, name, separator, decimal, notes), notes)
+        _check_heading(list(table.frame.columns), name)
+    frame = table.frame
+    if frame.empty:
+        raise TableError(f"{name} has no rows below its heading")
+    names, table.same_names = _unique([str(column) for column in frame.columns])
+    if table.same_names:
+        twice = listed(dict.fromkeys(table.same_names.values()))
+        table.notes.append(f"several columns are called {twice}: the later ones are {listed(table.same_names)} here")
+    table.frame = frame.set_axis(names, axis="columns").set_axis(range(1, len(frame) + 1), axis="index")
+    return table
+
+
+def _check_heading(names: list[str], name: str) -> None:
+    """Raise a TableError if the first line holds numbers only, unless they count the columns or rise, as a spectrum's."""
+    if not names or not all(_is_number(text) for text in names):
+        return
+    x = [number(text) for text in names]
+    rising = all(a < b for a, b in pairwise(x))
+    counting = [int(v) for v in x] in (list(range(len(x))), list(range(1, len(x) + 1)))
+    if not counting and not (rising and len(x) > 10):
+        raise TableError(
+            f"{name} seems to have no heading: its first line is {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}; "
+            "write a line with the names of the columns above it"
+        )
+
+
+def _unique(names: list[str]) -> tuple[list[str], dict[str, str]]:
+    """As pandas does it: y, y.1, y.2; without a name, Unnamed: 3 is the fourth."""
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
+    taken, unique, same = set(names), list[str](), dict[str, str]()
+    seen: set[str] = set()
+    for name in names:
+        new, i = name, 0
+        while new in seen or (i and new in taken):
+            i += 1
+            new = f"{name}.{i}"
+        if new != name:
+            same[new] = name
+        seen.add(new)
+        unique.append(new)
+    return unique, same
+
+
+# ---- bytes and characters ----
+
+
+def _bytes(path: str | os.PathLike[str], name: str) -> bytes:
+    """What the file holds, decompressed."""
+    if str(path) == "-":
+        data = sys.stdin.buffer.read()
+    else:
+        if Path(path).is_dir():
+            raise TableError(f"{name} is a folder, but a file is wanted")
+        try:
+            data = Path(path).read_bytes()
+        except FileNotFoundError:
+            raise TableError(f"no such file: {name}") from None
+        except OSError as error:
+            raise TableError(f"{name} cannot be read: {error.strerror}") from None
+    for magic, opened in _COMPRESSED.items():
+        if data.startswith(magic):
+            try:
+                return opened(data)
+            except TableError as error:
+                raise TableError(f"{name} {error}") from None
+            except ImportError as error:
+                raise TableError(f"{name} is compressed: reading it takes {error.name}") from None
+            except Exception as error:  # each library has its own
+                raise TableError(f"{name} is compressed, and damaged or cut short ({error})") from None
+    return data
+
+
+def _unzip(data: bytes) -> bytes:
+    import zipfile
+
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = [entry for entry in archive.namelist() if not entry.endswith("/") and not entry.startswith("__MACOSX")]
+        if "xl/workbook.xml" in names:
+            raise TableError("is an Excel workbook: save the sheet as CSV, and give that file")
+        if len(names) != 1:
+            raise TableError(f"holds {len(names)} files ({listed(names, 3)}), but a table is one: unpack it first")
+        return archive.read(names[0])
+
+
+def _unpack(module: str) -> Callable[[bytes], bytes]:
+    def unpack(data: bytes) -> bytes:
+        from importlib import import_module
+
+        return import_module(module).decompress(data)
+
+    return unpack
+
+
+_COMPRESSED: dict[bytes, Callable[[bytes], bytes]] = {
+    b"\x1f\x8b": _unpack("gzip"),
+    b"BZh": _unpack("bz2"),
+    b"\xfd7zXZ\x00": _unpack("lzma"),
+    b"\x28\xb5\x2f\xfd": _unpack("zstandard"),
+    b"PK\x03\x04": _unzip,
+}
+
+
+def _text(data: bytes, name: str) -> tuple[str, list[str]]:
+    """The characters of a file, and a note unless they are plain UTF-8."""
+    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
+        if data.startswith(mark):
+            try:
+                return data.decode(encoding), []
+            except UnicodeDecodeError:
+                break
+    if data[:6] == b"ARROW1" or b"\0" in data[:100_000]:
+        raise TableError(f"{name} is no text and no Parquet file: a table is wanted as CSV or Parquet")
+    try:
+        return data.decode("utf-8"), []
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        try:
+            text = data.decode("cp1252")
+        except UnicodeDecodeError:
+            text = data.decode("latin-1")
+        return text, [f"{name} is not UTF-8 (line {line}): read as Windows-1252"]
+
+
+def _parquet(data: bytes, name: str) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(io.BytesIO(data))
+    except ImportError:
+        raise TableError(f"{name}: reading Parquet files takes pyarrow (pip install pyarrow)") from None
+    except Exception as error:  # Arrow has many
+        raise TableError(f"{name} cannot be read: {str(error).strip().splitlines()[0]}") from None
+
+
+# ---- CSV ----
+
+
+@dataclass
+class _Record:
+    """One record of a CSV file: its fields, and the line of the file on which it begins."""
+
+    line: int
+    fields: list[str]
+
+    @property
+    def n_filled(self) -> int:
+        return sum(1 for text in self.fields if text.strip())
+
+    def holds_number(self) -> bool:
+        return any(number(text.strip(), mark) == number(text.strip(), mark) for text in self.fields for mark in ".,")
+
+
+def _csv(text: str, name: str, separator: str | None, decimal: str | None, notes: list[str]) -> pd.DataFrame:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    for start, kind in _FOREIGN.items():
+        if text[:1000].lstrip().lower().startswith(start):
+            raise TableError(f"{name} is {kind}: a table is wanted as CSV or Parquet")
+    stream = io.StringIO(text)
+    line, comment, told = _skip_comments(stream, notes)
+    if not text[stream.tell() :].strip() and not comment:
+        raise TableError(f"{name} has only comments")
+    separator = separator or told or _separator(text[stream.tell() :], comment, decimal)
+    if separator == " ":  # the columns may be aligned by several
+        rest = "\n".join(row.strip() for row in text[stream.tell() :].split("\n"))
+        stream = io.StringIO(rest)
+
+    heading = _heading(stream, separator, line, comment, notes)
+    place = stream.tell()
+    n_named = len(heading.fields)
+    widest, row_names = _check_widths(stream, separator, heading, name, notes)
+    stream.seek(place)
+    frame = _fields(stream, separator, widest, name)
+    names = [field.strip() for field in heading.fields]
+    if row_names:
+        notes.append("the first column has no heading, as R writes the names of rows: left out")
+        frame = frame.iloc[:, 1:]
+    return _filled(frame.iloc[:, :n_named], names, notes)
+
+
+_FOREIGN = {
+    "<!doctype html": "a web page",
+    "<html": "a web page",
+    "<?xml": "XML",
+    "@relation": "an ARFF file",
+    "[{": "JSON",
+    '{"': "JSON",
+    "%pdf": "a PDF file",
+}
+
+
+def _skip_comments(stream: io.StringIO, notes: list[str]) -> tuple[int, str, str | None]:
+    """Go to the first line that is neither empty nor a comment.
+
+    Returns its number, the last comment above it, and the separator that a line such as sep=; tells.
+    """
+    line, comment, told, first = 1, "", None, 0
+    while True:
+        place = stream.tell()
+        text = stream.readline()
+        found = re.fullmatch(r'"?sep=(.)"?', text.rstrip("\n"), re.IGNORECASE)
+        if found:
+            told = found[1]
+        elif text.startswith("#"):
+            comment, first = text[1:].strip(), first or line
+        elif text.strip(" \t,;|\n") or not text:
+            stream.seek(place)
+            break
+        line += 1
+    if comment:
+        last = line - 1
+        notes.append(f"line {first} is a comment" if first == last else f"lines {first} to {last} are comments")
+    return line, comment, told
+
+
+def _separator(text: str, comment: str, decimal: str | None) -> str:
+    """What stands between the fields; a comma in a file of one column."""
+    import clevercsv
+
+    sample = text[:SAMPLE]
+    sample = sample[: sample.rfind("\n") + 1] or sample
+    lines = [line for line in sample.split("\n") if line.strip()]
+    heading = _without_quoted(lines[0] if lines else comment)
+    candidates = [mark for mark in SEPARATORS if mark in _without_quoted(sample)]
+    if decimal == "," and set(candidates) & set(heading) - {","}:
+        candidates = [mark for mark in candidates if mark != ","]
+    if candidates:
+        try:
+            found = clevercsv.Sniffer().sniff(sample, delimiters="".join(candidates)).delimiter
+        except clevercsv.Error:
+            found = ""
+        # Of a table of one column, the texts or decimal commas are no fields; but R names rows, and not their column.
+        r_names = lines[0].startswith('"') and all(line.startswith('"') for line in lines)
+        if found and (found in heading or r_names or heading in comment):
+            return found
+        inside = [mark for mark in candidates if mark in heading]
+        if inside:
+            return max(inside, key=heading.count)
+    blanks = [len(next(csv.reader([line.strip()], delimiter=" ", skipinitialspace=True))) for line in lines]
+    if len(lines) > 1 and blanks[1] > 1 and set(blanks[1:]) == {blanks[1]} and blanks[0] in (blanks[1], blanks[1] - 1):
+        if all(re.search(r"(^| )[-+]?[\d.,]+( |$)", line) for line in lines[1:]):
+            return " "
+    return ","
+
+
+def _without_quoted(text: str) -> str:
+    return re.sub(r'"[^"]*"', "", text)
+
+
+def _heading(stream: io.StringIO, separator: str, line: int, comment: str, notes: list[str]) -> _Record:
+    """Read the heading, and what stands above it: titles of one cell, over a table of more."""
+    records: list[_Record] = []
+    places = []
+    place = stream.tell()
+    for record in islice(_records(stream, separator, line), 200):
+        records.append(record)
+        places.append(stream.tell())
+    if not records:
+        return _Record(line, next(csv.reader([comment], delimiter=separator)))
+    widths = [len(record.fields) for record in records]
+    usual = max(set(widths[1:] or widths), key=widths.count)
+    skipped = 0
+    while skipped + 2 < len(records) and usual > 1:
+        above, below = records[skipped : skipped + 2]
+        if above.n_filled > 1 or below.n_filled < min(3, usual) or below.holds_number():
+            break
+        skipped += 1
+    if skipped:
+        notes.append(
+            f"skipped above the heading: {listed((next(filter(None, r.fields), '') for r in records[:skipped]), 3)}"
+        )
+    first = records[skipped]
+    named = next(csv.reader([comment], delimiter=separator, skipinitialspace=True)) if comment else []
+    if len(named) == usual and len(named) > 1 and all(_is_number(text) for text in first.fields if text.strip()):
+        stream.seek(place)  # the heading itself is marked as a comment
+        notes.pop()
+        return _Record(line - 1, named)
+    stream.seek(places[skipped])
+    return first
+
+
+def _is_number(text: str) -> bool:
+    return number(text.strip()) == number(text.strip())
+
+
+def _records(stream: io.StringIO, separator: str, line: int) -> Iterator[_Record]:
+    """The records from here on, without empty lines."""
+    reader = csv.reader(iter(stream.readline, ""), delimiter=separator, skipinitialspace=True)
+    while True:
+        begin = line + reader.line_num
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:  # a field of more than 131072 characters
+            raise TableError(f"line {begin}: a quotation mark that is not closed") from None
+        if fields and (len(fields) > 1 or fields[0].strip()):
+            yield _Record(begin, fields)
+
+
+def _check_widths(
+    stream: io.StringIO, separator: str, heading: _Record, name: str, notes: list[str]
+) -> tuple[int, bool]:
+    """The number of fields of the longest record, and whether the first field of each is the name of the row."""
+    n_named = len(heading.fields)
+    widest, n, n_short, n_one_more = n_named, 0, 0, 0
+    short = long = last = _Record(0, [])
+    more_filled = False
+    line = heading.line + 1 + sum(text.count("\n") for text in heading.fields)
+    try:
+        for record in _records(stream, separator, line):
+            n, last = n + 1, record
+            width = len(record.fields)
+            widest = max(widest, width)
+            if width < n_named:
+                n_short, short = n_short + 1, short if n_short else record
+            elif width > n_named:
+                n_one_more += width == n_named + 1
+                more_filled = more_filled or bool(record.fields[-1].strip())
+                if not long.line and any(text.strip() for text in record.fields[n_named:]):
+                    long = record
+    except TableError as error:
+        raise TableError(f"{name}, {error}") from None
+    if n and n_one_more == n and more_filled:
+        return widest, True
+    if long.line:
+        between = NAMED.get(separator, repr(separator))
+        raise TableError(
+            f"{name}, line {long.line}: {len(long.fields)} fields between {between}, but the heading has {n_named}; put "
+            f"quotation marks around a text that holds the separator, or name another one with --separator"
+        )
+    if n_short:
+        notes.append(
+            f"{n_short:,} row{'s have' if n_short > 1 else ' has'} fewer fields than the heading (first: line "
+            f"{short.line}): the last columns are missing there"
+        )
+    if last.fields and "\n" in last.fields[-1].rstrip("\n") and last.fields[-1].count("\n") > 1000:
+        raise TableError(f"{name}, line {last.line}: a quotation mark that is not closed")
+    return widest, False
+
+
+def _fields(stream: io.StringIO, separator: str, width: int, name: str) -> pd.DataFrame:
+    """All fields below the heading, as texts."""
+    import pandas as pd
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                stream,
+                sep=separator,
+                header=None,
+                names=range(width),
+                index_col=False,
+                dtype=object,
+                na_filter=False,
+                skipinitialspace=True,
+            )
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame(columns=range(width), dtype=object)
+    except (ValueError, pd.errors.ParserWarning) as error:
+        message = str(error).strip()
+        if "EOF inside string" in message:
+            raise TableError(
+                f"{name}: a quotation mark is opened and not closed, in the last row that begins so"
+            ) from None
+        raise TableError(f"{name} cannot be read: {message.splitlines()[0]}") from None
+
+
+def _filled(frame: pd.DataFrame, names: list[str], notes: list[str]) -> pd.DataFrame:
+    """The columns with their names, without blanks around texts; what holds nothing at all is left out."""
+    import pandas as pd
+
+    columns = {}
+    empty = 0
+    for j, name in enumerate(names):
+        texts = frame.iloc[:, j].tolist()
+        known = {text: text.strip() or None for text in set(texts)}
+        if not name and not any(known.values()):
+            empty += 1
+            continue
+        columns[j] = pd.Series(list(map(known.__getitem__, texts)), dtype=object)
+    if empty:
+        notes.append(f"{empty} column{'s' if empty > 1 else ''} without heading and values: left out")
+    table = pd.DataFrame(columns)
+    filled = table.notna().any(axis=1).to_numpy()
+    n = int(filled.nonzero()[0][-1]) + 1 if filled.any() else 0
+    if n < len(filled):
+        notes.append(f"{len(filled) - n:,} empty row{'s' if len(filled) - n > 1 else ''} at the end: left out")
+    return table.iloc[:n].set_axis([names[j] for j in columns], axis="columns")
