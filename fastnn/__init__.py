@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Epoch", "MLPClassifier", "MLPRegressor", "TableEncoder", "compilation", "functional", "get_n_threads", "load",
-           "reference", "save", "set_n_threads", "system_info", "warmup", "watch"]
+__all__ = ["Epoch", "MLPClassifier", "MLPRegressor", "TableEncoder", "compilation", "functional", "get_n_threads",
+           "load", "reference", "save", "set_n_threads", "system_info", "warmup", "watch"]
 
 _HOME = {
     "MLPClassifier": "estimators", "MLPRegressor": "estimators",

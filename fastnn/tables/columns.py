@@ -78,9 +78,7 @@ class Number:
     @property
     def detail(self) -> str:
         """What there is to know besides the kind."""
-        if self.low is None or self.high is None:
-            return ""
-        if self.kind == "boolean":
+        if self.low is None or self.high is None or self.kind == "boolean":
             return ""
         show = day if self.kind == "date" else "{:g}".format
         order = {"dmy": ", day first", "mdy": ", month first", ",": ", decimal comma"}.get(self.form, "")
@@ -105,15 +103,15 @@ class Number:
     def encode(self, column: NDArray[Any], out: NDArray[np.float32]) -> None:
         x = self.values(column)
         x = np.where(np.isnan(x), self.median, x)
-        if self.low is not None and self.high is not None:
-            x = np.clip(x, *self.beyond(FARTHEST))
+        x = np.clip(x, *self.beyond(FARTHEST))
         # Halves: the difference of two large numbers is no overflow, and all others give the same bits.
         z = (x / 2 - self.mean / 2) / (self.scale / 2)
         out[:, 0] = np.clip(z, -1e30, 1e30)
 
     def beyond(self, widths: float) -> tuple[float, float]:
         """The training range, widened by so many of its widths on either side."""
-        assert self.low is not None and self.high is not None
+        if self.low is None or self.high is None:
+            return -np.inf, np.inf
         with np.errstate(over="ignore"):
             reach = np.float64(widths) * (np.float64(self.high) - self.low)
             return float(self.low - reach), float(self.high + reach)
@@ -128,17 +126,12 @@ class Number:
             found.append(f"{counted(odd, 'value')} no {what} and count as missing: {examples(column, odd, rows)}")
         if not self.missing and empty.any():
             found.append(f"{counted(empty, 'value')} missing, and none was in training")
-        if self.low is not None and self.high is not None:
-            low, high = self.beyond(FAR)
-            far = (x < low) | (x > high)
-            if far.any():
-                shown = np.array([day(s) for s in x[far]], object) if self.kind == "date" else x[far]
-                spread = np.empty(len(x), object)
-                spread[far] = shown
-                found.append(
-                    f"{counted(far, 'value')} far outside of what was seen in training ({self.detail}): "
-                    f"{examples(spread, far, rows)}"
-                )
+        low, high = self.beyond(FAR)
+        far = (x < low) | (x > high)
+        if far.any():
+            shown = np.array(list(map(day, x)), object) if self.kind == "date" else x
+            where = examples(shown, far, rows)
+            found.append(f"{counted(far, 'value')} far outside of what was seen in training ({self.detail}): {where}")
         return [f"column {self.name!r}: {sentence}" for sentence in found]
 
 
@@ -178,7 +171,7 @@ class Category:
     @cached_property
     def _codes_by_value(self) -> dict[str, int]:
         keys = Counter(map(value_key, self.categories))
-        return {value_key(label): code for label, code in self._codes.items() if keys[value_key(label)] == 1}
+        return {value_key(label): code for code, label in enumerate(self.categories) if keys[value_key(label)] == 1}
 
     def code(self, text: str | None) -> int:
         """Which category a text is: -1 for an unknown one, -2 for a missing value."""

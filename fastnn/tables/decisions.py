@@ -26,11 +26,11 @@ from .columns import DATE, MISSING, Category, Column, Number, TableError, counte
 # What people write for "no number here"; in lower case. None of it says that a column is one of words.
 MARKS = (
     {mark.casefold() for mark in MISSING}
-    | set(
-        "- -- --- \u2013 \u2014 . .. ... * x/x n.a. n.a k.a. nil missing unknown none unavailable #value! #div/0! #ref! #name? "
-        "#num! #null!".split()
-    )
     | {"not available", "no data", "n. a."}
+    | set(
+        "- -- --- \u2013 \u2014 . .. ... * x/x n.a. n.a k.a. nil missing unknown none unavailable "
+        "#value! #div/0! #ref! #name? #num! #null!".split()
+    )
 )
 FEW = 20  # different whole numbers: with words among them, they may be codes
 ODD = 0.1  # part of the values that may be no numbers in a column of numbers ...
@@ -78,8 +78,7 @@ def decide(name: str, column: NDArray[Any], text: Text, forced: str | None, max_
         return Decision(reason="no values", notes=notes)
     if text.kind == "category":
         return _category(name, column, forced is not None, max_categories, notes)
-    learned = Number("", 0.0, 0.0, 1.0, text.kind, text.form)
-    x = learned.values(column)
+    x = Number(name, 0.0, 0.0, 1.0, text.kind, text.form).values(column)
     odd = np.isnan(x) & ~columns.absent(column)
     what = "dates" if text.kind == "date" else "numbers"
     if np.isnan(x).all():
@@ -90,11 +89,11 @@ def decide(name: str, column: NDArray[Any], text: Text, forced: str | None, max_
         shown = Counter(column[odd].tolist() if column.dtype.kind == "O" else map(str, column[odd])).most_common(4)
         words = ", ".join(f"{word!r} ({n:,})" for word, n in shown[:3]) + (" ..." if len(shown) > 3 else "")
         notes.append(f"column {name!r}: {counted(odd, 'value')} no {what} and count as missing: {words}")
-    learned = Number.fit(name, x, text.kind, text.form)
-    assert learned.low is not None and learned.high is not None
-    if learned.high / 2 - learned.low / 2 <= 1e-10 * max(abs(learned.low), abs(learned.high)) / 2:
-        shown_as = columns.day(learned.median) if text.kind == "date" else f"{learned.median:g}"
+    low, high = np.nanmin(x), np.nanmax(x)
+    if high / 2 - low / 2 <= 1e-10 * max(abs(low), abs(high)) / 2:  # halves: the difference may overflow
+        shown_as = columns.day(low) if text.kind == "date" else f"{low:g}"
         return Decision(reason=f"always {shown_as}", notes=notes)
+    learned = Number.fit(name, x, text.kind, text.form)
     if text.kind == "number" and not forced and not np.isnan(x).any():
         counts_rows = _counts_rows(x, unnamed=not name or name.startswith("Unnamed: "))
         if counts_rows:
@@ -273,5 +272,6 @@ def _numbers(counts: Counter[str], forced: str | None, decimal: str | None, othe
         if open_:
             other = "," if form == "." else "."
             why = " as in other columns" if len(others) == 1 else ""
-            note = f"{open_} is read as {number(open_, form):.12g}{why}; with --decimal {other} it is {number(open_, other):.12g}"
+            given, instead = (f"{number(open_, mark):.12g}" for mark in (form, other))
+            note = f"{open_} is read as {given}{why}; with --decimal {other} it is {instead}"
     return Text("number", form, note)

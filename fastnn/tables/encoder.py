@@ -168,7 +168,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return np.array([name for column in self.columns_ for name in column.outputs], object)
 
     def summary(self) -> list[tuple[str, str, str]]:
-        """What was decided: (name, kind, detail) of each column; the kind of a column that is not read is "left out"."""
+        """What was decided: (name, kind, detail) of each column; the kind is "left out" where it is not read."""
         check_is_fitted(self)
         read = {column.name: (column.name, str(column.kind), column.detail) for column in self.columns_}
         return [read.get(name, (name, "left out", self.left_out_.get(name, ""))) for name in self._names]
@@ -368,9 +368,9 @@ def _values(name: str, x: NDArray[Any], text: bool = False) -> NDArray[Any]:
     if isinstance(x, np.ma.MaskedArray):
         hidden = np.ma.getmaskarray(x)
         if hidden.any():
-            x = x.astype(object).filled(None)
-        else:
-            x = x.data
+            x = x.astype(object)
+            x[hidden] = None
+        x = x.data
     kind = x.dtype.kind
     if text:
         x = x.astype(object)
@@ -382,8 +382,10 @@ def _values(name: str, x: NDArray[Any], text: bool = False) -> NDArray[Any]:
         return x
     elif kind == "M":
         return x.astype("datetime64[us]")
-    elif kind in "SVmc":
-        what = {"S": "bytes", "V": "records", "m": "durations", "c": "complex numbers"}[kind]
+    elif kind == "c":
+        raise TableError(f"Complex data not supported: column {name!r} holds complex numbers")
+    elif kind in "SVm":
+        what = {"S": "bytes", "V": "records", "m": "durations"}[kind]
         raise TableError(f"column {name!r} holds {what}, but numbers, texts, booleans or dates are wanted")
     out = np.empty(len(x), object)
     out[:] = [_value(name, value) for value in x.tolist()] if kind != "O" else [_value(name, value) for value in x]

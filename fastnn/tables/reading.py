@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # pandas takes half a second to import: a user of arrays need
 
 SEPARATORS = ",;\t|"
 SAMPLE = 20_000  # characters that CleverCSV looks at: its time grows with them, and it has settled long before
+NO_SEPARATOR = "\x1f"  # of a file of one column: ASCII's own separator of fields, which nobody uses
 NAMED = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 
 
@@ -93,15 +94,15 @@ def read(path: str | os.PathLike[str], *, separator: str | None = None, decimal:
 
 
 def _check_heading(names: list[str], name: str) -> None:
-    """Raise a TableError if the first line holds numbers only, unless they count the columns or rise, as a spectrum's."""
+    """Raise a TableError if the first line holds numbers, unless they count the columns or rise as a spectrum's."""
     if not names or not all(_is_number(text) for text in names):
         return
     x = [number(text) for text in names]
     rising = all(a < b for a, b in pairwise(x))
-    counting = [int(v) for v in x] in (list(range(len(x))), list(range(1, len(x) + 1)))
+    counting = x in ([*map(float, range(len(x)))], [*map(float, range(1, len(x) + 1))])
     if not counting and not (rising and len(x) > 10):
         raise TableError(
-            f"{name} seems to have no heading: its first line is {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}; "
+            f"{name} seems to have no heading: its first line is {listed(names, 5)}; "
             "write a line with the names of the columns above it"
         )
 
@@ -249,9 +250,9 @@ def _csv(text: str, name: str, separator: str | None, decimal: str | None, notes
     heading = _heading(stream, separator, line, comment, notes)
     place = stream.tell()
     n_named = len(heading.fields)
-    widest, row_names = _check_widths(stream, separator, heading, name, notes)
+    widest, row_names, last = _check_widths(stream, separator, heading, name, notes)
     stream.seek(place)
-    frame = _fields(stream, separator, widest, name)
+    frame = _fields(stream, separator, widest, name, last)
     names = [field.strip() for field in heading.fields]
     if row_names:
         notes.append("the first column has no heading, as R writes the names of rows: left out")
@@ -295,24 +296,27 @@ def _skip_comments(stream: io.StringIO, notes: list[str]) -> tuple[int, str, str
 
 
 def _separator(text: str, comment: str, decimal: str | None) -> str:
-    """What stands between the fields; a comma in a file of one column."""
+    """What stands between the fields."""
     import clevercsv
 
     sample = text[:SAMPLE]
     sample = sample[: sample.rfind("\n") + 1] or sample
-    lines = [line for line in sample.split("\n") if line.strip()]
+    joined = re.sub(_QUOTED, lambda found: found[0].replace("\n", " "), sample)
+    lines = [line for line in joined.split("\n") if line.strip()]
     heading = _without_quoted(lines[0] if lines else comment)
     candidates = [mark for mark in SEPARATORS if mark in _without_quoted(sample)]
-    if decimal == "," and set(candidates) & set(heading) - {","}:
+    others = set(candidates) & set(heading) - {","}
+    if others and (decimal == "," or not re.search(r",\S", _without_quoted(sample))):  # of numbers, or of texts
         candidates = [mark for mark in candidates if mark != ","]
     if candidates:
         try:
-            found = clevercsv.Sniffer().sniff(sample, delimiters="".join(candidates)).delimiter
+            dialect = clevercsv.Sniffer().sniff(sample, delimiters="".join(candidates))
         except clevercsv.Error:
-            found = ""
+            dialect = None
+        found = dialect.delimiter if dialect else ""
         # Of a table of one column, the texts or decimal commas are no fields; but R names rows, and not their column.
-        r_names = lines[0].startswith('"') and all(line.startswith('"') for line in lines)
-        if found and (found in heading or r_names or heading in comment):
+        r_names = all(line.startswith('"') for line in lines)
+        if found and (found in heading or r_names or _is_below_titles(lines, found)):
             return found
         inside = [mark for mark in candidates if mark in heading]
         if inside:
@@ -321,11 +325,21 @@ def _separator(text: str, comment: str, decimal: str | None) -> str:
     if len(lines) > 1 and blanks[1] > 1 and set(blanks[1:]) == {blanks[1]} and blanks[0] in (blanks[1], blanks[1] - 1):
         if all(re.search(r"(^| )[-+]?[\d.,]+( |$)", line) for line in lines[1:]):
             return " "
-    return ","
+    return NO_SEPARATOR
+
+
+def _is_below_titles(lines: list[str], separator: str) -> bool:
+    """Whether the first lines without a separator stand above a table of three columns at least."""
+    counts = [_without_quoted(line).count(separator) for line in lines]
+    below = counts[next(i for i, n in enumerate(counts) if n) :] if any(counts) else []
+    return len(below) > 1 and set(below) == {below[0]} and below[0] > 1
+
+
+_QUOTED = re.compile(r'(?<![^,;\t| \n])"[^"]*"')
 
 
 def _without_quoted(text: str) -> str:
-    return re.sub(r'"[^"]*"', "", text)
+    return re.sub(_QUOTED, "", text)
 
 
 def _heading(stream: io.StringIO, separator: str, line: int, comment: str, notes: list[str]) -> _Record:
@@ -340,16 +354,11 @@ def _heading(stream: io.StringIO, separator: str, line: int, comment: str, notes
         return _Record(line, next(csv.reader([comment], delimiter=separator)))
     widths = [len(record.fields) for record in records]
     usual = max(set(widths[1:] or widths), key=widths.count)
-    skipped = 0
-    while skipped + 2 < len(records) and usual > 1:
-        above, below = records[skipped : skipped + 2]
-        if above.n_filled > 1 or below.n_filled < min(3, usual) or below.holds_number():
-            break
-        skipped += 1
+    skipped = next((i for i, record in enumerate(records) if record.n_filled > 1), 0)
+    if records[skipped].n_filled < min(3, usual) or records[skipped].holds_number():
+        skipped = 0
     if skipped:
-        notes.append(
-            f"skipped above the heading: {listed((next(filter(None, r.fields), '') for r in records[:skipped]), 3)}"
-        )
+        notes.append(f"skipped above the heading: {listed((r.fields[0] for r in records[:skipped] if r.n_filled), 3)}")
     first = records[skipped]
     named = next(csv.reader([comment], delimiter=separator, skipinitialspace=True)) if comment else []
     if len(named) == usual and len(named) > 1 and all(_is_number(text) for text in first.fields if text.strip()):
@@ -374,15 +383,19 @@ def _records(stream: io.StringIO, separator: str, line: int) -> Iterator[_Record
         except StopIteration:
             return
         except csv.Error:  # a field of more than 131072 characters
-            raise TableError(f"line {begin}: a quotation mark that is not closed") from None
+            raise TableError(f"line {begin}: a quotation mark is opened and not closed") from None
         if fields and (len(fields) > 1 or fields[0].strip()):
             yield _Record(begin, fields)
 
 
 def _check_widths(
     stream: io.StringIO, separator: str, heading: _Record, name: str, notes: list[str]
-) -> tuple[int, bool]:
-    """The number of fields of the longest record, and whether the first field of each is the name of the row."""
+) -> tuple[int, bool, int]:
+    """Refuse records that are too long.
+
+    Returns the number of fields of the longest one (with empty fields behind the last column), whether the first field
+    of each is the name of the row, and the line on which the last one begins.
+    """
     n_named = len(heading.fields)
     widest, n, n_short, n_one_more = n_named, 0, 0, 0
     short = long = last = _Record(0, [])
@@ -403,24 +416,22 @@ def _check_widths(
     except TableError as error:
         raise TableError(f"{name}, {error}") from None
     if n and n_one_more == n and more_filled:
-        return widest, True
+        return widest, True, last.line
     if long.line:
         between = NAMED.get(separator, repr(separator))
         raise TableError(
-            f"{name}, line {long.line}: {len(long.fields)} fields between {between}, but the heading has {n_named}; put "
-            f"quotation marks around a text that holds the separator, or name another one with --separator"
+            f"{name}, line {long.line}: {len(long.fields)} fields between {between}, but the heading has {n_named}; "
+            f"put quotation marks around a text that holds the separator, or name another one with --separator"
         )
     if n_short:
         notes.append(
             f"{n_short:,} row{'s have' if n_short > 1 else ' has'} fewer fields than the heading (first: line "
             f"{short.line}): the last columns are missing there"
         )
-    if last.fields and "\n" in last.fields[-1].rstrip("\n") and last.fields[-1].count("\n") > 1000:
-        raise TableError(f"{name}, line {last.line}: a quotation mark that is not closed")
-    return widest, False
+    return widest, False, last.line
 
 
-def _fields(stream: io.StringIO, separator: str, width: int, name: str) -> pd.DataFrame:
+def _fields(stream: io.StringIO, separator: str, width: int, name: str, last: int) -> pd.DataFrame:
     """All fields below the heading, as texts."""
     import pandas as pd
 
@@ -442,9 +453,7 @@ def _fields(stream: io.StringIO, separator: str, width: int, name: str) -> pd.Da
     except (ValueError, pd.errors.ParserWarning) as error:
         message = str(error).strip()
         if "EOF inside string" in message:
-            raise TableError(
-                f"{name}: a quotation mark is opened and not closed, in the last row that begins so"
-            ) from None
+            raise TableError(f"{name}, line {last}: a quotation mark is opened and not closed") from None
         raise TableError(f"{name} cannot be read: {message.splitlines()[0]}") from None
 
 

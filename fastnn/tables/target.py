@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import columns, decisions
-from .columns import MISSING, TableError, counted, examples
+from .columns import TableError, counted, examples
 
 MAX_INTEGER_CLASSES = 20  # more distinct integers than that are quantities, not names of classes
 NAMES = ("None", "NA", "N/A", "n/a")  # mean a missing value in numbers, but may be the name of a class among words

@@ -1,0 +1,226 @@
+"""A file is read as people have it, or refused in one line that names the file, the line and what to do."""
+
+import bz2
+import gzip
+import lzma
+import os
+import threading
+import zipfile
+
+import pandas as pd
+import pytest
+
+from fastnn.tables import TableError, read
+
+# name: (content, heading, rows). Nothing stands for None.
+_ = None
+ODD_FILES = {
+    "commas": ("a,b\n1,x\n2,y\n", "a b", [["1", "x"], ["2", "y"]]),
+    "semicolons": ("a;b\n1;x\n2;y\n", "a b", [["1", "x"], ["2", "y"]]),
+    "tabs": ("a\tb\n1\tx\n2\ty\n", "a b", [["1", "x"], ["2", "y"]]),
+    "bars": ("a|b\n1|x\n2|y\n", "a b", [["1", "x"], ["2", "y"]]),
+    "blanks": ("a b c\n1 2 x\n3 4 y\n", "a b c", [["1", "2", "x"], ["3", "4", "y"]]),
+    "aligned by blanks": ("  a   b\n  1  10\n200   3\n", "a b", [["1", "10"], ["200", "3"]]),
+    "semicolons, commas in texts": (
+        "x;town;y\n1.5;Bonn, Beuel;n\n2;Ulm;y\n3;Rome, Italy;y\n",
+        "x town y",
+        [["1.5", "Bonn, Beuel", "n"], ["2", "Ulm", "y"], ["3", "Rome, Italy", "y"]],
+    ),
+    "tabs, commas in every text": (
+        "x\ttown\n1.5\tBonn, Beuel\n2\tRome, Italy\n",
+        "x town",
+        [["1.5", "Bonn, Beuel"], ["2", "Rome, Italy"]],
+    ),
+    "semicolons, a comma in the heading": (
+        "x (cm, about);y\n1;n\n2;y\n",
+        ["x (cm, about)", "y"],
+        [["1", "n"], ["2", "y"]],
+    ),
+    "bars, a comma in the heading": (
+        "x|town, state\n1|Austin, Texas\n2|Reno, Nevada\n",
+        ["x", "town, state"],
+        [["1", "Austin, Texas"], ["2", "Reno, Nevada"]],
+    ),
+    "commas, semicolons in texts": ("x,y\n1,a; b\n2,c\n", "x y", [["1", "a; b"], ["2", "c"]]),
+    "decimal commas only": ("a;b\n1,5;2,25\n3,5;4,75\n", "a b", [["1,5", "2,25"], ["3,5", "4,75"]]),
+    "decimal commas and whole numbers": (
+        "a;b;n\n1,5;2,25;3\n3,5;4,75;4\n",
+        "a b n",
+        [["1,5", "2,25", "3"], ["3,5", "4,75", "4"]],
+    ),
+    "decimal commas between tabs": ("a\tb\n1,5\t2,25\n3,5\t4,75\n", "a b", [["1,5", "2,25"], ["3,5", "4,75"]]),
+    "decimal commas in quotes": ('a,b\n"1,5","2,25"\n"3,5","4,75"\n', "a b", [["1,5", "2,25"], ["3,5", "4,75"]]),
+    "one column of decimal commas": ("a\n1,5\n2,5\n", "a", [["1,5"], ["2,5"]]),
+    "thousands": ('a,b\n"1,250.00",x\n"900.50",y\n', "a b", [["1,250.00", "x"], ["900.50", "y"]]),
+    "points for thousands": ("a;b\n1.250,00;x\n900,50;y\n", "a b", [["1.250,00", "x"], ["900,50", "y"]]),
+    "blanks for thousands": ("a;b\n1 250,00;x\n900,50;y\n", "a b", [["1 250,00", "x"], ["900,50", "y"]]),
+    "currency and percent": ("a,b\n$900,12 %\n$1200,5 %\n", "a b", [["$900", "12 %"], ["$1200", "5 %"]]),
+    "comments above": ("# made on Monday\n# by hand\na,b\n1,x\n", "a b", [["1", "x"]]),
+    "comments with commas above": ("# made on Monday, by hand; all of it\na;b;c\n1;x;2\n", "a b c", [["1", "x", "2"]]),
+    "the heading is a comment": ("#a,b\n1,2\n3,4\n", "a b", [["1", "2"], ["3", "4"]]),
+    "a title above": ("Report of May\n\na;b;c\n1;x;2\n3;y;4\n", "a b c", [["1", "x", "2"], ["3", "y", "4"]]),
+    "a title of a spreadsheet": (
+        "Report of May;;\n;;\na;b;c\n1;x;2\n3;y;4\n",
+        "a b c",
+        [["1", "x", "2"], ["3", "y", "4"]],
+    ),
+    "sep=": ("sep=;\na;b\n1;x\n", "a b", [["1", "x"]]),
+    "blanks around": (" a , b\n 1 , x y \n 2 ,  \n", "a b", [["1", "x y"], ["2", _]]),
+    "blanks before quotes": ('"a", "b"\n1, "x, y"\n', "a b", [["1", "x, y"]]),
+    "names of rows": ('"a","b"\n"r1",1,"x"\n"r2",2,"y"\n', "a b", [["1", "x"], ["2", "y"]]),
+    "names of rows, one column": ('"a"\n"1",1.5\n"2",2.5\n', "a", [["1.5"], ["2.5"]]),
+    "names of rows, between blanks": ('"a" "b"\n"1" 1.5 "x"\n"2" 2.5 "y z"\n', "a b", [["1.5", "x"], ["2.5", "y z"]]),
+    "row numbers of pandas": (",a\n0,x\n1,y\n", ["Unnamed: 0", "a"], [["0", "x"], ["1", "y"]]),
+    "short rows": ("a,b,c\n1,2,3\n4,5\n6\n", "a b c", [["1", "2", "3"], ["4", "5", _], ["6", _, _]]),
+    "Windows": ("a,b\r\n1,x\r\n2,y\r\n", "a b", [["1", "x"], ["2", "y"]]),
+    "old Mac": ("a,b\r1,x\r2,y\r", "a b", [["1", "x"], ["2", "y"]]),
+    "no last line break": ("a,b\n1,x\n2,y", "a b", [["1", "x"], ["2", "y"]]),
+    "byte order mark": ("\ufeffa,b\n1,x\n", "a b", [["1", "x"]]),
+    "UTF-16": ("a;b\n1;é\n".encode("utf-16"), "a b", [["1", "é"]]),
+    "Latin-1": ("größe,b\n1,é\n".encode("latin-1"), ["größe", "b"], [["1", "é"]]),
+    "gzip": (gzip.compress(b"a,b\n1,x\n"), "a b", [["1", "x"]]),
+    "bzip2": (bz2.compress(b"a,b\n1,x\n"), "a b", [["1", "x"]]),
+    "xz": (lzma.compress(b"a,b\n1,x\n"), "a b", [["1", "x"]]),
+    "one column": ("a\n1\n2\n", "a", [["1"], ["2"]]),
+    "one column of texts": ("town\nBonn, Beuel\nUlm\nSan Remo\n", "town", [["Bonn, Beuel"], ["Ulm"], ["San Remo"]]),
+    "one row": ("a,b\n1,x\n", "a b", [["1", "x"]]),
+    "the same name twice": ("x,y,y\n1,2,3\n", ["x", "y", "y.1"], [["1", "2", "3"]]),
+    "empty lines": ("\n\na,b\n\n1,x\n   \n2,y\n\n\n", "a b", [["1", "x"], ["2", "y"]]),
+    "trailing separators": ("a;b;\n1;x;\n2;y;\n", "a b", [["1", "x"], ["2", "y"]]),
+    "trailing separators below the heading": ("a;b\n1;x;\n2;y;\n", "a b", [["1", "x"], ["2", "y"]]),
+    "empty columns and rows": ("a;b;;\n1;x;;\n;;;\n2;y;;\n;;;\n;;;\n", "a b", [["1", "x"], [_, _], ["2", "y"]]),
+    "quotes in quotes": ('a,b\n"he said ""no"", then",1\n', "a b", [['he said "no", then', "1"]]),
+    "line breaks in quotes": ('a,b\n"one\ntwo",1\nthree,2\n', "a b", [["one\ntwo", "1"], ["three", "2"]]),
+    "line breaks in the heading": ('"a\n(cm)",b\n1,2\n', ["a\n(cm)", "b"], [["1", "2"]]),
+    "inches": ('a,b\n5" pipe,1\n6" pipe,2\n', "a b", [['5" pipe', "1"], ['6" pipe', "2"]]),
+    "apostrophes": ("a,b\nit's,1\ndon't,2\n", "a b", [["it's", "1"], ["don't", "2"]]),
+    "dates and times": (
+        "a,b\n2024-01-31 12:30:00,1\n2024-02-01 09:00:00,2\n",
+        "a b",
+        [["2024-01-31 12:30:00", "1"], ["2024-02-01 09:00:00", "2"]],
+    ),
+    "long numbers": ("id,b\n12345678901234567890,1\n", "id b", [["12345678901234567890", "1"]]),
+    "codes": ("zip,b\n01067,1\n00060,2\n", "zip b", [["01067", "1"], ["00060", "2"]]),
+    "words of no value": ("a,b\nNA,None\nnull,?\n", "a b", [["NA", "None"], ["null", "?"]]),
+    "numbered columns": ("0,1,2\n5,6,7\n", "0 1 2", [["5", "6", "7"]]),
+    "other scripts": ("température,城市\n1,東京\n", "température 城市", [["1", "東京"]]),
+}
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(content, name="t.csv"):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(("content", "heading", "rows"), ODD_FILES.values(), ids=ODD_FILES)
+def test_a_file_as_people_have_it_is_read(written, content, heading, rows):
+    frame = read(written(content)).frame
+    assert list(frame.columns) == (heading.split() if isinstance(heading, str) else heading)
+    assert frame.to_numpy(object).tolist() == rows
+    assert list(frame.index) == list(range(1, len(rows) + 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("\n \n", "is empty"),
+        ("# nothing\n", "has no rows below its heading"),
+        ("a,b\n", "has no rows below its heading"),
+        ("a,b\n1,2\n1,2,3\n", "line 3: 3 fields between commas, but the heading has 2; .*--separator"),
+        ("a,b\n1,2,3,4\n1,2,3,4\n", "line 2: 4 fields between commas, but the heading has 2"),
+        ('a,b\n"x\ny",2\n1,2,3\n', "line 4: 3 fields"),
+        ('a,b\n1,2\n3,"4\n5,6\n', "line 3: a quotation mark is opened and not closed"),
+        ("0.844,1\n0.25,0\n", "seems to have no heading: its first line is '0.844', '1'"),
+        ("5,3,1\n1,2,3\n", "seems to have no heading"),
+        ("<!DOCTYPE html><html></html>", "is a web page"),
+        ('[{"a": 1}]', "is JSON"),
+        (b"\x00\x01\x02\x00", "is no text and no Parquet file"),
+        (b"PAR1", "cannot be read"),
+        (gzip.compress(b"a,b\n1,2\n")[:-9], "is compressed, and damaged or cut short"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused_in_one_line(written, content, message):
+    with pytest.raises(TableError, match=rf"t\.csv.* ?{message}") as caught:
+        read(written(content))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_there_is_refused_by_name(tmp_path):
+    with pytest.raises(TableError, match=r"no such file: .*x\.csv"):
+        read(tmp_path / "x.csv")
+    with pytest.raises(TableError, match="is a folder"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        ("# one\n# two\na,b\n1,2\n", "lines 1 to 2 are comments"),
+        ("Report\na,b,c\n1,2,3\n", "skipped above the heading: 'Report'"),
+        ("a,b,c\n1,2,3\n1,2\n1\n", r"2 rows have fewer fields than the heading \(first: line 3\)"),
+        ('"a"\n"1",2\n', "names of rows: left out"),
+        ("a;b;;\n1;2;;\n", "2 columns without heading and values: left out"),
+        ("a;b\n1;2\n;\n;\n", "2 empty rows at the end: left out"),
+        ("a,a\n1,2\n", "several columns are called 'a': the later ones are 'a.1'"),
+        ("é,a\n1,2\n".encode("latin-1"), r"is not UTF-8 \(line 1\)"),
+    ],
+)
+def test_what_was_not_taken_as_it_is_is_told(written, content, note):
+    notes = read(written(content)).notes
+    assert len(notes) == 1
+    pd.testing.assert_series_equal(pd.Series(notes).str.contains(note), pd.Series([True]))
+
+
+def test_a_plain_file_needs_no_note(written):
+    table = read(written("a,b\n1,x\n,y\n"))
+    assert (table.notes, table.same_names) == ([], {})
+
+
+def test_a_second_column_of_a_name_can_be_told_from_the_first(written):
+    assert read(written("y,y.1,y\n1,2,3\n")).same_names == {"y.2": "y"}
+
+
+def test_the_separator_and_the_decimal_mark_can_be_told(written):
+    path = written("a;b,c\n1;2,3\n")
+    assert list(read(path, separator=",").frame) == ["a;b", "c"]
+    assert list(read(path, separator=";").frame) == ["a", "b,c"]
+    assert list(read(path, decimal=",").frame) == ["a", "b,c"]
+
+
+def test_a_file_in_a_zip_archive_is_read_and_a_workbook_refused(tmp_path):
+    for name, inner in (("t.zip", "t.csv"), ("t.xlsx", "xl/workbook.xml")):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr(inner, "a,b\n1,x\n")
+    assert read(tmp_path / "t.zip").frame.to_numpy().tolist() == [["1", "x"]]
+    with pytest.raises(TableError, match="Excel workbook: save the sheet as CSV"):
+        read(tmp_path / "t.xlsx")
+
+
+def test_a_pipe_is_read_like_a_file(tmp_path):
+    reading, writing = os.pipe()
+
+    def feed():
+        with os.fdopen(writing, "wb") as file:
+            file.write(b"a;b\n" + b"1;x, y\n" * 20_000)
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    frame = read(f"/dev/fd/{reading}").frame
+    thread.join()
+    os.close(reading)
+    assert frame.shape == (20_000, 2)
+
+
+def test_parquet_keeps_its_types(tmp_path):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"n": [1, 2], "x": [0.5, None], "t": ["a", None], "d": pd.to_datetime(["2024-01-31", None])})
+    frame.to_parquet(tmp_path / "t.parquet")
+    got = read(tmp_path / "t.parquet").frame
+    assert list(got.index) == [1, 2]
+    assert [got[name].dtype.kind for name in ("n", "x", "d")] == ["i", "f", "M"]
