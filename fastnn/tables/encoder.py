@@ -370,7 +370,7 @@ def _values(name: str, x: NDArray[Any], text: bool = False) -> NDArray[Any]:
         if hidden.any():
             x = x.astype(object)
             x[hidden] = None
-        x = x.data
+        x = np.asarray(x.data)
     kind = x.dtype.kind
     if text:
         x = x.astype(object)
