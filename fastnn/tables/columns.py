@@ -98,7 +98,11 @@ class Number:
             return np.where(np.isinf(x), np.nan, x)
         if self.kind == "date":
             return each(column, lambda text: date(text, self.form))
-        return numbers(column, self.form)
+        x = numbers(column, self.form)
+        if np.isnan(x).any():  # booleans beside a missing one come as texts
+            truth = each(column, lambda text: _TRUTH.get(text.casefold(), np.nan))
+            x = np.where(np.isnan(x), truth, x)
+        return x
 
     def encode(self, column: NDArray[Any], out: NDArray[np.float32]) -> None:
         x = self.values(column)
@@ -122,8 +126,7 @@ class Number:
         found = []
         odd = np.isnan(x) & ~empty
         if odd.any():
-            what = "dates" if self.kind == "date" else "numbers"
-            found.append(f"{counted(odd, 'value')} no {what} and count as missing: {examples(column, odd, rows)}")
+            found.append(f"{no_values(odd, self.kind)}: {examples(column, odd, rows)}")
         if not self.missing and empty.any():
             found.append(f"{counted(empty, 'value')} missing, and none was in training")
         low, high = self.beyond(FAR)
@@ -293,10 +296,10 @@ def number_pattern(decimal: str) -> re.Pattern[str]:
 
 
 def number(text: str, decimal: str = ".") -> float:
-    """The number that a text is, or nan. TRUE is 1 and FALSE 0; of `12 %` it is 12."""
+    """The number that a text is, or nan. Of `12 %` it is 12."""
     found = number_pattern(decimal).fullmatch(text)
     if not found:
-        return _TRUTH.get(text.casefold(), np.nan)
+        return np.nan
     if bool(found["bracket"]) != bool(found["end"]) or (found["sign1"] and found["sign2"]):
         return np.nan
     digits = re.sub(r"\D", "", found["whole"] or "0") + "." + (found["part"] or found["only"] or "0")
@@ -373,6 +376,13 @@ def listed(names: Iterable[Any], limit: int = 20) -> str:
 def counted(which: NDArray[np.bool_], what: str) -> str:
     n = int(which.sum())
     return f"1 {what} is" if n == 1 else f"{n:,} {what}s are"
+
+
+def no_values(which: NDArray[np.bool_], kind: str) -> str:
+    """So many values that cannot be read."""
+    what = "date" if kind == "date" else "number"
+    many = int(which.sum()) > 1
+    return f"{counted(which, 'value')} no {what}{'s and count' if many else ' and counts'} as missing"
 
 
 def examples(column: NDArray[Any], which: NDArray[np.bool_], rows: Sequence[Any]) -> str:

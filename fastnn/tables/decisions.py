@@ -13,23 +13,24 @@ The rules, in their order, for a column of texts (numbers, booleans and dates of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import columns
-from .columns import DATE, MISSING, Category, Column, Number, TableError, counted, date, examples, number
+from .columns import DATE, MISSING, Category, Column, Number, TableError, date, examples, number
 
 # What people write for "no number here"; in lower case. None of it says that a column is one of words.
 MARKS = (
     {mark.casefold() for mark in MISSING}
-    | {"not available", "no data", "n. a."}
+    | {"not available", "no data", "n. a.", "0000-00-00 00:00:00"}
     | set(
         "- -- --- \u2013 \u2014 . .. ... * x/x n.a. n.a k.a. nil missing unknown none unavailable "
-        "#value! #div/0! #ref! #name? #num! #null!".split()
+        "#value! #div/0! #ref! #name? #num! #null! 0000-00-00".split()
     )
 )
 FEW = 20  # different whole numbers: with words among them, they may be codes
@@ -88,7 +89,7 @@ def decide(name: str, column: NDArray[Any], text: Text, forced: str | None, max_
     if odd.any():
         shown = Counter(column[odd].tolist() if column.dtype.kind == "O" else map(str, column[odd])).most_common(4)
         words = ", ".join(f"{word!r} ({n:,})" for word, n in shown[:3]) + (" ..." if len(shown) > 3 else "")
-        notes.append(f"column {name!r}: {counted(odd, 'value')} no {what} and count as missing: {words}")
+        notes.append(f"column {name!r}: {columns.no_values(odd, text.kind)}: {words}")
     low, high = np.nanmin(x), np.nanmax(x)
     if high / 2 - low / 2 <= 1e-10 * max(abs(low), abs(high)) / 2:  # halves: the difference may overflow
         shown_as = columns.day(low) if text.kind == "date" else f"{low:g}"
@@ -111,7 +112,7 @@ def _counts_rows(x: NDArray[np.float64], unnamed: bool) -> str:
     whole = bool((x == np.round(x)).all()) and float(np.abs(x).max()) < 2**53
     if not whole or n < (2 if unnamed else UNIQUE) or x.max() - x.min() >= 2 * n or len(np.unique(x)) < n:
         return ""
-    return "numbers of the rows" if (np.diff(x) == 1).all() else "another whole number in each row, as in a list of ids"
+    return "no heading, and it numbers the rows" if unnamed else "another whole number in each row, as in a list of ids"
 
 
 def _category(name: str, column: NDArray[Any], forced: bool, max_categories: int, notes: list[str]) -> Decision:
@@ -154,13 +155,16 @@ def count(column: NDArray[Any]) -> Counter[str]:
     return counts
 
 
-def decimal_marks(texts: Iterable[str]) -> set[str]:
+def decimal_marks(texts: Collection[str]) -> set[str]:
     """The decimal marks, "." and ",", that the numbers among these texts can only be read with.
 
     1,5 and 1.250,0 are numbers with a comma alone, 0.5 and 1,250.0 with a point alone; 1,250 is one with either.
     """
     found: set[str] = set()
+    with_comma = any("," in text for text in texts)
     for text in texts:
+        if found and not with_comma:
+            break
         if "." in text or "," in text:
             point, comma = (not np.isnan(number(text, mark)) for mark in ".,")
             if point != comma:
@@ -191,87 +195,84 @@ def decide_text(name: str, counts: Counter[str], forced: str | None, decimal: st
             return Text("boolean")
         if any(_is_code(text) for text in counts):
             return Text("category")
-    if forced != "number":
-        dates = _dates(name, counts, forced)
-        if dates:
-            return dates
-    return _numbers(counts, forced, decimal, others)
+    dates = _dates(name, counts, forced == "date") if forced != "number" else None
+    if dates or forced == "date":
+        return dates or Text("date", "ymd")
+    return _numbers(counts, forced == "number", decimal, others)
 
 
 def _is_code(text: str) -> bool:
     return text.isdecimal() and (len(text) > 15 or (len(text) > 1 and text[0] == "0"))
 
 
-def _few_odd(counts: Counter[str], odd: list[str], part: float = ODD) -> bool:
-    words = [text for text in odd if text.casefold() not in MARKS]
+def _few(words: list[str], counts: Counter[str]) -> bool:
+    """Whether these, of all values, are few enough to be slips and marks in a column of something else."""
     n = sum(m for text, m in counts.items() if text.casefold() not in MARKS)
-    return len(words) <= ODD_WORDS and sum(counts[text] for text in words) <= part * n
+    return len(words) <= ODD_WORDS and sum(counts[text] for text in words) <= ODD * n
 
 
-def _dates(name: str, counts: Counter[str], forced: str | None) -> Text | None:
-    if not forced and not any(DATE.fullmatch(text) for text in list(counts)[:1000]):
+def _dates(name: str, counts: Counter[str], forced: bool) -> Text | None:
+    """The dates that a column holds, if it does."""
+    if not forced and not any(DATE.fullmatch(text) for text in islice(counts, 1000)):
         return None
-    fits = {order: [text for text in counts if not np.isnan(date(text, order))] for order in ("ymd", "dmy", "mdy")}
-    n = {order: sum(counts[text] for text in texts) for order, texts in fits.items()}
-    shaped = [text for text in counts if DATE.fullmatch(text)]
-    odd = [text for text in counts if not DATE.fullmatch(text)]
-    if not shaped or (not forced and not _few_odd(counts, odd)):
-        return None
-    best = max(n, key=lambda order: n[order])
-    if not n[best] or (not forced and sum(counts[text] for text in shaped) - n[best] > ODD * counts.total()):
+    days = {order: {text: date(text, order) for text in counts} for order in ("ymd", "dmy", "mdy")}
+    n = {order: sum(counts[text] for text, x in found.items() if x == x) for order, found in days.items()}
+    best = "ymd" if n["ymd"] >= max(n.values()) else "dmy" if n["dmy"] >= n["mdy"] else "mdy"
+    odd = [text for text, x in days[best].items() if x != x and text.casefold() not in MARKS]
+    if not n[best] or not (forced or _few(odd, counts)):
         return None
     if best == "ymd":
-        return Text("date", "ymd")
-    dotted = all("." in text for text in shaped)
-    if n["dmy"] == n["mdy"] and not dotted:
-        if all(date(text, "dmy") == date(text, "mdy") for text in shaped):  # 01/01/2024, 05/05/2024
-            return Text("date", "dmy")
-        text = next(text for text in shaped if date(text, "dmy") != date(text, "mdy"))
-        raise TableError(
-            f"column {name!r}: no value tells whether {text} is {columns.day(date(text, 'dmy'))} or "
-            f"{columns.day(date(text, 'mdy'))}; write the dates like that, or leave the column out "
-            f"(--ignore {name!r} or ignore=[{name!r}]), or say dates={{{name!r}: 'dmy'}} or 'mdy' in Python"
-        )
-    if dotted and n["dmy"] == n["mdy"]:
-        best = "dmy"
-    first = (
-        next(text for text in fits[best] if np.isnan(date(text, "mdy" if best == "dmy" else "dmy")))
-        if (n["dmy"] != n["mdy"])
-        else fits[best][0]
+        return Text("date", best)
+    other = "mdy" if best == "dmy" else "dmy"
+    telling = next((text for text, x in days[best].items() if x == x and days[other][text] != days[other][text]), None)
+    if telling:
+        return Text("date", best, f"dates are read {'day' if best == 'dmy' else 'month'} first, as {telling} shows")
+    text = next((text for text, x in days[best].items() if x == x and x != days[other][text]), None)
+    if not text:  # 01/01/2024, 05/05/2024
+        return Text("date", best)
+    if all("." in text for text, x in days[best].items() if x == x):
+        return Text("date", best, f"dates are read day first, {text} as {columns.day(days['dmy'][text])}")
+    raise TableError(
+        f"column {name!r}: no value tells whether {text} is {columns.day(days['dmy'][text])} or "
+        f"{columns.day(days['mdy'][text])}; write the dates like that, or leave the column out "
+        f"(--ignore {name!r} or ignore=[{name!r}]), or say dates={{{name!r}: 'dmy'}} or 'mdy' in Python"
     )
-    return Text("date", best, f"dates are read {'day' if best == 'dmy' else 'month'} first, as {first} shows")
 
 
-def _numbers(counts: Counter[str], forced: str | None, decimal: str | None, others: set[str]) -> Text:
+def _numbers(counts: Counter[str], forced: bool, decimal: str | None, others: set[str]) -> Text:
+    """The numbers that a column holds, if it does."""
     marks = decimal_marks(counts)
-    form, note = decimal or ".", ""
-    if decimal is None and len(marks) == 1:
-        form = next(iter(marks))
-    elif decimal is None and len(marks) == 2:  # the one that reads more of them
-        form = max(".,", key=lambda mark: sum(m for text, m in counts.items() if not np.isnan(number(text, mark))))
-    elif decimal is None and len(others) == 1:
-        form = next(iter(others))
-    values = {text: number(text, form) for text in counts}
-    odd = [text for text, x in values.items() if np.isnan(x)]
-    good = {text: x for text, x in values.items() if not np.isnan(x)}
-    if not good and not forced:
-        return Text("empty" if all(text.casefold() in MARKS for text in counts) else "category")
+    texts = np.array([*counts, None], object)[:-1]
+    read = {mark: columns.numbers(texts, mark) for mark in ([decimal] if decimal else ".,")}
+    form = decimal or "."
+    if not decimal and len(marks) == 2:  # the one that reads more of them
+        form = max(".,", key=lambda mark: sum(m for m, x in zip(counts.values(), read[mark], strict=True) if x == x))
+    elif not decimal and (len(marks) == 1 or len(others) == 1):
+        form = next(iter(marks or others))
+    x = read[form]
+    good = x[~np.isnan(x)]
+    odd = texts[np.isnan(x)].tolist()
+    if not len(good) and not forced:
+        return Text("empty" if all(text.casefold() in MARKS for text in odd) else "category")
     limits = [text for text in odd if text[0] in "<>\u2264\u2265" and not np.isnan(number(text[1:].strip(" ="), form))]
     words = [text for text in odd if text.casefold() not in MARKS and text not in limits]
     if not forced:
         n = sum(m for text, m in counts.items() if text.casefold() not in MARKS)
-        whole_and_few = len(good) <= FEW and all(x == round(x) for x in good.values())
-        if not _few_odd(counts, words) or sum(counts[text] for text in limits) > 0.5 * n or (words and whole_and_few):
-            return Text("category")
-    if form == ",":
-        note = "numbers are read with a decimal comma"
-        shown = next((t for t in good if np.isnan(number(t, "."))), None)
-        note += f", as {shown} shows" if shown else ""
-    if not marks and decimal is None:
-        open_ = next((t for t in good if not number(t, ".") == number(t, ",")), None)
-        if open_:
-            other = "," if form == "." else "."
-            why = " as in other columns" if len(others) == 1 else ""
-            given, instead = (f"{number(open_, mark):.12g}" for mark in (form, other))
-            note = f"{open_} is read as {given}{why}; with --decimal {other} it is {instead}"
+        n_good = sum(counts.values()) - sum(counts[text] for text in odd)
+        whole_and_few = len(good) <= FEW and bool((good == np.round(good)).all())
+        if not _few(words, counts) or sum(counts[text] for text in limits) > n / 2 or (words and whole_and_few):
+            note = ""
+            if n_good > n / 2:
+                shown = columns.listed(words + limits, 3)
+                note = f"{n_good:,} of {n:,} values are numbers, but not {shown}: taken for a category (see --numeric)"
+            return Text("category", note=note)
+    if marks or decimal or "," not in read or not len(good):
+        return Text("number", form)
+    either = np.flatnonzero(~np.isnan(x) & (read["."] != read[","]))
+    if not len(either):
+        return Text("number", form)
+    other = "," if form == "." else "."
+    first = either[0]
+    why = " as in other columns" if len(others) == 1 else ""
+    note = f"{texts[first]} is read as {x[first]:.12g}{why}; with --decimal {other} it is {read[other][first]:.12g}"
     return Text("number", form, note)

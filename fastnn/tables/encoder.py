@@ -118,6 +118,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self.left_out_: dict[str, str] = {}
         self.notes_: list[str] = []
         spare = []
+        if commas := [name for name in open_ if texts[name].kind == "number" and texts[name].form == ","]:
+            shown = next((text for name in commas for text in counts[name] if "," in text), "")
+            self.notes_.append(f"numbers with a decimal comma{shown and f', such as {shown},'} are in {listed(commas)}")
         for name, column in zip(names, table, strict=True):
             if forced.get(name) == "ignore":
                 self.left_out_[name] = "as told"
@@ -236,6 +239,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """What the user said of columns."""
         if self.decimal not in (None, ".", ","):
             raise ValueError(f"decimal is {self.decimal!r}, but '.', ',' or None is wanted")
+        if isinstance(self.dates, Mapping):
+            for name, order in self.dates.items():
+                if order not in ("ymd", "dmy", "mdy"):
+                    raise ValueError(f"dates says {order!r} of column {name!r}, but ymd, dmy or mdy is wanted")
         forced: dict[str, str] = {}
         given = {"category": "categorical", "number": "numeric", "date": "dates", "ignore": "ignore"}
         for kind, parameter in given.items():

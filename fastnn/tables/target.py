@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import columns, decisions
-from .columns import TableError, counted, examples
+from .columns import TableError, examples
 
 MAX_INTEGER_CLASSES = 20  # more distinct integers than that are quantities, not names of classes
 NAMES = ("None", "NA", "N/A", "n/a")  # mean a missing value in numbers, but may be the name of a class among words
@@ -70,95 +70,106 @@ def target(column: Any, task: str = "auto", decimal: str | None = None) -> Targe
     values = series_values(name, column)
     if values.dtype.kind == "M":
         values = columns.labels(values)
-    notes: list[str] = []
     if values.dtype.kind == "O":
         counts = decisions.count(values)
-        forced = {"regression": "number", "classification": None}.get(task)
-        try:
-            text = decisions.decide_text(name, counts, forced, decimal, set())
-        except TableError:  # dates of either order: no target in any
-            text = decisions.Text("date")
+        text = _decide(name, counts, task, decimal)
         if str(column.dtype) == "category" and task != "regression":
             text = decisions.Text("category")
     else:
-        text, counts = decisions.typed(values) or decisions.Text("number"), Counter()
-        infinite = np.isinf(column.to_numpy(np.float64, na_value=np.nan))
-        if infinite.any():
-            row = np.flatnonzero(infinite)[0]
-            raise TableError(
-                f"target {name!r} should hold finite numbers, but row {rows[row]} holds {column.iloc[row]}"
-            )
-
+        counts = Counter[str]()
+        text = decisions.typed(values) or decisions.Text("number")
+        _check_finite(name, column)
     if text.kind in ("number", "boolean"):
-        x = columns.Number(name, 0.0, 0.0, 1.0, form=text.form).values(values)
-        known = ~np.isnan(x)
-        odd = ~known & ~columns.absent(values)
-        if odd.any() and task == "regression" and not _mostly(known, odd):
-            row = np.flatnonzero(odd)[0]
-            raise TableError(f"target {name!r} should hold numbers, but row {rows[row]} holds {values[row]!r}")
-        if odd.any():
-            notes.append(
-                f"target {name!r}: {counted(odd, 'value')} no numbers, left out: {examples(values, odd, rows)}"
-            )
-        _check_known(name, known)
-        y = x[known]
-        if _is_regression(y, task, text.kind):
-            notes += [f"target {name!r}: {note}" for note in (text.note, _written(values, y, known)) if note]
-            if y.max() == y.min():
-                raise TableError(f"target {name!r} is {y[0]:g} in every row: there is nothing to learn")
-            return Target(y, "regression", known, notes)
-        if (y != np.round(y)).any():
-            raise TableError(
-                f"target {name!r} holds {y[y != np.round(y)][0]:g}, which is no class (--task regression?)"
-            )
-        return _classes(name, y.astype(bool if text.kind == "boolean" else np.int64), known, notes)
-
-    if task == "regression":
-        some = [value for value in values.tolist() if value is not None]
-        raise TableError(f"target {name!r} should hold numbers, but holds {some[0]!r}" if some else _missing(name))
-    known = ~columns.absent(values)
-    for word in NAMES:
-        rows_of_word = values == word
-        n = int(rows_of_word.sum())
-        if n and counts and n >= min(min(counts.values()), 0.02 * len(values)):
-            known |= rows_of_word
-            notes.append(
-                f"target {name!r}: {word!r} is taken for a class ({n:,} rows); if it is none, empty these cells"
-            )
-        elif n:
-            notes.append(f"target {name!r}: {word!r} is taken for a missing value ({n:,} rows)")
-    _check_known(name, known)
-    return _classes(name, values[known].astype(str), known, notes)
+        found = _numbers(name, values, rows, task, text)
+    elif task == "regression":
+        some = next((value for value in values.tolist() if value is not None), None)
+        raise TableError(f"target {name!r} should hold numbers, but holds {some!r}" if some else _missing(name))
+    elif task == "auto" and text.kind == "date":
+        raise TableError(
+            f"target {name!r} holds dates, such as {next(iter(counts))}, which are not predicted: make a number of "
+            "them, such as days from a fixed one; --task classification takes each for a class"
+        )
+    else:
+        found = _labels(name, values, counts)
+    n_missing = len(values) - int(found.rows.sum())
+    if n_missing:
+        found.notes.append(f"rows left out because {name} is missing: {n_missing:,}")
+    return found
 
 
-def _mostly(known: NDArray[np.bool_], odd: NDArray[np.bool_]) -> bool:
-    return bool(odd.sum() <= decisions.ODD * known.sum())
+def _decide(name: str, counts: Counter[str], task: str, decimal: str | None) -> decisions.Text:
+    try:
+        return decisions.decide_text(name, counts, "number" if task == "regression" else None, decimal, set())
+    except TableError:  # dates that may be of either order
+        return decisions.Text("date")
+
+
+def _check_finite(name: str, column: Any) -> None:
+    infinite = np.flatnonzero(np.isinf(column.to_numpy(np.float64, na_value=np.nan)))
+    if len(infinite):
+        row, value = column.index[infinite[0]], column.iloc[infinite[0]]
+        raise TableError(f"target {name!r} should hold finite numbers, but row {row} holds {value}")
 
 
 def _missing(name: str) -> str:
     return f"target {name!r} is missing in every row"
 
 
-def _check_known(name: str, known: NDArray[np.bool_]) -> None:
+def _numbers(name: str, values: NDArray[Any], rows: list[Any], task: str, text: decisions.Text) -> Target:
+    """A target of numbers or booleans: of a regression, or names of classes."""
+    x = columns.Number(name, 0.0, 0.0, 1.0, form=text.form).values(values)
+    known = ~np.isnan(x)
+    odd = ~known & ~columns.absent(values)
+    notes = [f"target {name!r}: {columns.no_values(odd, 'number')}: {examples(values, odd, rows)}"] if odd.any() else []
+    if odd.sum() > decisions.ODD * known.sum() and task == "regression":
+        row = np.flatnonzero(odd)[0]
+        raise TableError(f"target {name!r} should hold numbers, but row {rows[row]} holds {values[row]!r}")
     if not known.any():
         raise TableError(_missing(name))
-
-
-def _is_regression(y: NDArray[np.float64], task: str, kind: str) -> bool:
-    if task != "auto" or kind == "boolean":
-        return task == "regression"
+    y = x[known]
+    written = _written(values[known], y, text.form)
     whole = bool((np.abs(y) < 2**53).all()) and bool((y == np.round(y)).all())
-    n_distinct = len(np.unique(y))
-    return not (whole and n_distinct <= MAX_INTEGER_CLASSES and 2 * n_distinct <= len(y))
+    if task == "auto" and text.kind != "boolean":
+        n_distinct = len(np.unique(y))
+        few = n_distinct <= MAX_INTEGER_CLASSES and 2 * n_distinct <= len(y)
+        task = "classification" if whole and few and not written else "regression"
+    if task == "regression":
+        told = text.note or written or ("numbers are read with a decimal comma" if text.form == "," else "")
+        if y.max() == y.min():
+            raise TableError(f"target {name!r} is {y[0]:g} in every row: there is nothing to learn")
+        return Target(y, task, known, [*([f"target {name!r}: {told}"] if told else []), *notes])
+    if not whole:
+        value = y[(y != np.round(y)) | (np.abs(y) >= 2**53)][0]
+        raise TableError(f"target {name!r} holds {value:g}, which is no class (--task regression?)")
+    return _classes(name, y.astype(bool if text.kind == "boolean" else np.int64), known, notes)
 
 
-def _written(values: NDArray[Any], y: NDArray[np.float64], known: NDArray[np.bool_]) -> str:
-    """How a number was written that is more than digits and a point."""
+def _written(values: NDArray[Any], y: NDArray[np.float64], form: str) -> str:
+    """How a number was written that has more than digits and a decimal mark."""
+    plain = re.compile(rf"[-+]?\d*{re.escape(form)}?\d*([eE][-+]?\d+)?")
     if values.dtype.kind == "O":
-        for text, x in zip(values[known].tolist(), y.tolist(), strict=True):
-            if not re.fullmatch(r"[-+\d.eE]*", text):
+        for text, x in zip(values.tolist(), y.tolist(), strict=True):
+            if not plain.fullmatch(text) and text.casefold() not in ("true", "false"):
                 return f"{text} is read as the number {x:.12g}"
     return ""
+
+
+def _labels(name: str, values: NDArray[Any], counts: Counter[str]) -> Target:
+    """A target of words: classes."""
+    known, notes = ~columns.absent(values), []
+    for word in NAMES:
+        named = values == word
+        n = int(named.sum())
+        if n and counts and n >= min(min(counts.values()), 0.02 * len(values)):
+            known |= named
+            notes.append(
+                f"target {name!r}: {word!r} is taken for a class ({n:,} rows); if it is none, empty these cells"
+            )
+        elif n:
+            notes.append(f"target {name!r}: {word!r} is taken for a missing value ({n:,} rows)")
+    if not known.any():
+        raise TableError(_missing(name))
+    return _classes(name, values[known].astype(str), known, notes)
 
 
 def _classes(name: str, y: NDArray[Any], known: NDArray[np.bool_], notes: list[str]) -> Target:
