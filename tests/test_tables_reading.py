@@ -163,18 +163,18 @@ def test_what_is_not_there_is_refused_by_name(tmp_path):
     [
         ("# one\n# two\na,b\n1,2\n", "lines 1 to 2 are comments"),
         ("Report\na,b,c\n1,2,3\n", "skipped above the heading: 'Report'"),
-        ("a,b,c\n1,2,3\n1,2\n1\n", r"2 rows have fewer fields than the heading \(first: line 3\)"),
+        ("a,b,c\n1,2,3\n1,2\n1\n", "2 rows have fewer fields than the heading (first: line 3)"),
         ('"a"\n"1",2\n', "names of rows: left out"),
         ("a;b;;\n1;2;;\n", "2 columns without heading and values: left out"),
         ("a;b\n1;2\n;\n;\n", "2 empty rows at the end: left out"),
         ("a,a\n1,2\n", "several columns are called 'a': the later ones are 'a.1'"),
-        ("é,a\n1,2\n".encode("latin-1"), r"is not UTF-8 \(line 1\)"),
+        ("é,a\n1,2\n".encode("latin-1"), "is not UTF-8 (line 1)"),
     ],
 )
 def test_what_was_not_taken_as_it_is_is_told(written, content, note):
     notes = read(written(content)).notes
     assert len(notes) == 1
-    pd.testing.assert_series_equal(pd.Series(notes).str.contains(note), pd.Series([True]))
+    assert note in notes[0]
 
 
 def test_a_plain_file_needs_no_note(written):
