@@ -344,9 +344,19 @@ def test_dates_of_all_types_are_the_same_numbers():
         pd.PeriodIndex(day, freq="D"),
         [date(2024, 1, 31), datetime(2024, 3, 1)],
         np.array(day, "datetime64[D]").astype(object),
+        pd.Series([np.datetime64(day[0], "ns"), pd.Timestamp(day[1])], dtype=object),
         ["2024-01-31T00:00:00Z", "2024-03-01 01:30+01:30"],
     ):
         np.testing.assert_array_equal(encoder.transform(pd.DataFrame({"x": same})), expected)
+
+
+@pytest.mark.parametrize(
+    "values", [[True, 1, "x"], [1, True, "x"], [1.0, "1", True], [np.int8(1), np.bool_(True), "1.0"]]
+)
+def test_mixed_values_are_each_what_they_are_alone(values):
+    encoder = TableEncoder().fit(texts("1", "True", "x"))
+    alone = [encoder.transform(texts(value)) for value in values]
+    np.testing.assert_array_equal(encoder.transform(texts(*values)), np.concatenate(alone))
 
 
 def test_what_a_mask_hides_is_missing():

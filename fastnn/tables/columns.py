@@ -257,7 +257,9 @@ def labels(column: NDArray[Any]) -> NDArray[Any]:
 
 
 def plain(value: Any) -> str:
-    """A number as a person writes it."""
+    """A number or a date as a person writes it."""
+    if isinstance(value, datetime):
+        return value.isoformat(" ").removesuffix(" 00:00:00")
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     return str(value)

@@ -243,12 +243,14 @@ def _numbers(counts: Counter[str], forced: bool, decimal: str | None, others: se
     """The numbers that a column holds, if it does."""
     marks = decimal_marks(counts)
     texts = np.array([*counts, None], object)[:-1]
-    read = {mark: columns.numbers(texts, mark) for mark in ([decimal] if decimal else ".,")}
-    form = decimal or "."
-    if not decimal and len(marks) == 2:  # the one that reads more of them
+    possible = [decimal] if decimal else [*marks] if len(marks) == 1 else [".", ","]
+    read = {mark: columns.numbers(texts, mark) for mark in possible}
+    if len(possible) == 2 and marks:  # columns of both: the mark that reads more of them
         form = max(".,", key=lambda mark: sum(m for m, x in zip(counts.values(), read[mark], strict=True) if x == x))
-    elif not decimal and (len(marks) == 1 or len(others) == 1):
-        form = next(iter(marks or others))
+    elif len(possible) == 2:
+        form = next(iter(others)) if len(others) == 1 else "."
+    else:
+        form = possible[0]
     x = read[form]
     good = x[~np.isnan(x)]
     odd = texts[np.isnan(x)].tolist()
@@ -266,7 +268,7 @@ def _numbers(counts: Counter[str], forced: bool, decimal: str | None, others: se
                 shown = columns.listed(words + limits, 3)
                 note = f"{n_good:,} of {n:,} values are numbers, but not {shown}: taken for a category (see --numeric)"
             return Text("category", note=note)
-    if marks or decimal or "," not in read or not len(good):
+    if len(possible) == 1 or marks or not len(good):
         return Text("number", form)
     either = np.flatnonzero(~np.isnan(x) & (read["."] != read[","]))
     if not len(either):

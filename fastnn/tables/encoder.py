@@ -336,15 +336,13 @@ def series_values(name: str, column: Any) -> NDArray[Any]:
         if getattr(column.dt, "tz", None) is not None:
             column = column.dt.tz_convert("UTC").dt.tz_localize(None)
         return column.to_numpy("datetime64[us]")
-    missing = column.isna().to_numpy()
-    if getattr(column.dtype, "kind", "O") in "iufb" and not isinstance(column.dtype, np.dtype):
-        if column.dtype.kind == "b" or not missing.any():  # of pandas or of Arrow, with its own missing value
-            return _values(name, column.to_numpy(object, na_value=None) if missing.any() else column.to_numpy())
-        if column.dtype.kind in "iu":
-            return _values(name, column.to_numpy(object, na_value=None))
-        return column.to_numpy(np.float64, na_value=np.nan)
-    if isinstance(column.dtype, np.dtype) and column.dtype != object:
+    if isinstance(column.dtype, np.dtype):
         return _values(name, column.to_numpy())
+    missing = column.isna().to_numpy()  # of pandas or of Arrow, with its own missing value
+    if getattr(column.dtype, "kind", "O") in "iufb" and not missing.any():
+        return _values(name, column.to_numpy())
+    if getattr(column.dtype, "kind", "O") == "f":
+        return column.to_numpy(np.float64, na_value=np.nan)
     x = column.to_numpy(object).copy()
     x[missing] = None
     return _values(name, x)
@@ -394,15 +392,18 @@ def _values(name: str, x: NDArray[Any], text: bool = False) -> NDArray[Any]:
     elif kind in "SVm":
         what = {"S": "bytes", "V": "records", "m": "durations"}[kind]
         raise TableError(f"column {name!r} holds {what}, but numbers, texts, booleans or dates are wanted")
+    if kind == "O" and set(map(type, x.tolist())) <= {str, type(None)}:
+        known = {text: (text and text.strip()) or None for text in set(x.tolist())}
+        if all(text is stripped for text, stripped in known.items()):
+            return x
+        return np.array([*map(known.__getitem__, x.tolist()), None], object)[:-1]
     out = np.empty(len(x), object)
-    out[:] = [_value(name, value) for value in x.tolist()] if kind != "O" else [_value(name, value) for value in x]
+    out[:] = [_value(name, value) for value in x.tolist()]
     present = [value for value in out if value is not None]
     types = set(map(type, present))
     if text or types <= {str}:
-        texts = {
-            v: None if v is None else (v if type(v) is str else columns.plain(v)).strip() or None for v in set(out)
-        }
-        return np.array([*map(texts.__getitem__, out), None], object)[:-1]
+        words = [None if value is None else columns.plain(value).strip() or None for value in out]
+        return np.array([*words, None], object)[:-1]
     if types == {bool} and len(present) == len(out):
         return out.astype(bool)
     if types <= {int, float} and all(abs(v) <= 2**53 for v in present if type(v) is int):
@@ -417,8 +418,12 @@ def _value(name: str, value: Any) -> str | int | float | bool | datetime | None:
     """One value of a column of objects."""
     if value is None or type(value) in (str, int, bool):
         return value
-    if isinstance(value, np.generic):
+    if isinstance(value, np.datetime64):
+        value = value.astype("datetime64[us]").item()
+    elif isinstance(value, np.generic) and not isinstance(value, np.timedelta64):
         value = value.item()
+    if value is None:
+        return None
     if isinstance(value, float | Decimal):
         return None if value != value else float(value)
     if isinstance(value, str | bool | int):
