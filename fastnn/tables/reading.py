@@ -304,9 +304,10 @@ def _separator(text: str, comment: str, decimal: str | None) -> str:
     joined = re.sub(_QUOTED, lambda found: found[0].replace("\n", " "), sample)
     lines = [line for line in joined.split("\n") if line.strip()]
     heading = _without_quoted(lines[0] if lines else comment)
-    candidates = [mark for mark in SEPARATORS if mark in _without_quoted(sample)]
+    below = _without_quoted("\n".join(lines[1:] or lines))
+    candidates = [mark for mark in SEPARATORS if mark in below]
     others = set(candidates) & set(heading) - {","}
-    if others and (decimal == "," or not re.search(r",\S", _without_quoted(sample))):  # of numbers, or of texts
+    if others and (decimal == "," or not re.search(r",\S", below)):  # of numbers, or of texts
         candidates = [mark for mark in candidates if mark != ","]
     if candidates:
         try:
