@@ -3,9 +3,11 @@
 import io
 import json
 import pickle
+import re
 import warnings
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -523,6 +525,15 @@ def test_the_matrix_is_float32_and_does_not_depend_on_other_columns_or_their_ord
     got = encoder.transform(people.assign(other=1)[["since", "other", "member", "city", "age"]])
     assert got.dtype == np.float32
     np.testing.assert_array_equal(got, encoder.transform(people))
+
+
+def test_the_example_of_the_docs_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{30 + i % 17};{'Ulm' if i % 3 else 'Jena'};$1,{100 + 5 * (i % 17)}.50\n" for i in range(60)]
+    (tmp_path / "houses.csv").write_text("area;town;price\n" + "".join(rows))
+    page = (Path(__file__).parents[1] / "docs" / "tables.md").read_text(encoding="utf-8")
+    exec(re.search(r"```python\n(.*?)```", page, re.S)[1], {})
+    assert "town         category   'Jena', 'Ulm'" in capsys.readouterr().out
 
 
 # ---- kept with the model ----
