@@ -4,6 +4,8 @@ import io
 import json
 import pickle
 import re
+import subprocess
+import sys
 import warnings
 from datetime import date, datetime
 from decimal import Decimal
@@ -234,6 +236,20 @@ def test_a_number_that_may_be_either_is_told_with_the_option_that_decides():
     assert TableEncoder(decimal=",").fit(texts("1,250", "2,500")).summary()[0][2] == "1.25 to 2.5, decimal comma"
 
 
+def test_what_can_be_read_with_the_other_decimal_mark_alone_is_and_is_told():
+    encoder = TableEncoder(decimal=",").fit(texts("1.5", "2.25", "7"))
+    assert encoder.summary()[0][2] == "1.5 to 7"
+    assert encoder.notes_ == ["column 'x': 1.5 is a number with a decimal point alone"]
+
+
+def test_numbers_that_are_taken_for_a_category_are_told():
+    encoder = TableEncoder().fit(texts(*[f"{i % 9}.5" for i in range(90)], *"abcdef"))
+    assert encoder.notes_ == [
+        "column 'x': 90 of 96 values are numbers, but not 'a', 'b', 'c' and 3 more: "
+        "taken for a category (see --numeric)"
+    ]
+
+
 def test_the_decimal_mark_is_kept_for_later_tables():
     encoder = TableEncoder().fit(texts("1,5", "2,5", "9"))
     np.testing.assert_array_equal(encoder.transform(texts("2,500")), encoder.transform(texts("2,5")))
@@ -388,6 +404,25 @@ def test_ids_of_many_digits_are_no_numbers():
 def test_what_is_neither_number_text_nor_date_is_refused_by_name(values, message):
     with pytest.raises(TableError, match=message):
         TableEncoder().fit(pd.DataFrame({"x": values, "z": [1, 2]}))
+
+
+def test_what_is_not_read_may_hold_anything():
+    frame = pd.DataFrame({"x": [1.0, 2.0], "z": [[1], {2}]})
+    encoder = TableEncoder(ignore=["z"]).fit(frame)
+    np.testing.assert_array_equal(encoder.transform(frame), [[-1], [1]])
+    np.testing.assert_array_equal(encoder.transform(frame.assign(z=[1j, 2j])), [[-1], [1]])
+
+
+def test_a_network_that_predicts_from_a_table_needs_neither_pandas_nor_scikit_learn():
+    program = (
+        "import sys, numpy as np; from fastnn.tables import columns\n"
+        "out = np.empty((3, 1), np.float32)\n"
+        "columns.from_dict({'name': 'x', 'median': 1.0, 'mean': 1.0, 'scale': 2.0}).encode("
+        "np.array(['3', None, '1,5'], object), out)\n"
+        "print(out.ravel().tolist(), {'pandas', 'sklearn', 'clevercsv'} & set(sys.modules))"
+    )
+    got = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert got.stdout == "[1.0, 0.0, 0.0] set()\n"
 
 
 def test_columns_of_one_name_are_refused():

@@ -6,6 +6,7 @@ import lzma
 import os
 import threading
 import zipfile
+from datetime import datetime
 
 import pandas as pd
 import pytest
@@ -221,7 +222,17 @@ def test_a_pipe_is_read_like_a_file(tmp_path):
 def test_parquet_keeps_its_types(tmp_path):
     pytest.importorskip("pyarrow")
     frame = pd.DataFrame({"n": [1, 2], "x": [0.5, None], "t": ["a", None], "d": pd.to_datetime(["2024-01-31", None])})
-    frame.to_parquet(tmp_path / "t.parquet")
+    frame.set_index("n").to_parquet(tmp_path / "t.parquet")
     got = read(tmp_path / "t.parquet").frame
     assert list(got.index) == [1, 2]
     assert [got[name].dtype.kind for name in ("n", "x", "d")] == ["i", "f", "M"]
+
+
+def test_dates_beyond_2262_of_parquet_s_old_type_are_what_they_are(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    days = [datetime(9999, 12, 31), datetime(2024, 1, 31)]
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"d": pa.array(days, pa.timestamp("us"))}), path, use_deprecated_int96_timestamps=True)
+    assert read(path).frame["d"].dt.year.tolist() == [9999, 2024]

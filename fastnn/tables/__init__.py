@@ -32,7 +32,7 @@ def matrix(frame: Any, wanted: int | Iterable[str]) -> Any:
     import pandas as pd
 
     from .columns import Number
-    from .encoder import series_values
+    from .frames import series_values
 
     if isinstance(wanted, int):
         if frame.shape[1] != wanted:

@@ -243,7 +243,7 @@ def _numbers(counts: Counter[str], forced: bool, decimal: str | None, others: se
     """The numbers that a column holds, if it does."""
     marks = decimal_marks(counts)
     texts = np.array([*counts, None], object)[:-1]
-    possible = [decimal] if decimal else [*marks] if len(marks) == 1 else [".", ","]
+    possible = [*marks] if len(marks) == 1 else [decimal] if decimal else [".", ","]
     read = {mark: columns.numbers(texts, mark) for mark in possible}
     if len(possible) == 2 and marks:  # columns of both: the mark that reads more of them
         form = max(".,", key=lambda mark: sum(m for m, x in zip(counts.values(), read[mark], strict=True) if x == x))
@@ -268,6 +268,9 @@ def _numbers(counts: Counter[str], forced: bool, decimal: str | None, others: se
                 shown = columns.listed(words + limits, 3)
                 note = f"{n_good:,} of {n:,} values are numbers, but not {shown}: taken for a category (see --numeric)"
             return Text("category", note=note)
+    if decimal and form != decimal:
+        shown = next(text for text in texts.tolist() if form in text and not np.isnan(number(text, form)))
+        return Text("number", form, f"{shown} is a number with a decimal {'point' if form == '.' else 'comma'} alone")
     if len(possible) == 1 or marks or not len(good):
         return Text("number", form)
     either = np.flatnonzero(~np.isnan(x) & (read["."] != read[","]))

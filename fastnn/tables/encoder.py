@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import columns, decisions
 from .columns import Column, TableError, check_columns, listed
+from .frames import Frame
 
 VERSION = 2  # of the state; fastnn 0.1.0 wrote a list
 
@@ -90,13 +87,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Decide what each column of X, a table of shape (n_rows, n_columns), is, and learn it; y is not looked at."""
-        names, named, table, rows = _table(X)
+        frame = Frame.of(X)
+        names, rows = frame.names, frame.rows
         forced = self._forced(names)
+        table = {name: frame.column(j) for j, name in enumerate(names) if forced.get(name) != "ignore"}
         texts: dict[str, decisions.Text] = {}
         counts = {}
-        for name, column in zip(names, table, strict=True):
-            if forced.get(name) == "ignore":
-                continue
+        for name, column in table.items():
             known = decisions.typed(column)
             if known is None:
                 counts[name] = decisions.count(column)
@@ -121,11 +118,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if commas := [name for name in open_ if texts[name].kind == "number" and texts[name].form == ","]:
             shown = next((text for name in commas for text in counts[name] if "," in text), "")
             self.notes_.append(f"numbers with a decimal comma{shown and f', such as {shown},'} are in {listed(commas)}")
-        for name, column in zip(names, table, strict=True):
-            if forced.get(name) == "ignore":
+        for name in names:
+            if name not in table:
                 self.left_out_[name] = "as told"
                 continue
-            decision = decisions.decide(name, column, texts[name], forced.get(name), self.max_categories, rows)
+            decision = decisions.decide(name, table[name], texts[name], forced.get(name), self.max_categories, rows)
             self.notes_ += decision.notes
             if decision.column is None or decision.row_numbers:
                 self.left_out_[name] = decision.reason
@@ -141,7 +138,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             reasons = ", ".join(f"{name!r} ({reason})" for name, reason in list(self.left_out_.items())[:20])
             one = "; there is 1 sample only" if len(rows) == 1 else ""
             raise TableError(f"no column to learn from{one}; left out are {reasons}")
-        self._keep_names(names, named)
+        self._keep_names(names, frame.named)
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -257,18 +254,19 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def _columns_of(self, X: Any) -> tuple[list[NDArray[Any]], Sequence[Any]]:
         """The columns of a table that are read."""
         check_is_fitted(self)
-        names, named, table, rows = _table(X)
+        frame = Frame.of(X)
         wanted = [column.name for column in self.columns_]
-        if named and hasattr(self, "feature_names_in_"):
+        names = frame.names
+        if frame.named and hasattr(self, "feature_names_in_"):
             check_columns(names, wanted)
-        elif len(names) != self.n_features_in_:
+        elif len(names) == self.n_features_in_:
+            names = self._names
+        else:
             raise TableError(
                 f"X has {len(names)} features, but TableEncoder is expecting {self.n_features_in_} features as input"
             )
-        else:
-            names = self._names
-        at = dict(zip(names, table, strict=True))
-        return [at[name] for name in wanted], rows
+        at = {name: j for j, name in enumerate(names)}
+        return [frame.column(at[name]) for name in wanted], frame.rows
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -277,168 +275,3 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _table(X: Any) -> tuple[list[str], bool, list[NDArray[Any]], Sequence[Any]]:
-    """Names of the columns, whether X has names, the columns as `columns` takes them, and names of the rows."""
-    if hasattr(X, "toarray"):
-        raise TypeError("X is a sparse matrix, but a table or a dense array is wanted: X.toarray() makes one")
-    if hasattr(X, "iloc") and hasattr(X, "columns"):
-        return _pandas_table(X)
-    if hasattr(X, "__dataframe__") or hasattr(X, "column_names"):
-        return _other_table(X)
-    X = np.ma.asarray(X) if isinstance(X, np.ma.MaskedArray) else np.asarray(X)
-    if X.ndim != 2:
-        raise TableError(
-            f"Expected 2D array, got {X.ndim}D array instead. Reshape your data using array.reshape(-1, 1) if it is "
-            "one column, or array.reshape(1, -1) if it is one row."
-        )
-    _check_size(*X.shape)
-    names = [f"x{j}" for j in range(X.shape[1])]
-    return names, False, [_values(name, X[:, j]) for j, name in enumerate(names)], range(len(X))
-
-
-def _check_size(n_rows: int, n_columns: int) -> None:
-    if n_rows == 0 or n_columns == 0:
-        what = "sample" if n_rows == 0 else "feature"
-        raise TableError(
-            f"Found array with 0 {what}(s) (shape=({n_rows}, {n_columns})) while a minimum of 1 is required."
-        )
-
-
-def _check_names(names: list[str]) -> None:
-    if twice := [name for name, n in Counter(names).items() if n > 1]:
-        raise TableError(f"there are several columns {listed(twice)}: which one is meant?")
-
-
-def _pandas_table(X: Any) -> tuple[list[str], bool, list[NDArray[Any]], Sequence[Any]]:
-    names = [str(name) for name in X.columns]
-    _check_names(names)
-    _check_size(*X.shape)
-
-    return names, True, [series_values(name, X.iloc[:, j]) for j, name in enumerate(names)], X.index.tolist()
-
-
-def series_values(name: str, column: Any) -> NDArray[Any]:
-    """A column of pandas as `columns` takes it."""
-    import pandas as pd
-
-    kind = column.dtype
-    if isinstance(kind, pd.CategoricalDtype):
-        # By its categories: a whole number among them is no decimal fraction because a value is missing.
-        labels = np.array([*_values(name, column.cat.categories.to_numpy(object), text=True), None], object)
-        return labels[column.cat.codes.to_numpy()]
-    if isinstance(kind, pd.PeriodDtype):
-        column = column.dt.to_timestamp()
-    if isinstance(kind, pd.SparseDtype):
-        column = column.sparse.to_dense()
-    if getattr(column.dtype, "kind", "O") == "M":  # also with a time zone, or of Arrow
-        if getattr(column.dt, "tz", None) is not None:
-            column = column.dt.tz_convert("UTC").dt.tz_localize(None)
-        return column.to_numpy("datetime64[us]")
-    if isinstance(column.dtype, np.dtype):
-        return _values(name, column.to_numpy())
-    missing = column.isna().to_numpy()  # of pandas or of Arrow, with its own missing value
-    if getattr(column.dtype, "kind", "O") in "iufb" and not missing.any():
-        return _values(name, column.to_numpy())
-    if getattr(column.dtype, "kind", "O") == "f":
-        return column.to_numpy(np.float64, na_value=np.nan)
-    x = column.to_numpy(object).copy()
-    x[missing] = None
-    return _values(name, x)
-
-
-def _other_table(X: Any) -> tuple[list[str], bool, list[NDArray[Any]], Sequence[Any]]:
-    """Of polars, Arrow and whatever else narwhals knows."""
-    import narwhals as nw
-
-    frame = nw.from_native(X, eager_only=True)
-    names = list(frame.columns)
-    _check_names(names)
-    _check_size(*frame.shape)
-
-    def values(name: str) -> NDArray[Any]:
-        column = frame[name]
-        if column.dtype.is_float() or (column.dtype.is_integer() and not column.null_count()):
-            return _values(name, column.to_numpy())
-        found = np.empty(len(column), object)
-        found[:] = column.to_list()
-        return _values(name, found, text=isinstance(column.dtype, nw.Categorical | nw.Enum))
-
-    return names, True, [values(name) for name in names], range(len(frame))
-
-
-def _values(name: str, x: NDArray[Any], text: bool = False) -> NDArray[Any]:
-    """One column as `columns` takes it: float64, bool, datetime64, or objects that are texts or None."""
-    if isinstance(x, np.ma.MaskedArray):
-        hidden = np.ma.getmaskarray(x)
-        if hidden.any():
-            x = x.astype(object)
-            x[hidden] = None
-        x = np.asarray(x.data)
-    kind = x.dtype.kind
-    if text:
-        x = x.astype(object)
-    elif kind in "iu" and len(x) and (int(x.max()) > 2**53 or int(x.min()) < -(2**53)):
-        x = x.astype(object)  # ids: two of them are one float64
-    elif kind in "fiu":
-        return x.astype(np.float64)
-    elif kind == "b":
-        return x
-    elif kind == "M":
-        return x.astype("datetime64[us]")
-    elif kind == "c":
-        raise TableError(f"Complex data not supported: column {name!r} holds complex numbers")
-    elif kind in "SVm":
-        what = {"S": "bytes", "V": "records", "m": "durations"}[kind]
-        raise TableError(f"column {name!r} holds {what}, but numbers, texts, booleans or dates are wanted")
-    if kind == "O" and set(map(type, x.tolist())) <= {str, type(None)}:
-        known = {text: (text and text.strip()) or None for text in set(x.tolist())}
-        if all(text is stripped for text, stripped in known.items()):
-            return x
-        return np.array([*map(known.__getitem__, x.tolist()), None], object)[:-1]
-    out = np.empty(len(x), object)
-    out[:] = [_value(name, value) for value in x.tolist()]
-    present = [value for value in out if value is not None]
-    types = set(map(type, present))
-    if text or types <= {str}:
-        words = [None if value is None else columns.plain(value).strip() or None for value in out]
-        return np.array([*words, None], object)[:-1]
-    if types == {bool} and len(present) == len(out):
-        return out.astype(bool)
-    if types <= {int, float} and all(abs(v) <= 2**53 for v in present if type(v) is int):
-        return np.array([np.nan if v is None else v for v in out], np.float64)
-    if types == {datetime}:
-        epoch = [None if v is None else np.datetime64(v, "us") for v in out]
-        return np.array(epoch, "datetime64[us]")
-    return _values(name, out, text=True)
-
-
-def _value(name: str, value: Any) -> str | int | float | bool | datetime | None:
-    """One value of a column of objects."""
-    if value is None or type(value) in (str, int, bool):
-        return value
-    if isinstance(value, np.datetime64):
-        value = value.astype("datetime64[us]").item()
-    elif isinstance(value, np.generic) and not isinstance(value, np.timedelta64):
-        value = value.item()
-    if value is None:
-        return None
-    if isinstance(value, float | Decimal):
-        return None if value != value else float(value)
-    if isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, date):
-        if value != value:  # NaT
-            return None
-        if not isinstance(value, datetime):
-            return datetime(value.year, value.month, value.day)
-        value = value.to_pydatetime(warn=False) if hasattr(value, "to_pydatetime") else value
-        return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-    if isinstance(value, Real):
-        return float(value)
-    if type(value).__name__ in ("NAType", "NaTType"):
-        return None
-    raise TableError(
-        f"column {name!r} holds a {type(value).__name__}, but numbers, texts, booleans or dates are wanted"
-    )

@@ -205,14 +205,16 @@ def _text(data: bytes, name: str) -> tuple[str, list[str]]:
 
 
 def _parquet(data: bytes, name: str) -> pd.DataFrame:
-    import pandas as pd
-
     try:
-        return pd.read_parquet(io.BytesIO(data))
+        import pyarrow.parquet as pq
     except ImportError:
         raise TableError(f"{name}: reading Parquet files takes pyarrow (pip install pyarrow)") from None
+    try:
+        # Dates beyond 2262 that Spark or Hive wrote would come as others, in silence, in the default unit.
+        frame = pq.read_table(io.BytesIO(data), coerce_int96_timestamp_unit="us").to_pandas()
     except Exception as error:  # Arrow has many
         raise TableError(f"{name} cannot be read: {str(error).strip().splitlines()[0]}") from None
+    return frame.reset_index() if any(name is not None for name in frame.index.names) else frame
 
 
 # ---- CSV ----

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from . import columns, decisions
 from .columns import TableError, examples
+from .frames import series_values
 
 MAX_INTEGER_CLASSES = 20  # more distinct integers than that are quantities, not names of classes
 NAMES = ("None", "NA", "N/A", "n/a")  # mean a missing value in numbers, but may be the name of a class among words
@@ -64,8 +65,6 @@ def target(column: Any, task: str = "auto", decimal: str | None = None) -> Targe
     >>> found.task, found.y.tolist()
     ('regression', [1250.0, 900.0])
     """
-    from .encoder import series_values
-
     name, rows = str(column.name), column.index.tolist()
     values = series_values(name, column)
     if values.dtype.kind == "M":
