@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
+import re
+import shutil
 import sys
 import tempfile
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,8 +25,8 @@ import fastnn
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .model_files import Model
-    from .tables import Encoder
+    from .model_files import Model, Network
+    from .tables import TableEncoder
 
 INTERRUPTED = 130  # what a shell calls the end by Ctrl-C
 EXTRA = ("typer", "rich", "pandas", "matplotlib")
@@ -33,6 +38,15 @@ def fail(message: object) -> NoReturn:
     raise SystemExit(2)
 
 
+def option_of(parameter: str) -> str:
+    return "--" + parameter.replace("_", "-")
+
+
+def fail_interrupted() -> NoReturn:
+    print("fastnn: interrupted", file=sys.stderr)
+    raise SystemExit(INTERRUPTED)
+
+
 def fail_without(module: str | None) -> NoReturn:
     fail(f'{module} is not installed, but the command needs it: pip install "fastnn-mlp[cli]"')
 
@@ -41,6 +55,16 @@ try:
     import typer
 except ModuleNotFoundError as missing:
     fail_without(missing.name)
+except KeyboardInterrupt:
+    fail_interrupted()
+
+DATA = "CSV or Parquet file; - is standard input."
+SEPARATOR = "Between the columns of a CSV file, such as ; or tab; found, if not given."
+
+
+def column_option(what: str) -> Any:
+    return typer.Option(metavar="COLUMN", help=f"{what} May be given again.", show_default=False)
+
 
 # Plain help: in boxes on 80 columns, names of options are cut off.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -48,6 +72,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command; what the user can mend is told in one line, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a heading that the terminal has no letters for
     try:
         status = app(args=argv, prog_name="fastnn", standalone_mode=False)
         if status == INTERRUPTED:
@@ -58,14 +85,18 @@ def main(argv: list[str] | None = None) -> NoReturn:
             fail_without(error.name)
         raise
     except (KeyboardInterrupt, typer.Abort):
-        print("fastnn: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        fail_interrupted()
+    except BrokenPipeError:  # whoever reads, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
+        sys.exit(1)
     except MemoryError as error:
-        fail(f"not enough memory: {error}")
+        fail(f"not enough memory: {error}" if str(error) else "not enough memory")
+    except OverflowError as error:
+        fail(f"a number is too large: {error}")
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename else error)
-    except ValueError as error:
-        fail(error)
+    except ValueError as error:  # a parameter of the estimator is an option here
+        fail(re.sub(r"The '(\w+)' parameter of MLP\w+", lambda match: option_of(match[1]), str(error)))
     except Exception as error:
         if hasattr(error, "format_message"):  # the command line itself was wrong
             fail(error.format_message())
@@ -86,12 +117,19 @@ def command(
 @app.command()
 def train(
     data: Annotated[
-        Path | None, typer.Argument(help="CSV or Parquet file. Without it: scikit-learn's digits.", show_default=False)
+        Path | None, typer.Argument(help=f"{DATA} Without it: scikit-learn's digits.", show_default=False)
     ] = None,
     target: Annotated[str | None, typer.Option(help="The column to predict.", show_default=False)] = None,
     task: Annotated[
         Literal["auto", "classification", "regression"], typer.Option(help="auto: as the target suggests.")
     ] = "auto",
+    categorical: Annotated[list[str] | None, column_option("A column of categories.")] = None,
+    numeric: Annotated[list[str] | None, column_option("A column of numbers.")] = None,
+    ignore: Annotated[list[str] | None, column_option("A column to leave out.")] = None,
+    separator: Annotated[str | None, typer.Option(help=SEPARATOR, show_default=False)] = None,
+    decimal: Annotated[
+        Literal[".", ","] | None, typer.Option(help="What stands before the decimals; found, if not given.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for model, picture and report.")] = Path("fastnn-run"),
     hidden_layer_sizes: Annotated[str, typer.Option(help='Such as "100", "64,32" or "none".')] = "256,128",
     activation: Annotated[
@@ -119,9 +157,11 @@ def train(
 ) -> None:
     """Train a network, test it, and write model, learning curve and report into a folder.
 
-    Text becomes one input for each category, missing values are filled in, numbers are scaled;
-    all that is kept with the model. The task follows from the target.
+    What each column is, a number, a category or a date, is found out, printed and kept with the model, and so is how it
+    is scaled and what stands for a missing value. The task follows from the target.
     """
+    from . import scores
+
     parameters: dict[str, Any] = {
         "hidden_layer_sizes": parse_sizes(hidden_layer_sizes),
         "activation": activation,
@@ -138,7 +178,13 @@ def train(
         if not 0 < fraction < 1:
             raise ValueError(f"--{part}-fraction is {fraction:g}, but a number between 0 and 1 is wanted")
     make_folder(output)
-    source = read_table(data, target, task) if data else digits(target, task)
+    columns = {"categorical": categorical or [], "numeric": numeric or [], "ignore": ignore or []}
+    if data:
+        source = read_table(data, target, task, columns, separator, decimal)
+    elif any([target, task == "regression", separator, decimal, *columns.values()]):
+        raise ValueError("options that say what a table holds need DATA: without it, the digits are ten classes")
+    else:
+        source = digits()
     if early_stopping is None:
         # The accuracy of a few validation rows moves in steps, and stalls long before the network has learned.
         early_stopping = source.task == "regression"
@@ -154,8 +200,10 @@ def train(
     n_parameters = sum((n_in + 1) * n_out for n_in, n_out in pairwise(units))
     say("data", f"{source.name}: " + (f"{len(classes)} classes" if classes else f"{target}, a number"))
     say("", ", ".join(f"{len(rows):,} {part}" for part, rows in X.items()) + " examples")
+    if source.encoder:
+        say("columns", described_columns(source.encoder))
     for note in source.notes:
-        say("", note)
+        say("note", note)
     say("network", f"{' - '.join(map(str, units))} units, {activation}; {n_parameters:,} parameters in float32")
 
     model = (fastnn.MLPClassifier if classes else fastnn.MLPRegressor)(**parameters)
@@ -164,10 +212,11 @@ def train(
     if not run.history:
         raise KeyboardInterrupt  # it came before the end of the first epoch: there is nothing to save
     system = fastnn.system_info()
-    run.test_score, run.threads = float(model.score(X["test"], y["test"])), system["threads"]
+    run.scores, run.threads = problem.scores(model), system["threads"]
+    guess = scores.of_simplest_guess(problem.targets("train"), problem.targets("test"), classes)
+    errors = scores.errors(problem.targets("test"), problem.predict(model), classes)
     problem.to_given_units(model)
-    table = problem.encoder.state() if problem.encoder else None
-    fastnn.save(model, output / "model.fastnn", table=table, target=target, task=source.task)
+    fastnn.save(source.model(model), output / "model.fastnn", target=target, task=source.task)
     say("trained", f"{run.epochs} epochs in {run.seconds:.3g} s, {run.examples_per_second:,.0f} examples/s")
     say("", f"loss {run.history[-1].loss:.4f}, {problem.metric} {run.test_score:.4f} in the test")
     if run.interrupted:
@@ -176,6 +225,7 @@ def train(
     draw(run, problem, early_stopping, output / "learning_curve.png")
     report = {
         "data": {"name": source.name, "target": target, "task": source.task, "classes": classes, "notes": source.notes},
+        "columns": source.columns(),
         "features": problem.features,
         "examples": {part: len(rows) for part, rows in X.items()},
         "network": {"units": units, "parameters": n_parameters, "dtype": str(model.coefs_[0].dtype)},
@@ -183,56 +233,74 @@ def train(
         "metric": problem.metric,
         "fastnn": run.report() | {"compile_seconds": compile_seconds},
         "scikit_learn": None,
+        "baseline": {"guess": problem.guess, "scores": guess},
+        "errors": errors,
         "history": [asdict(epoch) for epoch in run.history],
         "system": system,
     }
     write_json(report, output / "report.json")  # now: the comparison, which may take long, comes on top
+    runs = {"fastnn": run}
     if compare and not run.interrupted:
         try:
-            rival = fit_scikit_learn(model, problem, run)
-            report["scikit_learn"] = rival.report()
+            runs["scikit-learn"] = fit_scikit_learn(model, problem, run)
+            report["scikit_learn"] = runs["scikit-learn"].report()
             write_json(report, output / "report.json")
-            print_comparison({"fastnn": run, "scikit-learn": rival}, problem.metric)
         except KeyboardInterrupt:
             say("", "comparison interrupted")
+    print_results(runs, problem.guess, guess)
     say("written", f"{output}/: model.fastnn, learning_curve.png, report.json")
 
 
 @app.command()
 def predict(
     model_file: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file that fastnn wrote.")],
-    data: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
+    data: Annotated[Path, typer.Argument(help=DATA)],
+    separator: Annotated[str | None, typer.Option(help=SEPARATOR, show_default=False)] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="CSV file to write; - is standard output.", show_default="DATA's name, -predictions.csv"),
+        typer.Option(
+            help="CSV file to write; - is standard output.",
+            show_default="DATA's name, -predictions.csv; standard output if DATA is a pipe",
+        ),
     ] = None,
 ) -> None:
-    """Predict the rows of a table; a classifier gives the probability of each class as well."""
+    """Predict the rows of a table; a classifier gives the probability of each class as well.
+
+    A column is what it was when the model was trained. What is unusual in the table is told on standard error.
+    """
     import pandas as pd
 
     from . import tables
     from .model_files import read
 
     model, extra = read(model_file)
-    frame = tables.read(data)
-    if extra.get("table"):
-        X = tables.Encoder.from_state(extra["table"]).transform(frame)
+    encoder, network = (None, model) if not hasattr(model, "steps") else (model[0], model[-1])
+    table = tables.read(data, separator=named_separator(separator), decimal=encoder.decimal if encoder else None)
+    if encoder:
+        X = encoder.transform(table.frame)
+        notes = table.notes + encoder.unusual(table.frame)
     else:
-        names = getattr(model, "feature_names_in_", None)
-        X = tables.matrix(frame, model.n_features_in_ if names is None else names)
+        names = getattr(network, "feature_names_in_", None)
+        X = tables.matrix(table.frame, network.n_features_in_ if names is None else names)
+        notes = table.notes
+    for note in notes:
+        print("fastnn: note:", note, file=sys.stderr)
     name = f"predicted_{extra['target']}" if extra.get("target") else "prediction"
-    predicted = model.predict(X)
+    predicted = network.predict(X)
     columns = {name: predicted} if predicted.ndim == 1 else {f"{name}_{i}": p for i, p in enumerate(predicted.T)}
-    if hasattr(model, "predict_proba"):
-        probabilities = model.predict_proba(X).T
-        columns |= {f"probability_{label}": p for label, p in zip(model.classes_, probabilities, strict=True)}
+    if hasattr(network, "predict_proba"):
+        probabilities = network.predict_proba(X).T
+        columns |= {f"probability_{label}": p for label, p in zip(network.classes_, probabilities, strict=True)}
     predictions = pd.DataFrame(columns)
+    if output is None:
+        output = Path(f"{data.stem}-predictions.csv") if data.is_file() else Path("-")
     if output == Path("-"):
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a file, whatever the terminal speaks
+            sys.stdout.reconfigure(encoding="utf-8", newline="")
         predictions.to_csv(sys.stdout, index=False)
     else:
-        output = output or Path(f"{data.stem}-predictions.csv")
         predictions.to_csv(output, index=False)
-        print(f"{output}: {len(frame)} rows of {', '.join(columns)}")
+        print(f"{output}: {len(table.frame)} rows of {', '.join(columns)}")
 
 
 @app.command()
@@ -304,7 +372,21 @@ class Source:
     X: Any
     y: NDArray[Any]
     X_scale: float = 1.0
+    encoder: TableEncoder | None = None  # of a table
     notes: list[str] = field(default_factory=list)
+
+    def model(self, network: Network) -> Model:
+        """A network with what stands before it: what takes X as it was given."""
+        from sklearn.pipeline import Pipeline
+
+        return Pipeline([("encoder", self.encoder), ("network", network)]) if self.encoder else network
+
+    def columns(self) -> dict[str, Any] | None:
+        """What each column of a table was taken for, for the report."""
+        if not self.encoder:
+            return None
+        read = [{"name": name, "kind": kind, "detail": detail} for name, kind, detail in self.encoder.summary()]
+        return {"read": read, "left_out": self.encoder.left_out_}
 
 
 @dataclass
@@ -314,21 +396,40 @@ class Problem:
     source: Source
     X: dict[str, NDArray[Any]]
     y: dict[str, NDArray[Any]]
+    rows: dict[str, NDArray[Any]]  # of the source
     features: list[str]
-    encoder: Encoder | None = None
+    classes: list[Any]  # to train with, in their order; none in a regression
     y_mean: float = 0.0  # y is (target - y_mean) / y_scale
     y_scale: float = 1.0
-
-    @property
-    def classes(self) -> list[Any]:
-        """Labels to train with, in their order; none in a regression."""
-        return sorted(set(self.y["train"].tolist())) if self.source.task == "classification" else []
 
     @property
     def metric(self) -> str:
         return "accuracy" if self.classes else "R^2"
 
-    def to_given_units(self, model: Model) -> None:
+    @property
+    def guess(self) -> str:
+        """What a network should be better than."""
+        return "most frequent class" if self.classes else "mean"
+
+    def targets(self, part: str) -> NDArray[Any]:
+        """The targets as they were given."""
+        return self.source.y[self.rows[part]]
+
+    def predict(self, model: Any) -> NDArray[Any]:
+        """What a model that was trained on this problem says of the test, as the targets were given."""
+        predicted = model.predict(self.X["test"])
+        return predicted if self.classes else predicted.astype(float) * self.y_scale + self.y_mean
+
+    def scores(self, model: Any) -> dict[str, float]:
+        """How good that is."""
+        from . import scores
+
+        true, predicted = self.targets("test"), self.predict(model)
+        if not self.classes:
+            return scores.of_numbers(true, predicted)
+        return scores.of_classes(true, predicted, model.predict_proba(self.X["test"]), self.classes)
+
+    def to_given_units(self, model: Network) -> None:
         """Move the scales into the weights: the model then takes X as given, and answers in the target's unit."""
         model.coefs_[0] /= self.source.X_scale
         if not self.classes:  # the output is linear
@@ -354,7 +455,7 @@ class Run:
     epochs: int = 0
     n_samples: int = 0  # of an epoch
     seconds: float = 0.0  # of `fit`: epochs and early stopping's validation, but neither compilation nor display
-    test_score: float = math.nan
+    scores: dict[str, float] = field(default_factory=dict)  # in the test
     threads: int = 0  # that it may use
     interrupted: bool = False
     history: list[Epoch] = field(default_factory=list)
@@ -363,8 +464,13 @@ class Run:
     def examples_per_second(self) -> float:
         return self.n_samples * self.epochs / self.seconds
 
+    @property
+    def test_score(self) -> float:
+        """The one that stands first, accuracy or R^2."""
+        return next(iter(self.scores.values()))
+
     def report(self) -> dict[str, Any]:
-        report = asdict(self) | {"examples_per_second": self.examples_per_second}
+        report = asdict(self) | {"test_score": self.test_score, "examples_per_second": self.examples_per_second}
         history = report.pop("history")
         return report | ({"epoch_seconds": sum(epoch["seconds"] for epoch in history)} if history else {})
 
@@ -389,29 +495,78 @@ def make_folder(path: Path) -> None:
         pass
 
 
-def digits(target: str | None, task: str) -> Source:
+def described_columns(encoder: TableEncoder) -> str:
+    """How many columns are of which kind, the names of the few that are no numbers, and what is left out and why."""
+    names: dict[str, list[str]] = {}
+    for name, kind, _ in encoder.summary():
+        names.setdefault(kind, []).append(name)
+    parts = [
+        f"{len(of_kind):,} {plural(kind, len(of_kind))}" + ("" if kind == "number" else f" ({shortened(of_kind)})")
+        for kind, of_kind in names.items()
+    ]
+    left_out = shortened([f"{name} ({reason})" for name, reason in encoder.left_out_.items()])
+    return ", ".join(parts) + (f"; left out: {left_out}" if left_out else "")
+
+
+def plural(kind: str, n: int) -> str:
+    return kind if n == 1 else kind[:-1] + "ies" if kind.endswith("y") else kind + "s"
+
+
+def shortened(names: list[str], limit: int = 6) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
+
+
+def named_separator(separator: str | None) -> str | None:
+    """A tab is hard to type."""
+    return "\t" if separator in ("tab", "\\t") else separator
+
+
+def digits() -> Source:
     """scikit-learn's pictures of handwritten digits, 8 x 8 pixels from 0 to 16."""
     from sklearn.datasets import load_digits
 
-    if target is not None or task == "regression":
-        raise ValueError("--target and --task regression need DATA: the digits are ten classes")
     X, y = load_digits(return_X_y=True)
     return Source("scikit-learn's handwritten digits", "classification", X, y, X_scale=16)
 
 
-def read_table(path: Path, target: str | None, task: str) -> Source:
-    """The rows of a table whose target is known."""
-    from . import tables
+def read_table(
+    path: Path,
+    target: str | None,
+    task: str,
+    columns: dict[str, list[str]],
+    separator: str | None,
+    decimal: str | None,
+) -> Source:
+    """The rows of a table whose target is known; `columns` are those that the user has decided about."""
+    import numpy as np
 
-    frame = tables.read(path)
+    from . import scores, tables
+
+    table = tables.read(path, separator=named_separator(separator), decimal=decimal)
+    frame = table.frame
     if target is None:
         raise ValueError(f"which column is to be predicted? --target may be {tables.listed(frame.columns)}")
     tables.check_columns(frame, [target])
+    for option, names in columns.items():
+        tables.check_columns(frame, names)
+        if target in names:
+            advice = {"categorical": ": try --task classification", "numeric": ": try --task regression", "ignore": ""}
+            raise ValueError(f"--{option} {target!r} is the target{advice[option]}")
     known = frame[frame[target].notna()]
-    y, task = tables.target(known[target], task)
-    source = Source(str(path), task, known.drop(columns=target), y)
+    answer = tables.target(known[target], task, decimal)
+    name = "standard input" if path == Path("-") else str(path)
+    source = Source(name, answer.task, known.drop(columns=target), answer.y)
+    source.encoder = tables.TableEncoder(**columns, decimal=decimal)
+    source.notes = table.notes + answer.notes
     if len(known) < len(frame):
         source.notes.append(f"rows left out because {target} is missing: {len(frame) - len(known):,}")
+    if source.task == "regression" and scores.is_very_skewed(source.y):
+        n_times = source.y.max() / np.median(source.y)
+        source.notes.append(
+            f"{target} is very skewed, the largest being {n_times:,.3g} times the median: its "
+            f"logarithm may be easier to predict. Add a column with it, train on that with --ignore {target}, and take "
+            f"the exponential of the predictions."
+        )
     return source
 
 
@@ -419,22 +574,20 @@ def prepare(source: Source, fractions: dict[str, float], seed: int) -> Problem:
     """Split and scale; all that scaling needs to know is taken from the training rows."""
     import numpy as np
 
-    from . import tables
-
     rows = split(source.y, source.task, fractions, seed)
     y = {part: source.y[rows[part]] for part in rows}
     if (y["train"] == y["train"][0]).all():
         raise ValueError(f"all {len(y['train'])} rows to train hold {y['train'][0]}: there is nothing to learn")
+    classes = np.unique(y["train"]).tolist() if source.task == "classification" else []
     if isinstance(source.X, np.ndarray):
         X = {part: (source.X[rows[part]] / source.X_scale).astype(np.float32) for part in rows}
-        return Problem(source, X, y, [f"x{i}" for i in range(source.X.shape[1])])
+        return Problem(source, X, y, rows, [f"x{i}" for i in range(source.X.shape[1])], classes)
     frames = {part: source.X.iloc[rows[part]] for part in rows}
-    encoder = tables.Encoder.fit(frames["train"])
-    if unused := encoder.left_out(source.X):
-        source.notes.append(f"columns left out, as empty or of text that never repeats: {tables.listed(unused)}")
+    encoder = source.encoder.fit(frames["train"])
+    source.notes += encoder.notes_
     X = {part: encoder.transform(frames[part]) for part in rows}
-    problem = Problem(source, X, y, encoder.feature_names, encoder)
-    if not problem.classes:
+    problem = Problem(source, X, y, rows, encoder.get_feature_names_out().tolist(), classes)
+    if not classes:
         mean, scale = float(y["train"].mean()), float(y["train"].std())
         problem.y = {part: ((y[part] - mean) / scale).astype(np.float32) for part in rows}
         problem.y_mean, problem.y_scale = mean, scale
@@ -452,7 +605,8 @@ def split(y: NDArray[Any], task: str, fractions: dict[str, float], seed: int) ->
         counts = np.unique(y[left], return_counts=True)[1]
         n_part = math.ceil(fraction * len(left))
         if min(n_part, len(left) - n_part) < 2:
-            raise ValueError(f"{len(y)} usable rows are too few: two to train, to validate and to test are the least")
+            least = "two to train, to validate and to test are the least"
+            raise ValueError(f"{len(y)} usable rows are too few for these fractions: {least}")
         even = task == "classification" and counts.min() > 1 and len(counts) <= min(n_part, len(left) - n_part)
         rows["train"], rows[part] = train_test_split(
             left, test_size=fraction, random_state=seed, stratify=y[left] if even else None
@@ -472,10 +626,13 @@ def check_validation(y: NDArray[Any], classes: list[Any], fraction: float) -> No
 
 
 def say(label: str, text: str) -> None:
-    print(f"{label:<11}{text}", flush=True)
+    """Print a line under its label; on a terminal, a long one goes on below its beginning."""
+    width = shutil.get_terminal_size().columns - 11 if sys.stdout.isatty() else len(text)
+    lines = textwrap.wrap(text, max(width, 40), break_long_words=False, break_on_hyphens=False) or [""]
+    print(f"{label:<11}" + f"\n{'':<11}".join(lines), flush=True)
 
 
-def compile_kernels(model: Model, problem: Problem) -> float:
+def compile_kernels(model: Network, problem: Problem) -> float:
     """Compile what this machine has not compiled yet, for an epoch and a prediction; seconds spent, 0 if none."""
     names: list[str] = []
 
@@ -510,7 +667,7 @@ def interrupted(caught: list[warnings.WarningMessage]) -> bool:
     return any("interrupted by user" in str(warning.message) for warning in caught)
 
 
-def fit(model: Model, problem: Problem) -> Run:
+def fit(model: Network, problem: Problem) -> Run:
     """Train with a progress bar."""
     from sklearn.exceptions import ConvergenceWarning
 
@@ -574,7 +731,7 @@ def described(epoch: Epoch, metric: str) -> str:
     return f"loss {epoch.loss:.4f}{score}"
 
 
-def fit_scikit_learn(model: Model, problem: Problem, run: Run) -> Run:
+def fit_scikit_learn(model: Network, problem: Problem, run: Run) -> Run:
     """Give scikit-learn's network the same data, parameters and number of epochs, and the threads that suit it."""
     from sklearn import neural_network
     from threadpoolctl import threadpool_info, threadpool_limits
@@ -595,7 +752,7 @@ def fit_scikit_learn(model: Model, problem: Problem, run: Run) -> Run:
 
     most = max((library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"), default=1)
     threads = min({most, 1}, key=seconds_of_an_epoch)  # small products are often faster on one
-    say("comparing", f"scikit-learn does the same {run.epochs} epochs, threads: {threads} (--no-compare skips it)")
+    say("comparing", f"scikit-learn, the same {run.epochs} epochs, threads: {threads} (--no-compare skips it)")
     with warnings.catch_warnings(record=True) as caught, threadpool_limits(threads, "blas"):
         warnings.simplefilter("always")
         start = time.perf_counter()
@@ -603,22 +760,41 @@ def fit_scikit_learn(model: Model, problem: Problem, run: Run) -> Run:
         seconds = time.perf_counter() - start
     if not rival.n_iter_:
         raise KeyboardInterrupt
-    score = float(rival.score(problem.X["test"], problem.y["test"]))
-    return Run(rival.n_iter_, run.n_samples, seconds, score, threads, interrupted(caught))
+    return Run(rival.n_iter_, run.n_samples, seconds, problem.scores(rival), threads, interrupted(caught))
 
 
-def print_comparison(runs: dict[str, Run], metric: str) -> None:
+def print_results(runs: dict[str, Run], guess: str, scores_of_guess: dict[str, float]) -> None:
+    """Print scores beside those of the simplest guess, then times; a column for each."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("", "epochs", "seconds", "ms/epoch", "examples/s", f"test {metric}"):
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
-    for name, run in runs.items():
-        each = (f"{run.epochs}", f"{run.seconds:.3g}", f"{1e3 * run.seconds / max(run.epochs, 1):.3g}")
-        table.add_row(name, *each, f"{run.examples_per_second:,.0f}", f"{run.test_score:.4f}")
+    table.add_column("in the test", no_wrap=True)
+    for heading in (*runs, guess):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name in scores_of_guess:
+        results = [run.scores[name] for run in runs.values()] + [scores_of_guess[name]]
+        table.add_row(name, *map(readable, results))
+    table.add_section()
+    times: dict[str, Callable[[Run], str]] = {
+        "epochs": lambda run: f"{run.epochs}",
+        "seconds": lambda run: f"{run.seconds:.3g}",
+        "ms/epoch": lambda run: f"{1e3 * run.seconds / run.epochs:.3g}",
+        "examples/s": lambda run: f"{run.examples_per_second:,.0f}",
+    }
+    for name, of in times.items():
+        table.add_row(name, *map(of, runs.values()))
     Console().print(table)
+
+
+def readable(score: float) -> str:
+    """Four digits after the point, or as many as matter where a number is in the unit of a target."""
+    if math.isnan(score):
+        return "-"
+    if 1e-2 <= abs(score) < 1e3 or score == 0:
+        return f"{score:.4f}"
+    return f"{score:,.1f}" if 1e3 <= abs(score) < 1e7 else f"{score:.4g}"
 
 
 def draw(run: Run, problem: Problem, early_stopping: bool, path: Path) -> None:

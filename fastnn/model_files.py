@@ -2,14 +2,18 @@
 
 The container is NumPy's .npz, read without pickle. Its entries:
 
-    header            JSON: format, class, parameters, the small attributes, and whatever the caller adds
+    header            JSON: format, class, parameters, the small attributes, and whatever the caller adds;
+                      of a Pipeline also the names of its steps and the state of its encoder
     coefs_0, ...      weights of each layer
     intercepts_0, ... biases of each layer
     classes           labels of a classifier
+
+Format 1, of fastnn 0.1.0, had no Pipeline: the command kept its encoder of tables beside the network.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -20,11 +24,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
     from .estimators import MLPClassifier, MLPRegressor
+    from .tables import TableEncoder
 
-    Model: TypeAlias = MLPClassifier | MLPRegressor
+    Network: TypeAlias = MLPClassifier | MLPRegressor
+    Model: TypeAlias = Network | Pipeline
 
-FORMAT = 1  # grows when an older fastnn could not read what a newer one writes
+FORMAT = 2  # grows when an older fastnn could not read what a newer one writes; all up to it are read
+NETWORKS = ("MLPClassifier", "MLPRegressor")
 ATTRIBUTES = (
     "n_features_in_ out_activation_ n_layers_ n_outputs_ n_iter_ t_ "
     "loss_ loss_curve_ best_loss_ validation_scores_ best_validation_score_"
@@ -36,15 +45,15 @@ class ModelFileError(ValueError):
 
 
 def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
-    """Write a fitted estimator into one file.
+    """Write a fitted model into one file.
 
     The file appears under its name only when it is complete. The state of the optimizer and of the random
     generator is not kept.
 
     Parameters
     ----------
-    model : MLPClassifier or MLPRegressor
-        A fitted estimator of fastnn or of scikit-learn.
+    model : MLPClassifier, MLPRegressor or sklearn.pipeline.Pipeline
+        A fitted estimator of fastnn or of scikit-learn, or a fitted Pipeline of a `TableEncoder` and such an estimator.
     path : path
         Without an extension, `.fastnn` is added.
     **extra
@@ -55,6 +64,14 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
     pathlib.Path
         The file.
 
+    Raises
+    ------
+    TypeError
+        The model is something else, or a Pipeline has another step (which the message names); or `extra`, or a class,
+        is nothing that the file can hold.
+    sklearn.exceptions.NotFittedError
+        The model is not fitted.
+
     Examples
     --------
     >>> fastnn.save(model, "model.fastnn")  # doctest: +SKIP
@@ -62,30 +79,33 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
     """
     from sklearn.utils.validation import check_is_fitted
 
-    kind = type(model).__name__
-    if kind not in ("MLPClassifier", "MLPRegressor"):
-        raise TypeError(f"model is a {kind}, but an MLPClassifier or an MLPRegressor can be saved")
-    check_is_fitted(model, "coefs_")
-    parameters = model.get_params()
+    steps, encoder, network = _parts(model)
+    check_is_fitted(network, "coefs_")
+    parameters = network.get_params()
     if not isinstance(parameters["random_state"], int | np.integer):
         parameters["random_state"] = None
-    arrays = {f"coefs_{i}": coef for i, coef in enumerate(model.coefs_)}
-    arrays |= {f"intercepts_{i}": intercept for i, intercept in enumerate(model.intercepts_)}
+    arrays = {f"coefs_{i}": coef for i, coef in enumerate(network.coefs_)}
+    arrays |= {f"intercepts_{i}": intercept for i, intercept in enumerate(network.intercepts_)}
     header = {
         "format": FORMAT,
-        "class": kind,
+        "class": type(network).__name__,
         "parameters": parameters,
-        "attributes": {name: getattr(model, name) for name in ATTRIBUTES if hasattr(model, name)},
-        "feature_names": list(getattr(model, "feature_names_in_", [])),
+        "attributes": {name: getattr(network, name) for name in ATTRIBUTES if hasattr(network, name)},
+        # Behind an encoder the names are the encoder's.
+        "feature_names": [] if encoder else list(getattr(network, "feature_names_in_", [])),
+        "steps": steps,
         "extra": extra,
     }
-    if kind == "MLPClassifier":
-        classes = np.asarray(model.classes_)
+    if encoder:
+        check_is_fitted(encoder)
+        header["encoder"] = encoder.to_state()
+    if hasattr(network, "classes_"):
+        classes = np.asarray(network.classes_)
         header["objects"] = classes.dtype == object  # text, in an array of Python strings
         if header["objects"] and not all(isinstance(label, str) for label in classes):
             raise TypeError(f"the classes are {classes}, but only str, int, float or bool can be saved")
         arrays["classes"] = classes.astype(str) if header["objects"] else classes
-        header["multilabel"] = model._label_binarizer.y_type_ == "multilabel-indicator"
+        header["multilabel"] = network._label_binarizer.y_type_ == "multilabel-indicator"
     text = json.dumps(header, default=_plain)
     path = _with_extension(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -99,7 +119,17 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
 
 
 def load(path: str | os.PathLike[str]) -> Model:
-    """Read the estimator that `save` wrote. It predicts the same bits as the one that was saved.
+    """Read the model that `save`, or the command, wrote. It predicts the same bits as the one that was saved.
+
+    Parameters
+    ----------
+    path : path
+        Without an extension, `.fastnn` is added.
+
+    Returns
+    -------
+    MLPClassifier, MLPRegressor or sklearn.pipeline.Pipeline
+        What was saved. A model that the command trained on a table is a Pipeline, which takes the table as a DataFrame.
 
     Raises
     ------
@@ -107,6 +137,11 @@ def load(path: str | os.PathLike[str]) -> Model:
         The file is cut short, damaged, from a newer fastnn, or no fastnn model at all.
     OSError
         The file cannot be opened.
+
+    Examples
+    --------
+    >>> model = fastnn.load("fastnn-run/model.fastnn")  # doctest: +SKIP
+    >>> model.predict(pd.read_csv("flowers.csv"))  # doctest: +SKIP
     """
     return read(path)[0]
 
@@ -122,18 +157,58 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Any]]:
             with np.load(file, allow_pickle=False) as entries:
                 arrays = {name: entries[name] for name in entries.files}
             header = json.loads(arrays["header"].tobytes()) if "header" in arrays else {}
-            version = header.get("format", 0)
-            if version == FORMAT:
-                return _model(header, arrays), header["extra"]
+            version = int(header.get("format", 0))
+            if 1 <= version <= FORMAT:
+                extra = header["extra"]
+                if version == 1 and extra.get("table"):
+                    header |= {"encoder": extra.pop("table"), "steps": ["encoder", "network"]}
+                return _model(header, arrays), extra
         except Exception as error:  # zip, NumPy, JSON and scikit-learn each complain in their own way
-            raise ModelFileError(f"{path} is damaged or cut short ({error})") from error
-    if version:
+            reason = " ".join(str(error).split())
+            raise ModelFileError(f"{path} is damaged or cut short ({reason})") from error
+    if version > FORMAT:
         raise ModelFileError(f"{path} has format {version}, but this fastnn reads {FORMAT}: a newer one is needed")
     raise ModelFileError(f"{path} is not a fastnn model file")
 
 
+def _parts(model: Any) -> tuple[list[str], TableEncoder | None, Network]:
+    """Names of the steps, encoder and network of a Pipeline; no names and no encoder, where a network stands alone."""
+    wanted = "an MLPClassifier or an MLPRegressor"
+    kind = type(model).__name__
+    if kind in NETWORKS:
+        return [], None, model
+    if kind != "Pipeline":
+        raise TypeError(f"model is a {kind}, but {wanted}, or a Pipeline that ends with one, can be saved")
+    from .tables import TableEncoder
+
+    wanted = f"a Pipeline that can be saved has a TableEncoder and then {wanted}"
+    for i, (name, step) in enumerate(model.steps):
+        kind = step if isinstance(step, str) else type(step).__name__
+        if i > 1 or not (kind in NETWORKS if i else type(step) is TableEncoder):
+            raise TypeError(f"step {name!r} is {kind}, but {wanted}")
+    if len(model.steps) == 1:
+        raise TypeError(f"the Pipeline has one step only, but {wanted}")
+    (first, encoder), (last, network) = model.steps
+    return [first, last], encoder, network
+
+
 def _model(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
-    """The estimator that a header and arrays describe; ValueError unless they fit together."""
+    """The model that a header and arrays describe; ValueError unless they fit together."""
+    network = _network(header, arrays)
+    if not header.get("steps"):
+        return network
+    from sklearn.pipeline import Pipeline
+
+    from .tables import TableEncoder
+
+    encoder = TableEncoder.from_state(header["encoder"])
+    if len(encoder.get_feature_names_out()) != network.n_features_in_:
+        raise ValueError("its encoder and its network do not fit together")
+    return Pipeline(list(zip(header["steps"], (encoder, network), strict=True)))
+
+
+def _network(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
+    """The estimator alone."""
     from sklearn.preprocessing import LabelBinarizer
 
     from .estimators import MLPClassifier, MLPRegressor
@@ -169,12 +244,15 @@ def _model(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
         or types not in ({np.dtype(np.float32)}, {np.dtype(np.float64)})
     ):
         raise ValueError("its arrays do not fit together")
-    model._own_parameters()
+    if model.out_activation_ != model._out_activation():
+        raise ValueError(f"its output is {model.out_activation_}, but {model._out_activation()} is what its class has")
     return model
 
 
 def _with_extension(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
+    if path.name in ("", ".."):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     return path if path.suffix else path.with_suffix(".fastnn")
 
 

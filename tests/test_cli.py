@@ -15,7 +15,7 @@ import pytest
 from sklearn.datasets import load_diabetes, load_digits, load_iris
 
 import fastnn
-from fastnn import cli
+from fastnn import cli, tables
 
 QUICK = ["--hidden-layer-sizes", "8", "--max-iter", "4"]
 
@@ -65,7 +65,11 @@ def test_digits_reach_97_percent_and_everything_is_written(tmp_path):
     assert (command.returncode, err) == (0, "")
     for word in ("1,293 train, 360 test, 144 validation", "64 - 256 - 128 - 10", "validation accuracy", "examples/s"):
         assert word in out
-    assert re.search(r"scikit-learn +\d+ ", out)
+    table = out[out.index("in the test   ") :].splitlines()
+    assert table[0].split() == ["in", "the", "test", "fastnn", "scikit-learn", "most", "frequent", "class"]
+    assert [line[:20].strip() for line in table[2:6]] == ["accuracy", "balanced accuracy", "log loss", "AUC"]
+    assert all(re.search(r"( +\d\.\d{4}){3} *$", line) for line in table[2:6])
+    assert max(map(len, out.splitlines())) <= 80
     got = {path.name for path in (tmp_path / "fastnn-run").iterdir()}
     assert got == {"model.fastnn", "learning_curve.png", "report.json"}
     report = json.loads((tmp_path / "fastnn-run/report.json").read_text())
@@ -89,8 +93,8 @@ def test_a_model_of_digits_takes_pixels_as_scikit_learn_gives_them(tmp_path):
 def test_training_on_a_table_says_what_was_left_out_and_what_came_out(folder):
     printed = (folder / "printed").read_text()
     assert "flowers.csv: 3 classes" in printed
-    assert "rows left out because species is missing: 1" in printed
-    assert "'name'" in printed
+    assert re.search(r"^columns    4 numbers, 1 category \(colour\); left out: name \(.*\)$", printed, re.M)
+    assert re.search(r"^note .*species.* 1\b|^note .*\b1 .*species", printed, re.M)
     assert re.search(r"accuracy \d\.\d+ in the test", printed)
 
 
@@ -104,6 +108,36 @@ def test_the_report_holds_everything(folder):
     assert {"test_score", "seconds", "epoch_seconds", "compile_seconds", "examples_per_second"} <= set(report["fastnn"])
     assert {"epoch", "loss", "validation_score", "seconds"} == set(report["history"][0])
     assert report["fastnn"]["test_score"] > 0.8
+
+
+def test_the_report_has_all_scores_beside_those_of_the_most_frequent_class(folder):
+    report = json.loads((folder / "run/report.json").read_text())
+    expected = ["accuracy", "balanced accuracy", "log loss", "AUC"]
+    assert all(list(report[name]["scores"]) == expected for name in ("fastnn", "scikit_learn", "baseline"))
+    assert report["fastnn"]["test_score"] == report["fastnn"]["scores"]["accuracy"]
+    assert report["baseline"]["guess"] == "most frequent class"
+    assert report["baseline"]["scores"]["AUC"] == 0.5
+    labels, counts = report["errors"]["labels"], np.array(report["errors"]["confusion_matrix"])
+    assert labels == ["setosa", "versicolor", "virginica"]
+    assert counts.sum() == report["examples"]["test"]
+    assert np.trace(counts) / counts.sum() == pytest.approx(report["fastnn"]["test_score"])
+
+
+def test_the_report_says_what_each_column_is(folder):
+    columns = json.loads((folder / "run/report.json").read_text())["columns"]
+    kinds = {column["name"]: column["kind"] for column in columns["read"]}
+    assert kinds == dict.fromkeys(load_iris().feature_names, "number") | {"colour": "category"}
+    assert list(columns["left_out"]) == ["name"]
+
+
+def test_a_model_of_a_table_says_in_python_what_the_command_says(folder, flowers):
+    model = fastnn.load(folder / "run/model.fastnn")
+    assert list(model.named_steps) == ["encoder", "network"]
+    got = run("predict", folder / "run/model.fastnn", folder / "flowers.csv", "--output", "-")
+    printed = pd.read_csv(io.StringIO(got.out))
+    for frame in (flowers, pd.read_csv(folder / "flowers.csv"), tables.read(folder / "flowers.csv").frame):
+        assert model.predict(frame).tolist() == printed["predicted_species"].tolist()
+        np.testing.assert_allclose(model.predict_proba(frame), printed.filter(like="probability"), rtol=1e-6)
 
 
 def test_the_picture_is_a_picture(folder):
@@ -132,6 +166,12 @@ def test_a_regression_predicts_in_the_unit_of_its_target(tmp_path):
     predicted = pd.read_csv(tmp_path / "p.csv")["predicted_target"]
     assert abs(predicted.mean() - diabetes["target"].mean()) < 15
     assert np.corrcoef(predicted, diabetes["target"])[0, 1] > 0.6
+    np.testing.assert_allclose(fastnn.load(tmp_path / "model.fastnn").predict(diabetes), predicted, rtol=1e-6)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert list(report["fastnn"]["scores"]) == list(report["baseline"]["scores"]) == ["R^2", "MAE", "RMSE"]
+    assert report["baseline"]["guess"] == "mean"
+    assert 20 < report["fastnn"]["scores"]["MAE"] < report["baseline"]["scores"]["MAE"] < 100  # of 25 to 346
+    assert report["errors"]["residuals"]["0%"] < report["errors"]["residuals"]["50%"] < 100
 
 
 def test_a_model_saved_in_python_predicts_by_the_names_of_its_features(tmp_path):
@@ -147,6 +187,90 @@ def test_a_model_saved_in_python_predicts_by_the_names_of_its_features(tmp_path)
     np.testing.assert_allclose(predicted, model.predict(diabetes), rtol=1e-6)
 
 
+def test_a_user_decides_what_a_column_is(folder, tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"zone": rng.integers(1, 4, 200), "x": rng.random(200), "secret": rng.random(200)})
+    frame.assign(y=frame["zone"] % 2).to_csv(tmp_path / "t.csv", index=False)
+    arguments = ["--target", "y", "--output", tmp_path, "--no-compare", "--categorical", "zone", "--ignore", "secret"]
+    got = run("train", tmp_path / "t.csv", *arguments, *QUICK)
+    assert "1 category (zone), 1 number; left out: secret" in got.out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["features"] == ["zone=1", "zone=2", "zone=3", "x"]
+    assert list(report["columns"]["left_out"]) == ["secret"]
+
+
+@pytest.mark.parametrize("separator", ["tab", "\\t", "\t", ";"])
+def test_a_separator_that_is_given_is_used(tmp_path, separator):
+    character = ";" if separator == ";" else "\t"
+    rows = "".join(f"{i},{i % 7}{character}{i % 2}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"a,b{character}y\n{rows}")
+    got = run("train", tmp_path / "t.csv", "--target", "y", "--separator", separator, "--decimal", ",",
+              "--output", tmp_path, "--no-compare", *QUICK)
+    assert (got.code, got.err) == (0, "")
+    assert json.loads((tmp_path / "report.json").read_text())["features"] == ["a,b"]
+    got = run("predict", tmp_path / "model.fastnn", tmp_path / "t.csv", "--separator", separator, "--output", "-")
+    assert (got.code, len(got.out.splitlines())) == (0, 61)
+
+
+def test_predict_tells_what_is_unusual_on_standard_error(folder, tmp_path, flowers):
+    flowers.assign(**{"petal width (cm)": 1e6, "colour": "green"}).head(3).to_csv(tmp_path / "odd.csv", index=False)
+    got = run("predict", folder / "run/model.fastnn", tmp_path / "odd.csv", "--output", "-")
+    assert got.code == 0
+    assert len(pd.read_csv(io.StringIO(got.out))) == 3
+    assert all(line.startswith("fastnn: note: ") for line in got.err.splitlines())
+    assert "petal width (cm)" in got.err
+    assert "green" in got.err
+
+
+def test_tables_come_through_pipes(folder, tmp_path):
+    text = (folder / "flowers.csv").read_text()
+    arguments = ["--target", "species", "--output", tmp_path, "--no-compare", *QUICK]
+    command = start("train", "-", *arguments, stdin=subprocess.PIPE)
+    out, err = command.communicate(text)
+    assert (command.returncode, err) == (0, "")
+    assert "standard input: 3 classes" in out
+    command = start("predict", tmp_path / "model.fastnn", "/dev/stdin", stdin=subprocess.PIPE)
+    out, err = command.communicate(text)
+    assert (command.returncode, err) == (0, "")
+    expected = run("predict", tmp_path / "model.fastnn", folder / "flowers.csv", "--output", "-")
+    assert out == expected.out
+
+
+def test_a_reader_that_has_enough_ends_predict_without_a_word(tmp_path, folder, flowers):
+    pd.concat([flowers] * 300).to_csv(tmp_path / "many.csv", index=False)
+    with start("predict", folder / "run/model.fastnn", tmp_path / "many.csv", "--output", "-") as command:
+        assert command.stdout.readline().startswith("predicted_species,")
+        command.stdout.close()
+        assert command.stderr.read() == ""
+    assert command.returncode == 1
+
+
+def test_a_target_with_a_long_tail_gets_a_hint(tmp_path):
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal(200)
+    for name, y in (("wide", np.exp(2 * z)), ("even", z)):
+        pd.DataFrame({"x": z + rng.random(200), "y": y}).to_csv(tmp_path / f"{name}.csv", index=False)
+    hints = [
+        re.findall("^note .*logarithm.*--ignore y", run("train", tmp_path / f"{name}.csv", "--target", "y", "--output",
+                   tmp_path, "--no-compare", *QUICK).out, re.M)
+        for name in ("wide", "even")
+    ]
+    assert [len(found) for found in hints] == [1, 0]
+
+
+def test_headings_in_any_alphabet_are_printed_where_the_terminal_has_none(tmp_path, monkeypatch):
+    rows = "".join(f"{i},{i * 7 % 5},{'да' if i % 2 else 'нет'}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text("длина,größe,ответ\n" + rows, encoding="utf-8")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    command = start("train", tmp_path / "t.csv", "--target", "ответ", "--output", tmp_path, "--no-compare", *QUICK)
+    assert command.communicate()[1] == ""
+    assert command.returncode == 0
+    command = start("predict", tmp_path / "model.fastnn", tmp_path / "t.csv", "--output", "-", encoding="utf-8")
+    out, err = command.communicate()
+    assert (command.returncode, err) == (0, "")
+    assert list(pd.read_csv(io.StringIO(out))) == ["predicted_ответ", "probability_да", "probability_нет"]
+
+
 @pytest.mark.parametrize("option", ["--early-stopping", "--no-early-stopping"])
 def test_there_is_a_validation_score_with_and_without_early_stopping(folder, tmp_path, option):
     arguments = ["--target", "species", "--output", tmp_path, "--no-compare", option]
@@ -159,7 +283,7 @@ def test_there_is_a_validation_score_with_and_without_early_stopping(folder, tmp
 def test_the_same_seed_gives_the_same_model(folder, tmp_path):
     for name in "ab":
         run("train", folder / "flowers.csv", "--target", "species", "--output", tmp_path / name, "--no-compare", *QUICK)
-    a, b = (fastnn.load(tmp_path / name / "model.fastnn") for name in "ab")
+    a, b = (fastnn.load(tmp_path / name / "model.fastnn")["network"] for name in "ab")
     np.testing.assert_array_equal(a.coefs_[0], b.coefs_[0])
 
 
@@ -280,15 +404,22 @@ def bad(tmp_path_factory, folder):
         ("train target-only.csv --target y", "no column to learn from"),
         ("train rare.csv --target y --early-stopping", "try --no-early-stopping"),
         ("train lopsided.csv --target y", "rows to train hold u: there is nothing to learn"),
-        ("train --target y", "--target and --task regression need DATA"),
+        ("train --target y", "options that say what a table holds need DATA"),
+        ("train --ignore y", "options that say what a table holds need DATA"),
+        ("train good.csv --target y --ignore x", "no column 'x'; the columns are 'a', 'b', 'y'"),
+        ("train good.csv --target y --ignore y", "--ignore 'y' is the target"),
+        ("train good.csv --target y --numeric y", "--numeric 'y' is the target: try --task regression"),
+        ("train good.csv --target y --categorical a --numeric a", "column 'a'"),
+        ("train good.csv --target y --ignore a --ignore b", "no column to learn from"),
+        ("train good.csv --target y --decimal x", "--decimal"),
         ("train --hidden-layer-sizes abc", "--hidden-layer-sizes is 'abc'"),
         ("train --hidden-layer-sizes 5,0", "--hidden-layer-sizes is '5,0'"),
         ("train --batch-size few", "--batch-size is 'few'"),
-        ("train --batch-size 0", "The 'batch_size' parameter of MLPClassifier must be"),
-        ("train --alpha -1", "The 'alpha' parameter of MLPClassifier must be"),
-        ("train --alpha nan", "The 'alpha' parameter of MLPClassifier must be"),
+        ("train --batch-size 0", "--batch-size must be"),
+        ("train --alpha -1", "--alpha must be"),
+        ("train --alpha nan", "--alpha must be"),
         ("train --learning-rate-init 1e30 --solver sgd --max-iter 3", "non-finite"),
-        ("train --max-iter 0", "The 'max_iter' parameter of MLPClassifier must be"),
+        ("train --max-iter 0", "--max-iter must be"),
         ("train --test-fraction 1", "--test-fraction is 1, but a number between 0 and 1 is wanted"),
         ("train --validation-fraction nan", "--validation-fraction is nan"),
         ("train --seed -1", "--seed"),
@@ -296,6 +427,9 @@ def bad(tmp_path_factory, folder):
         ("train --colour red", "--colour"),
         ("train --output good.csv", "good.csv: File exists"),
         ("train --output good.csv/run", "good.csv/run: Not a directory"),
+        ("train --hidden-layer-sizes 99999999999999999999", "a number is too large"),
+        ("train --hidden-layer-sizes 99999999,99999999", "not enough memory"),
+        ("predict . good.csv", ".: Is a directory"),
         ("predict none.fastnn good.csv", "none.fastnn: No such file or directory"),
         ("predict cut.fastnn good.csv", "cut.fastnn is damaged or cut short"),
         ("predict text.fastnn good.csv", "text.fastnn is not a fastnn model file"),

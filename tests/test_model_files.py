@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,10 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from fastnn import MLPClassifier, MLPRegressor, load, save
+from fastnn import MLPClassifier, MLPRegressor, TableEncoder, load, save
 from fastnn.model_files import ATTRIBUTES, FORMAT, ModelFileError, read
 
 X, y = load_iris(return_X_y=True)
@@ -141,6 +144,147 @@ def test_what_is_no_fitted_network_is_not_saved(tmp_path, estimator, error, mess
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture(scope="module")
+def boats():
+    """120 boats: numbers with gaps, categories, a date; what to predict is a class and a number."""
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["barge", "ferry", "yacht"], 120)
+    length = np.select([kind == "barge", kind == "ferry"], [60, 30], 12) + rng.normal(0, 4, 120)
+    return pd.DataFrame(
+        {
+            "length": np.where(rng.random(120) < 0.1, np.nan, length),
+            "flag": rng.choice(["NL", "DE", "DK"], 120),
+            "launched": pd.to_datetime("1990-01-01") + pd.to_timedelta(rng.integers(0, 12000, 120), "D"),
+            "motor": rng.random(120) < 0.5,
+            "kind": kind,
+            "price": 1000 * length**2,
+        }
+    )
+
+
+@pytest.fixture(params=["classifier", "regressor"])
+def pipeline(request, boats):
+    """A fitted Pipeline of encoder and network, its table, and what it was fitted to."""
+    table = boats.drop(columns=["kind", "price"])
+    if request.param == "classifier":
+        return make_pipeline(TableEncoder(), MLPClassifier(**QUICK)).fit(table, boats["kind"]), table
+    return make_pipeline(TableEncoder(), MLPRegressor(**QUICK)).fit(table, boats["price"]), table
+
+
+def test_a_loaded_pipeline_is_the_same_bits_for_the_same_table(tmp_path, pipeline):
+    expected, table = pipeline
+    got = load(save(expected, tmp_path / "m.fastnn"))
+    assert type(got) is Pipeline
+    assert list(got.named_steps) == list(expected.named_steps)
+    np.testing.assert_array_equal(got.predict(table), expected.predict(table))
+    np.testing.assert_array_equal(got[:-1].get_feature_names_out(), expected[:-1].get_feature_names_out())
+
+
+def test_a_loaded_pipeline_says_the_same_of_a_table_of_text(tmp_path, pipeline):
+    expected, table = pipeline
+    table.to_csv(tmp_path / "t.csv", index=False)
+    text = pd.read_csv(tmp_path / "t.csv", dtype=str, keep_default_na=False).replace("", None)
+    got = load(save(expected, tmp_path / "m.fastnn"))
+    np.testing.assert_array_equal(got.predict(text), expected.predict(table))
+
+
+def test_a_loaded_pipeline_saved_again_is_the_same_file(tmp_path, pipeline):
+    first = save(pipeline[0], tmp_path / "first.fastnn")
+    second = save(load(first), tmp_path / "second.fastnn")
+    with np.load(first) as a, np.load(second) as b:
+        assert {name: a[name].tobytes() for name in a} == {name: b[name].tobytes() for name in b}
+
+
+def test_a_pipeline_whose_encoder_makes_dataframes_comes_back(tmp_path, boats):
+    table = boats[["length", "flag"]]
+    expected = make_pipeline(TableEncoder().set_output(transform="pandas"), MLPRegressor(**QUICK))
+    expected.fit(table, boats["price"])
+    got = load(save(expected, tmp_path / "m.fastnn"))
+    np.testing.assert_array_equal(got.predict(table), expected.predict(table))
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([("scale", StandardScaler()), ("net", MLPClassifier())], "step 'scale' is StandardScaler, but a Pipeline"),
+        ([("table", TableEncoder()), ("line", LogisticRegression())], "step 'line' is LogisticRegression, but"),
+        ([("table", TableEncoder()), ("skip", "passthrough"), ("net", MLPClassifier())], "step 'skip' is passthrough"),
+        ([("table", TableEncoder()), ("s", StandardScaler()), ("net", MLPClassifier())], "step 's' is StandardScaler"),
+        ([("net", MLPClassifier())], "step 'net' is MLPClassifier, but a Pipeline that can be saved"),
+        ([("table", TableEncoder())], "the Pipeline has one step only, but"),
+    ],
+    ids=lambda case: "-".join(name for name, _ in case) if isinstance(case, list) else "",
+)
+def test_a_pipeline_of_other_steps_is_refused_and_the_step_is_named(tmp_path, steps, message):
+    with pytest.raises(TypeError, match=message):
+        save(Pipeline(steps), tmp_path / "m.fastnn")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pipeline_that_is_not_fitted_is_not_saved(tmp_path):
+    with pytest.raises(NotFittedError):
+        save(make_pipeline(TableEncoder(), MLPClassifier()), tmp_path / "m.fastnn")
+
+
+def test_a_file_of_version_0_1_0_says_what_it_said_then():
+    model, extra = read(Path(__file__).parent / "data" / "format-1.fastnn")
+    assert (list(model.named_steps), extra) == (["encoder", "network"], {"target": "kind", "task": "classification"})
+    text = pd.DataFrame(
+        {
+            "length": ["61.5", None, "12.25", "30"],
+            "code": ["A1", "07", "B9", None],  # B9 was in no row that it was trained on
+            "built": ["1991-02-11", "2003-05-14", "1999-12-31", None],
+            "motor": ["True", "False", "True", None],
+        }
+    )
+    typed = text.astype({"length": float, "built": "datetime64[us]"})
+    typed["motor"] = pd.array([True, False, True, None], "boolean")
+    expected = [  # as fastnn 0.1.0 printed them
+        [0.9983333, 0.0016543445, 1.2336065e-05],
+        [2.6101829e-05, 0.9484526, 0.051521223],
+        [0.00045190752, 0.016645001, 0.98290306],
+        [0.81794816, 0.0043248516, 0.17772701],
+    ]
+    for frame in (text, typed):
+        np.testing.assert_allclose(model.predict_proba(frame), expected, rtol=1e-5)
+    assert model.predict(text).tolist() == ["barge", "ferry", "yacht", "barge"]
+
+
+def test_a_network_of_version_0_1_0_without_a_table_is_read(path, model):
+    rewrite(path, lambda header: (header.update(format=1), header.pop("steps")))
+    np.testing.assert_array_equal(load(path).predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header.update(encoder="x"),
+        lambda header: header.update(encoder={}),
+        lambda header: header.update(steps=["only"]),
+        lambda header: header.update(steps=3),
+        lambda header: header.pop("encoder"),
+    ],
+)
+def test_an_encoder_that_makes_no_sense_is_refused(tmp_path, pipeline, change):
+    path = save(pipeline[0], tmp_path / "m.fastnn")
+    rewrite(path, change)
+    with pytest.raises(ModelFileError, match="damaged"):
+        load(path)
+
+
+def test_an_encoder_and_a_network_of_different_widths_are_refused(tmp_path, boats):
+    fitted = (
+        make_pipeline(TableEncoder(), MLPRegressor(**QUICK)).fit(boats[names], boats["price"])
+        for names in (["length"], ["length", "flag"])
+    )
+    narrow, wide = (save(pipeline, tmp_path / f"{i}.fastnn") for i, pipeline in enumerate(fitted))
+    with np.load(wide) as entries:
+        encoder = json.loads(entries["header"].tobytes())["encoder"]
+    rewrite(narrow, lambda header: header.update(encoder=encoder))
+    with pytest.raises(ModelFileError, match="encoder and its network do not fit together"):
+        load(narrow)
+
+
 @pytest.mark.parametrize("content", [b"", b"P", b"hello", b"\x80\x04K\x01.", b"PK\5\6" + bytes(18)])
 def test_a_foreign_file_is_refused_by_name(tmp_path, content):
     path = tmp_path / "other.fastnn"
@@ -220,6 +364,9 @@ def test_arrays_that_do_not_fit_together_are_refused(path, changed):
         lambda header: header.update({"class": "Popen"}),
         lambda header: header["parameters"].update(colour="red"),
         lambda header: header["attributes"].update(n_layers_=9),
+        lambda header: header["attributes"].update(out_activation_="sine"),
+        lambda header: header.update(format="new"),
+        lambda header: header.update(format=None),
         lambda header: header.pop("attributes"),
     ],
 )
@@ -238,6 +385,17 @@ def test_loading_runs_no_code(path, tmp_path):
     with pytest.raises(ModelFileError, match="allow_pickle"):
         load(path)
     assert not (tmp_path / "trapped").exists()
+
+
+@pytest.mark.parametrize("name", [".", "..", "/", "folder.fastnn"])
+def test_a_folder_is_an_os_error(tmp_path, monkeypatch, model, name):
+    monkeypatch.chdir(tmp_path)
+    Path("folder.fastnn").mkdir()
+    with pytest.raises(OSError, match=r"Is a directory|Permission denied|File exists"):
+        load(name)
+    with pytest.raises(OSError, match=r"Is a directory|Permission denied|File exists"):
+        save(model, name)
+    assert [path.name for path in Path().iterdir()] == ["folder.fastnn"]
 
 
 def test_a_missing_file_is_an_os_error(tmp_path):
