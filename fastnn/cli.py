@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .tables import TableEncoder
 
 INTERRUPTED = 130  # what a shell calls the end by Ctrl-C
+MOST_NOTES = 12  # that are printed
 EXTRA = ("typer", "rich", "pandas", "matplotlib")
 
 
@@ -117,7 +118,8 @@ def command(
 @app.command()
 def train(
     data: Annotated[
-        Path | None, typer.Argument(help=f"{DATA} Without it: scikit-learn's digits.", show_default=False)
+        Path | None,
+        typer.Argument(metavar="DATA", help=f"{DATA} Without it: scikit-learn's digits.", show_default=False),
     ] = None,
     target: Annotated[str | None, typer.Option(help="The column to predict.", show_default=False)] = None,
     task: Annotated[
@@ -202,8 +204,10 @@ def train(
     say("", ", ".join(f"{len(rows):,} {part}" for part, rows in X.items()) + " examples")
     if source.encoder:
         say("columns", described_columns(source.encoder))
-    for note in source.notes:
+    for note in source.notes[:MOST_NOTES]:
         say("note", note)
+    if len(source.notes) > MOST_NOTES:
+        say("note", f"{len(source.notes) - MOST_NOTES} notes more are in report.json")
     say("network", f"{' - '.join(map(str, units))} units, {activation}; {n_parameters:,} parameters in float32")
 
     model = (fastnn.MLPClassifier if classes else fastnn.MLPRegressor)(**parameters)
@@ -254,7 +258,7 @@ def train(
 @app.command()
 def predict(
     model_file: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file that fastnn wrote.")],
-    data: Annotated[Path, typer.Argument(help=DATA)],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=DATA)],
     separator: Annotated[str | None, typer.Option(help=SEPARATOR, show_default=False)] = None,
     output: Annotated[
         Path | None,
@@ -823,7 +827,9 @@ def draw(run: Run, problem: Problem, early_stopping: bool, path: Path) -> None:
         axes[1].legend(frameon=False, loc="lower right")
     axes[1].set_xlabel("epoch")
     axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.savefig(path, dpi=150)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a letter of the name that the font has not is drawn as a box
+        figure.savefig(path, dpi=150)
 
 
 def draw_bench(medians: dict[str, dict[str, float]], path: Path) -> None:
