@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .tables import TableEncoder
 
 INTERRUPTED = 130  # what a shell calls the end by Ctrl-C
-MOST_NOTES = 12  # that are printed
+LEFT_OUT = "left out"  # the kind of a column that is not read
 EXTRA = ("typer", "rich", "pandas", "matplotlib")
 
 
@@ -204,10 +204,8 @@ def train(
     say("", ", ".join(f"{len(rows):,} {part}" for part, rows in X.items()) + " examples")
     if source.encoder:
         say("columns", described_columns(source.encoder))
-    for note in source.notes[:MOST_NOTES]:
+    for note in first(source.notes):
         say("note", note)
-    if len(source.notes) > MOST_NOTES:
-        say("note", f"{len(source.notes) - MOST_NOTES} notes more are in report.json")
     say("network", f"{' - '.join(map(str, units))} units, {activation}; {n_parameters:,} parameters in float32")
 
     model = (fastnn.MLPClassifier if classes else fastnn.MLPRegressor)(**parameters)
@@ -287,7 +285,7 @@ def predict(
         names = getattr(network, "feature_names_in_", None)
         X = tables.matrix(table.frame, network.n_features_in_ if names is None else names)
         notes = table.notes
-    for note in notes:
+    for note in first(notes):
         print("fastnn: note:", note, file=sys.stderr)
     name = f"predicted_{extra['target']}" if extra.get("target") else "prediction"
     predicted = network.predict(X)
@@ -385,12 +383,10 @@ class Source:
 
         return Pipeline([("encoder", self.encoder), ("network", network)]) if self.encoder else network
 
-    def columns(self) -> dict[str, Any] | None:
-        """What each column of a table was taken for, for the report."""
-        if not self.encoder:
-            return None
-        read = [{"name": name, "kind": kind, "detail": detail} for name, kind, detail in self.encoder.summary()]
-        return {"read": read, "left_out": self.encoder.left_out_}
+    def columns(self) -> list[dict[str, str]]:
+        """What each column of a table was taken for, for the report; empty for a matrix."""
+        summary = self.encoder.summary() if self.encoder else []
+        return [{"name": name, "kind": kind, "detail": detail} for name, kind, detail in summary]
 
 
 @dataclass
@@ -502,14 +498,14 @@ def make_folder(path: Path) -> None:
 def described_columns(encoder: TableEncoder) -> str:
     """How many columns are of which kind, the names of the few that are no numbers, and what is left out and why."""
     names: dict[str, list[str]] = {}
-    for name, kind, _ in encoder.summary():
-        names.setdefault(kind, []).append(name)
+    for name, kind, detail in encoder.summary():
+        names.setdefault(kind, []).append(f"{name} ({detail})" if kind == LEFT_OUT else name)
+    left_out = names.pop(LEFT_OUT, [])
     parts = [
         f"{len(of_kind):,} {plural(kind, len(of_kind))}" + ("" if kind == "number" else f" ({shortened(of_kind)})")
         for kind, of_kind in names.items()
     ]
-    left_out = shortened([f"{name} ({reason})" for name, reason in encoder.left_out_.items()])
-    return ", ".join(parts) + (f"; left out: {left_out}" if left_out else "")
+    return ", ".join(parts) + (f"; left out: {shortened(left_out)}" if left_out else "")
 
 
 def plural(kind: str, n: int) -> str:
@@ -518,6 +514,11 @@ def plural(kind: str, n: int) -> str:
 
 def shortened(names: list[str], limit: int = 6) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
+
+
+def first(notes: list[str], limit: int = 12) -> list[str]:
+    """Not more than one can read: a table may have thousands of columns, and each something to be said of."""
+    return notes if len(notes) <= limit else [*notes[: limit - 1], f"and {len(notes) - limit + 1:,} notes more"]
 
 
 def named_separator(separator: str | None) -> str | None:
@@ -551,19 +552,20 @@ def read_table(
     if target is None:
         raise ValueError(f"which column is to be predicted? --target may be {tables.listed(frame.columns)}")
     tables.check_columns(frame, [target])
+    if target in {*table.same_names, *table.same_names.values()}:
+        raise ValueError(f"several columns are called {table.same_names.get(target, target)!r}, the target: keep one")
     for option, names in columns.items():
         tables.check_columns(frame, names)
         if target in names:
             advice = {"categorical": ": try --task classification", "numeric": ": try --task regression", "ignore": ""}
             raise ValueError(f"--{option} {target!r} is the target{advice[option]}")
-    known = frame[frame[target].notna()]
-    answer = tables.target(known[target], task, decimal)
+    if frame.shape[1] == 1:
+        raise ValueError(f"no column to learn from: {path} has the target {target!r} only")
+    answer = tables.target(frame[target], task, decimal)
     name = "standard input" if path == Path("-") else str(path)
-    source = Source(name, answer.task, known.drop(columns=target), answer.y)
+    source = Source(name, answer.task, frame[answer.rows].drop(columns=target), answer.y)
     source.encoder = tables.TableEncoder(**columns, decimal=decimal)
     source.notes = table.notes + answer.notes
-    if len(known) < len(frame):
-        source.notes.append(f"rows left out because {target} is missing: {len(frame) - len(known):,}")
     if source.task == "regression" and scores.is_very_skewed(source.y):
         n_times = source.y.max() / np.median(source.y)
         source.notes.append(
