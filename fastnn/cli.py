@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # what a shell calls the end by Ctrl-C
 LEFT_OUT = "left out"  # the kind of a column that is not read
-EXTRA = ("typer", "rich", "pandas", "matplotlib")
+EXTRA = ("typer", "rich", "pandas", "matplotlib", "clevercsv")
 
 
 def fail(message: object) -> NoReturn:
@@ -564,8 +564,12 @@ def read_table(
     answer = tables.target(frame[target], task, decimal)
     name = "standard input" if path == Path("-") else str(path)
     source = Source(name, answer.task, frame[answer.rows].drop(columns=target), answer.y)
-    source.encoder = tables.TableEncoder(**columns, decimal=decimal)
+    source.encoder = tables.TableEncoder(
+        categorical=columns["categorical"], numeric=columns["numeric"], ignore=columns["ignore"], decimal=decimal
+    )
     source.notes = table.notes + answer.notes
+    if n_missing := int((~answer.rows).sum()):
+        source.notes.append(f"rows left out because {target} is missing: {n_missing:,}")
     if source.task == "regression" and scores.is_very_skewed(source.y):
         n_times = source.y.max() / np.median(source.y)
         source.notes.append(
@@ -585,7 +589,7 @@ def prepare(source: Source, fractions: dict[str, float], seed: int) -> Problem:
     if (y["train"] == y["train"][0]).all():
         raise ValueError(f"all {len(y['train'])} rows to train hold {y['train'][0]}: there is nothing to learn")
     classes = np.unique(y["train"]).tolist() if source.task == "classification" else []
-    if isinstance(source.X, np.ndarray):
+    if source.encoder is None:
         X = {part: (source.X[rows[part]] / source.X_scale).astype(np.float32) for part in rows}
         return Problem(source, X, y, rows, [f"x{i}" for i in range(source.X.shape[1])], classes)
     frames = {part: source.X.iloc[rows[part]] for part in rows}

@@ -94,7 +94,7 @@ def test_training_on_a_table_says_what_was_left_out_and_what_came_out(folder):
     printed = (folder / "printed").read_text()
     assert "flowers.csv: 3 classes" in printed
     assert re.search(r"^columns    4 numbers, 1 category \(colour\); left out: name \(.*\)$", printed, re.M)
-    assert re.search(r"^note .*species.* 1\b|^note .*\b1 .*species", printed, re.M)
+    assert "note       rows left out because species is missing: 1\n" in printed
     assert re.search(r"accuracy \d\.\d+ in the test", printed)
 
 
@@ -350,6 +350,7 @@ TABLES = {
     "good.csv": "a,b,y\n" + "".join(f"{i},{i % 5},{'uv'[i % 2]}\n" for i in range(40)),
     "empty.csv": "",
     "header.csv": "a,y\n",
+    "twice.csv": "a,y,y\n" + "1,u,u\n2,v,v\n" * 10,
     "ragged.csv": "a,y\n1,2\n1,2,3\n",
     "binary.csv": "a,y\n\x00\x01,\x02\n",
     "one.csv": "a,y\n" + "1,u\n" * 20,
@@ -370,8 +371,7 @@ def bad(tmp_path_factory, folder):
     bad = tmp_path_factory.mktemp("bad")
     for name, text in TABLES.items():
         (bad / name).write_text(text)
-    (bad / "latin.csv").write_bytes("a,y\né,1\n".encode("latin-1"))
-    (bad / "noise.parquet").write_bytes(b"noise")
+    (bad / "noise.parquet").write_bytes(b"PAR1 and noise")
     model = (folder / "run/model.fastnn").read_bytes()
     (bad / "good.fastnn").write_bytes(model)
     (bad / "cut.fastnn").write_bytes(model[:-100])
@@ -383,17 +383,18 @@ def bad(tmp_path_factory, folder):
     ("arguments", "message"),
     [
         ("train none.csv --target y", "no such file: none.csv"),
-        ("train . --target y", "no such file: ."),
+        ("train . --target y", ". is a folder, but a file is wanted"),
         ("train good.csv", "which column is to be predicted? --target may be 'a', 'b', 'y'"),
         ("train good.csv --target Y", "no column 'Y' (meant: 'y'?); the columns are 'a', 'b', 'y'"),
         ("train good.csv --target y --task regression", "target 'y' should hold numbers, but row 1 holds 'u'"),
         ("train infinite.csv --target y --task classification", "target 'y' holds 2.5, which is no class"),
         ("train empty.csv --target y", "empty.csv is empty"),
         ("train header.csv --target y", "header.csv has no rows"),
-        ("train ragged.csv --target y", "ragged.csv cannot be read"),
-        ("train latin.csv --target y", "latin.csv cannot be read"),
+        ("train ragged.csv --target y", "ragged.csv, line 3: 3 fields"),
         ("train noise.parquet --target y", "noise.parquet cannot be read"),
-        ("train binary.csv --target y", "'y'"),
+        ("train binary.csv --target y", "binary.csv is no text"),
+        ("train twice.csv --target y", "several columns are called 'y', the target: keep one"),
+        ("train twice.csv --target y.1", "several columns are called 'y', the target: keep one"),
         ("train one.csv --target y", "target 'y' has one class only, u"),
         ("train missing.csv --target y", "target 'y' is missing in every row"),
         ("train infinite-target.csv --target y", "target 'y' is 2.5 in every row"),
