@@ -785,7 +785,7 @@ def print_results(runs: dict[str, Run], guess: str, scores_of_guess: dict[str, f
         table.add_column(heading, justify="right", no_wrap=True)
     for name in scores_of_guess:
         results = [run.scores[name] for run in runs.values()] + [scores_of_guess[name]]
-        table.add_row(name, *map(readable, results))
+        table.add_row(name, *(readable(name, score) for score in results))
     table.add_section()
     times: dict[str, Callable[[Run], str]] = {
         "epochs": lambda run: f"{run.epochs}",
@@ -798,13 +798,14 @@ def print_results(runs: dict[str, Run], guess: str, scores_of_guess: dict[str, f
     Console().print(table)
 
 
-def readable(score: float) -> str:
-    """Four digits after the point, or as many as matter where a number is in the unit of a target."""
+def readable(name: str, score: float) -> str:
+    """Four digits after the point, or as many as matter in the unit of a target."""
     if math.isnan(score):
         return "-"
-    if 1e-2 <= abs(score) < 1e3 or score == 0:
-        return f"{score:.4f}"
-    return f"{score:,.1f}" if 1e3 <= abs(score) < 1e7 else f"{score:.4g}"
+    if 1e3 <= abs(score) < 1e7:
+        return f"{score:,.1f}"
+    tiny = name in ("MAE", "RMSE") and 0 < score < 0.01
+    return f"{score:.4g}" if tiny or abs(score) >= 1e7 else f"{score:.4f}"
 
 
 def draw(run: Run, problem: Problem, early_stopping: bool, path: Path) -> None:
