@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .tables import TableEncoder
 
 INTERRUPTED = 130  # what a shell calls the end by Ctrl-C
+LARGEST = 1e100  # its square is a number still
 LEFT_OUT = "left out"  # the kind of a column that is not read
 EXTRA = ("typer", "rich", "pandas", "matplotlib", "clevercsv")
 
@@ -230,7 +231,7 @@ def train(
         "columns": source.columns(),
         "features": problem.features,
         "examples": {part: len(rows) for part, rows in X.items()},
-        "network": {"units": units, "parameters": n_parameters, "dtype": str(model.coefs_[0].dtype)},
+        "network": {"units": units, "parameters": n_parameters, "dtype": str(X["train"].dtype)},
         "parameters": model.get_params(),
         "metric": problem.metric,
         "fastnn": run.report() | {"compile_seconds": compile_seconds},
@@ -433,6 +434,10 @@ class Problem:
         """Move the scales into the weights: the model then takes X as given, and answers in the target's unit."""
         model.coefs_[0] /= self.source.X_scale
         if not self.classes:  # the output is linear
+            if abs(self.y_mean) > 1e3 * self.y_scale or not 1e-20 < self.y_scale < 1e20:
+                # Of a year's seconds, float32 would round to minutes what the network has learned.
+                model.coefs_ = [coef.astype(float) for coef in model.coefs_]
+                model.intercepts_ = [intercept.astype(float) for intercept in model.intercepts_]
             model.coefs_[-1] *= self.y_scale
             model.intercepts_[-1] *= self.y_scale
             model.intercepts_[-1] += self.y_mean
@@ -570,6 +575,8 @@ def read_table(
     source.notes = table.notes + answer.notes
     if n_missing := int((~answer.rows).sum()):
         source.notes.append(f"rows left out because {target} is missing: {n_missing:,}")
+    if source.task == "regression" and (largest := np.abs(source.y).max()) > LARGEST:
+        raise ValueError(f"target {target!r} holds {largest:g}, too large to compute with: another unit may do")
     if source.task == "regression" and scores.is_very_skewed(source.y):
         n_times = source.y.max() / np.median(source.y)
         source.notes.append(

@@ -173,6 +173,22 @@ def test_a_regression_predicts_in_the_unit_of_its_target(tmp_path):
     assert report["errors"]["residuals"]["0%"] < report["errors"]["residuals"]["50%"] < 100
 
 
+@pytest.mark.parametrize(("mean", "spread"), [(1.7e9, 100), (0, 1e-30), (0, 1e60)])
+def test_a_target_far_from_one_is_predicted_as_well_as_any(tmp_path, mean, spread):
+    x = np.linspace(-1, 1, 200)
+    pd.DataFrame({"x": x, "y": mean + spread * np.sin(2 * x)}).to_csv(tmp_path / "t.csv", index=False)
+    arguments = ["--target", "y", "--output", tmp_path, "--no-compare", "--hidden-layer-sizes", 16]
+    got = run("train", tmp_path / "t.csv", *arguments, "--learning-rate-init", 0.01)
+    assert (got.code, got.err) == (0, "")
+    score = json.loads((tmp_path / "report.json").read_text())["fastnn"]["test_score"]
+    got = run("predict", tmp_path / "model.fastnn", tmp_path / "t.csv", "--output", "-")
+    predicted = pd.read_csv(io.StringIO(got.out))["predicted_y"]
+    residuals = (predicted - mean) / spread - np.sin(2 * x)
+    assert score > 0.9
+    assert 1 - residuals.var() / np.sin(2 * x).var() > 0.9
+    assert len(set(predicted)) > 150
+
+
 def test_a_model_saved_in_python_predicts_by_the_names_of_its_features(tmp_path):
     diabetes = load_diabetes(as_frame=True).data[["age", "bmi", "bp"]]
     model = fastnn.MLPRegressor(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
@@ -358,6 +374,7 @@ TABLES = {
     "infinite.csv": "a,y\n" + "1,2.5\n2,3.5\n" * 10 + "inf,0.5\n" * 20,
     "infinite-target.csv": "a,y\n" + "1,2.5\n" * 10 + "1,inf\n",
     "constant.csv": "a,y\n" + "1,2.5\n" * 10,
+    "large.csv": "a,y\n" + "".join(f"{i % 7},{i}e300\n" for i in range(40)),
     "tiny.csv": "a,y\n1,u\n2,v\n3,u\n",
     "target-only.csv": "y\n" + "u\nv\n" * 10,
     "rare.csv": "a,y\n" + "1,u\n" * 20 + "2,v\n" + "3,w\n" * 20,
@@ -399,6 +416,7 @@ def bad(tmp_path_factory, folder):
         ("train missing.csv --target y", "target 'y' is missing in every row"),
         ("train infinite-target.csv --target y", "target 'y' is 2.5 in every row"),
         ("train constant.csv --target y", "target 'y' is 2.5 in every row"),
+        ("train large.csv --target y", "too large to compute with"),
         ("train tiny.csv --target y", "3 usable rows are too few"),
         ("train target-only.csv --target y", "no column to learn from"),
         ("train rare.csv --target y --early-stopping", "try --no-early-stopping"),
