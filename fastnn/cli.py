@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except OverflowError as error:
         fail(f"a number is too large: {error}")
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}" if error.filename else error)
+        fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error)
     except ValueError as error:  # a parameter of the estimator is an option here
         fail(re.sub(r"The '(\w+)' parameter of MLP\w+", lambda match: option_of(match[1]), str(error)))
     except Exception as error:
