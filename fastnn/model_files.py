@@ -202,8 +202,11 @@ def _model(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
     from .tables import TableEncoder
 
     encoder = TableEncoder.from_state(header["encoder"])
-    if len(encoder.get_feature_names_out()) != network.n_features_in_:
+    row = encoder.transform(np.full((1, encoder.n_features_in_), None))  # with no value in it: any encoder takes that
+    if row.shape[1] != network.n_features_in_:
         raise ValueError("its encoder and its network do not fit together")
+    if not np.isfinite(row).all():
+        raise ValueError("its encoder makes no numbers")
     return Pipeline(list(zip(header["steps"], (encoder, network), strict=True)))
 
 

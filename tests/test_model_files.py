@@ -263,6 +263,17 @@ def test_a_network_of_version_0_1_0_without_a_table_is_read(path, model):
         lambda header: header.update(steps=["only"]),
         lambda header: header.update(steps=3),
         lambda header: header.pop("encoder"),
+        lambda header: header["encoder"].update(version=99),
+        lambda header: header["encoder"].update(columns=[]),
+        lambda header: header["encoder"]["columns"][0].update(mean="x"),
+        lambda header: header["encoder"]["columns"][0].update(mean=None),
+        lambda header: header["encoder"]["columns"][0].update(mean=float("nan")),
+        lambda header: header["encoder"]["columns"][0].update(scale=0),
+        lambda header: header["encoder"]["columns"][0].update(low="x"),
+        lambda header: header["encoder"]["columns"][0].update(name=3),
+        lambda header: header["encoder"]["columns"][0].update(call="x"),
+        lambda header: header["encoder"]["columns"][1].update(categories=5),
+        lambda header: header["encoder"]["columns"][1].update(categories=[1, 2]),
     ],
 )
 def test_an_encoder_that_makes_no_sense_is_refused(tmp_path, pipeline, change):
