@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -435,7 +436,7 @@ class Problem:
         model.coefs_[0] /= self.source.X_scale
         if not self.classes:  # the output is linear
             if abs(self.y_mean) > 1e3 * self.y_scale or not 1e-20 < self.y_scale < 1e20:
-                # Of a year's seconds, float32 would round to minutes what the network has learned.
+                # float32 has seven digits: it would round what was learned about 1.7e9 to hundreds.
                 model.coefs_ = [coef.astype(float) for coef in model.coefs_]
                 model.intercepts_ = [intercept.astype(float) for intercept in model.intercepts_]
             model.coefs_[-1] *= self.y_scale
@@ -581,8 +582,8 @@ def read_table(
         n_times = source.y.max() / np.median(source.y)
         source.notes.append(
             f"{target} is very skewed, the largest being {n_times:,.3g} times the median: its "
-            f"logarithm may be easier to predict. Add a column with it, train on that with --ignore {target}, and take "
-            f"the exponential of the predictions."
+            f"logarithm may be easier to predict. Add a column with it, train on that with "
+            f"--ignore {shlex.quote(target)}, and take the exponential of the predictions."
         )
     return source
 
