@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import fastnn
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from .model_files import Model, Network
@@ -574,8 +575,8 @@ def read_table(
         categorical=columns["categorical"], numeric=columns["numeric"], ignore=columns["ignore"], decimal=decimal
     )
     source.notes = table.notes + answer.notes
-    if n_missing := int((~answer.rows).sum()):
-        source.notes.append(f"rows left out because {target} is missing: {n_missing:,}")
+    if n_left_out := int((~answer.rows).sum()):
+        source.notes.append(f"rows left out because {target} is missing: {n_left_out:,}")
     if source.task == "regression" and (largest := np.abs(source.y).max()) > LARGEST:
         raise ValueError(f"target {target!r} holds {largest:g}, too large to compute with: another unit may do")
     if source.task == "regression" and scores.is_very_skewed(source.y):
@@ -603,6 +604,10 @@ def prepare(source: Source, fractions: dict[str, float], seed: int) -> Problem:
     frames = {part: source.X.iloc[rows[part]] for part in rows}
     encoder = source.encoder.fit(frames["train"])
     source.notes += encoder.notes_
+    filled = [column.name for column in encoder.columns_ if column.kind != "category"]
+    missing = {name: n_missing(source.X[name]) for name in filled}
+    if named := [f"{name} ({n:,})" for name, n in missing.items() if n]:
+        source.notes.append(f"missing values, for which the median stands: {shortened(named)}")
     X = {part: encoder.transform(frames[part]) for part in rows}
     problem = Problem(source, X, y, rows, encoder.get_feature_names_out().tolist(), classes)
     if not classes:
@@ -610,6 +615,13 @@ def prepare(source: Source, fractions: dict[str, float], seed: int) -> Problem:
         problem.y = {part: ((y[part] - mean) / scale).astype(np.float32) for part in rows}
         problem.y_mean, problem.y_scale = mean, scale
     return problem
+
+
+def n_missing(column: pd.Series) -> int:
+    """How many values a column has not, or has a sign instead that stands for none in every table."""
+    from .tables.columns import MISSING
+
+    return int((column.isna() | column.isin(list(MISSING))).sum())
 
 
 def split(y: NDArray[Any], task: str, fractions: dict[str, float], seed: int) -> dict[str, NDArray[Any]]:

@@ -95,6 +95,7 @@ def test_training_on_a_table_says_what_was_left_out_and_what_came_out(folder):
     assert "flowers.csv: 3 classes" in printed
     assert re.search(r"^columns    4 numbers, 1 category \(colour\); left out: name \(.*\)$", printed, re.M)
     assert "note       rows left out because species is missing: 1\n" in printed
+    assert "note       missing values, for which the median stands: sepal length (cm) (1)\n" in printed
     assert re.search(r"accuracy \d\.\d+ in the test", printed)
 
 
