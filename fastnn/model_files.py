@@ -169,7 +169,6 @@ def _model(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
         or types not in ({np.dtype(np.float32)}, {np.dtype(np.float64)})
     ):
         raise ValueError("its arrays do not fit together")
-    model._own_parameters()
     return model
 
 

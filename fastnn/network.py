@@ -112,6 +112,38 @@ def layer_sizes_of(parameters: Parameters) -> tuple[int, ...]:
     return tuple(sizes)
 
 
+def layer_sizes_of_coefs(coefs: Sequence[Array], intercepts: Sequence[Array]) -> tuple[int, ...]:
+    """The layer sizes of coefs (n_in, n_out) and intercepts (n_out,); a ValueError where they do not fit.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequence of arrays
+        Those of an estimator, in which anybody may have put others.
+
+    Raises
+    ------
+    ValueError
+        Unless there are as many of both, of numbers, in shapes that fit one another.
+    """
+    if len(coefs) != len(intercepts) or not len(coefs):
+        raise ValueError(f"coefs_ has {len(coefs)} arrays and intercepts_ {len(intercepts)}, but one each a layer is "
+                         "wanted")
+    sizes: list[int] = []
+    for l, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
+        for name, array in ("coefs_", coef), ("intercepts_", intercept):
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+                kind = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+                raise ValueError(f"{name}[{l}] is {kind}, but an array of numbers is wanted")
+        if coef.ndim != 2 or 0 in coef.shape or (sizes and coef.shape[0] != sizes[-1]):
+            rows = sizes[-1] if sizes else "n_features"
+            raise ValueError(f"coefs_[{l}] has shape {coef.shape}, but this network expects ({rows}, n_units)")
+        if intercept.shape != coef.shape[1:]:
+            raise ValueError(f"intercepts_[{l}] has shape {intercept.shape}, but coefs_[{l}] of shape {coef.shape} "
+                             f"expects {coef.shape[1:]}")
+        sizes += [coef.shape[1]] if sizes else [*coef.shape]
+    return tuple(sizes)
+
+
 def check_examples(name: str, array: Array, rows: int, columns: int | None = None) -> None:
     """Raise a ValueError unless the array is (rows, m), with m = columns where that is given."""
     if array.ndim != 2 or array.shape[0] != rows or (columns is not None and array.shape[1] != columns):
@@ -121,6 +153,26 @@ def check_examples(name: str, array: Array, rows: int, columns: int | None = Non
         raise ValueError(f"{name} has shape {array.shape}: there is no example in it")
 
 
+def check_cache(cache: Parameters, layer_sizes: Sequence[int], n_samples: int) -> None:
+    """Raise a ValueError unless the cache of a forward propagation has A_l (n_l, m) of every layer."""
+    for l, n in enumerate(layer_sizes[1:], 1):
+        if f"A{l}" not in cache:
+            raise ValueError(f"cache has {', '.join(cache) or 'nothing'}, but this network expects A{l} as well")
+        check_examples(f"A{l} of cache", np.asarray(cache[f"A{l}"]), n, n_samples)
+
+
+def check_gradients(parameters: Parameters, gradients: Parameters) -> None:
+    """Raise a ValueError unless there is a gradient of its shape for every parameter."""
+    for name, value in parameters.items():
+        if f"d{name}" not in gradients:
+            raise ValueError(f"gradients has {', '.join(gradients) or 'nothing'}, but d{name} is wanted as well")
+        if np.shape(gradients[f"d{name}"]) != np.shape(value):
+            raise ValueError(f"d{name} has shape {np.shape(gradients[f'd{name}'])}, but {name} has {np.shape(value)}")
+
+
 def common_dtype(*arrays: Any) -> np.dtype[Any]:
-    """float32 where everything is float32, else float64."""
-    return np.dtype(np.float32 if np.result_type(*arrays) == np.float32 else np.float64)
+    """float32 where everything is float32, else float64; a ValueError for what is no real number."""
+    dtype = np.result_type(*arrays)
+    if dtype.kind not in "fiub":
+        raise ValueError(f"got {dtype}, but real numbers are wanted")
+    return np.dtype(np.float32 if dtype == np.float32 else np.float64)

@@ -2,6 +2,7 @@
 from functools import lru_cache
 from itertools import pairwise
 from math import ceil, gcd, lcm
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from fastnn.network import Array, Network, aligned
 
 #: How many examples go through the network before the gradient takes them in (a larger batch takes several turns),
 #: and how many a prediction takes at a time, so that they stay in the cache from layer to layer.
-CHUNK, PREDICTED = 512, 128
+CHUNK, PREDICTED, PREDICTED_FEW = 512, 128, 32
 #: How many weights one update takes at least.
 UPDATED = 1024
 #: The most weights that are not worth a cut in `kernels.few`.
@@ -367,14 +368,30 @@ def _prediction_layout(network: Network, width: int) -> tuple[npt.NDArray[np.int
 _FIRST_ROWS = np.arange(PREDICTED)
 
 
+def _on_lines(n_rows: int, numbers: int, dtype: np.dtype[Any]) -> Array:
+    """Room (n_rows, numbers) that starts on a cache line, or every vector would be on two; zeros would take long."""
+    buffer = np.empty(n_rows * numbers + line(dtype), dtype)
+    start = -buffer.ctypes.data % 64 // dtype.itemsize
+    return buffer[start:start + n_rows * numbers].reshape(n_rows, numbers)
+
+
 def for_prediction(network: Network, theta: Array, n_samples: int, n_threads: int
                    ) -> tuple[epoch.Model, predict.Room]:
     """What `kernels.predict.predict` needs, for up to `n_samples` examples in each thread."""
     width = padded(min(n_samples, PREDICTED), theta.dtype)
     layers, size = _prediction_layout(network, width)
-    # Not `aligned`, whose zeros take long; but as well on a cache line, or every vector would be on two.
-    numbers = np.empty(n_threads * size + line(theta.dtype), theta.dtype)
-    start = -numbers.ctypes.data % 64 // theta.dtype.itemsize
-    room = predict.Room(work=numbers[start:start + n_threads * size].reshape(n_threads, size),
-                        width=width, rows=_FIRST_ROWS)
+    room = predict.Room(work=_on_lines(n_threads, size, theta.dtype), width=width, rows=_FIRST_ROWS)
     return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
+
+
+def for_prediction_of_few(network: Network, coefs: list[Array], intercepts: list[Array], n_threads: int
+                          ) -> tuple[epoch.Model, predict.Room]:
+    """What `kernels.predict.predict_few` needs: the addresses of coefs and intercepts, which the caller keeps alive."""
+    dtype, layers = coefs[0].dtype, _new_table(network)
+    width = padded(max(network.layer_sizes[1:]), dtype)
+    size = PREDICTED_FEW * width
+    for l, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
+        layers[l, [epoch.W, epoch.B]] = coef.ctypes.data, intercept.ctypes.data
+        layers[l, epoch.A_OUT] = l % 2 * size
+    room = predict.Room(work=_on_lines(n_threads, 2 * size, dtype), width=width, rows=_FIRST_ROWS[:PREDICTED_FEW])
+    return epoch.Model(aligned(0, dtype), layers, LOSSES[network.out_activation]), room

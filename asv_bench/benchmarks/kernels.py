@@ -32,6 +32,7 @@ def cases(dtype):
         "output": (lambda: passes.output(Z, LOSSES["softmax"]), lambda: softmax(Z)),
         "loss_and_dZ": (lambda: passes.loss_and_dZ(Z, Y, cost, losses.SQUARED_ERROR),
                         lambda: (((Z - Y)**2).sum(axis=0) / 2, Z - Y)),
+        "transpose": (lambda: passes.transpose(W, dW), lambda: np.ascontiguousarray(W.T)),
         "sgd": (lambda: passes.sgd(theta, gradient, rate), lambda: theta - rate * gradient),
     }
 
