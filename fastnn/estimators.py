@@ -51,6 +51,7 @@ class _MLP(BaseEstimator):
     _theirs: ClassVar[type]              # scikit-learn's class of the same name
     coefs_: list[Array]
     intercepts_: list[Array]
+    loss_curve_: list[np.float64]
     _no_improvement_count: int
 
     def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False, classes: Any = None) -> Self:
@@ -114,7 +115,7 @@ class _MLP(BaseEstimator):
         else:
             self._check_goes_on(X.shape[1], hidden, n_outputs)
         self.n_outputs_ = n_outputs
-        self._begin_record()
+        self._begin_record(incremental)
         return X, Y, sample_weight
 
     def _check_goes_on(self, n_features: int, hidden: list[int], n_outputs: int) -> None:
@@ -153,16 +154,18 @@ class _MLP(BaseEstimator):
                      "best_loss_"):
             self.__dict__.pop(name, None)
 
-    def _begin_record(self) -> None:
+    def _begin_record(self, incremental: bool) -> None:
         """What training writes down, where it is not there yet: the last fit may have had another solver."""
         if self.solver == "lbfgs":
             return
         for name, value in ("loss_curve_", []), ("_no_improvement_count", 0), ("t_", 0):
             self.__dict__.setdefault(name, value)
+        if not incremental:                      # what a user has kept of the last fit does not grow
+            self.loss_curve_ = [*self.loss_curve_]
         if self.early_stopping:
             self.best_loss_: Any = None
-            if getattr(self, "validation_scores_", None) is None:
-                self.validation_scores_: Any = []
+            self.validation_scores_: Any = [*(getattr(self, "validation_scores_", None) or [])]
+            if not self.validation_scores_:
                 self.best_validation_score_: Any = -np.inf
         else:
             self.validation_scores_ = self.best_validation_score_ = None
@@ -223,8 +226,9 @@ class _MLP(BaseEstimator):
         """Ready to run epochs of minibatch steps, theta being trained in place."""
         from fastnn import training
 
-        if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = self._new_optimizer()
+        optimizer = self._new_optimizer()
+        if not incremental or type(getattr(self, "_optimizer", None)) is not type(optimizer):
+            self._optimizer = optimizer
         order, validation = np.arange(X.shape[0]), None
         if self.early_stopping:
             stratify = Y if isinstance(self, ClassifierMixin) and self.n_outputs_ == 1 else None

@@ -351,6 +351,7 @@ class Trainer:
             optimizer.moments = aligned(optimizer.n_moments * theta.size, theta.dtype)
         else:                                    # a model in memory that may only be read, weights of another dtype
             optimizer.moments = np.require(optimizer.moments, theta.dtype, ["C", "A", "W"])
+        self._order: npt.NDArray[np.int64] | None = None         # the last one, whose rows are known to be in range
         self._check(network, theta)
         most = get_n_threads(n_threads)
         n_threads = max(most, 2)                             # `warmup` has a team on one core as well
@@ -399,6 +400,11 @@ class Trainer:
 
         Returns the mean loss and the penalty of each step (n_steps, 2), before its update.
         """
+        if order is not self._order:             # an order that is shuffled keeps its rows
+            order = np.require(order, np.int64, ["C", "A"])
+            if order.ndim != 1 or not order.size or order.min() < 0 or order.max() >= self.X.shape[0]:
+                raise ValueError(f"order must hold numbers of rows from 0 to {self.X.shape[0] - 1}, got {order}")
+            self._order = order
         costs, done = np.empty((n_steps, 2), self.Y.dtype), 0
         while done < n_steps:
             part = costs[done:done + (self.crew.steps() or self._first_steps)]

@@ -137,6 +137,14 @@ def test_class_numbers_out_of_range_are_refused():
         training.Trainer(network, np.zeros(21), training.SGD(0.1), X, np.arange(60)[:, None] % 4.0, 10)
 
 
+@pytest.mark.parametrize("order", [np.array([0, 60]), np.array([-1, 0]), np.zeros((2, 2), int), np.zeros(0, int)])
+def test_rows_out_of_range_are_refused(order):
+    network = fastnn.network.Network((6, 1), "relu", "identity")
+    trainer = training.Trainer(network, np.zeros(7), training.SGD(0.1), X, Y[:, :1], 10)
+    with pytest.raises(ValueError, match="numbers of rows from 0 to 59"):
+        trainer.run(order, 1)
+
+
 @pytest.mark.parametrize("module", [functional, reference])
 @pytest.mark.parametrize(("change", "message"), [
     ({"A1": np.ones((3, 60))}, r"A1 of cache has shape \(3, 60\), but this network expects \(4, 60\)"),
@@ -254,6 +262,19 @@ def test_early_stopping_can_be_switched_off_and_on_again(kind):
     model.set_params(early_stopping=True, warm_start=True).fit(X, y)
     assert model.best_validation_score_ == max(model.validation_scores_)
     assert model.best_loss_ is None
+
+
+def test_curves_that_a_user_kept_do_not_grow():
+    model = classifier(warm_start=True, early_stopping=True)
+    losses, scores = model.loss_curve_, model.validation_scores_
+    model.fit(X, labels)
+    assert (len(losses), len(scores), len(model.loss_curve_), len(model.validation_scores_)) == (3, 3, 6, 6)
+
+
+def test_another_solver_has_its_own_optimizer():
+    model = regressor()
+    model.set_params(solver="sgd").partial_fit(X, Y)
+    assert isinstance(model._optimizer, training.SGD)
 
 
 def test_adam_goes_on_from_lbfgs():
