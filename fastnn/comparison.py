@@ -239,7 +239,7 @@ class Fastnn(Rival):
             random_state=0,
         )
         X, Y, _ = self.model._checked(X, y, None, incremental=False, classes=None)
-        self.network = Network(workload.layer_sizes, workload.activation, self.model.out_activation_)
+        self.network = Network(workload.layer_sizes, workload.activation, self.model.out_activation_, self.model.loss)
         self.theta = training.pack(self.network, self.model.coefs_, self.model.intercepts_, X.dtype)
         self.trainer = training.Trainer(self.network, self.theta, self.model._new_optimizer(), X, Y,
                                         workload.batch_size, self.model.alpha, n_threads=n_threads)

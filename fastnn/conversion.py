@@ -26,7 +26,7 @@ def to_sklearn(model: Any, kind: type) -> Any:
     """The fastnn estimator `model` as one of scikit-learn's class `kind`."""
     from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
-    from fastnn.training import unpack
+    from fastnn.training import Adam, unpack
 
     parameters = model.get_params(deep=False)
     del parameters["n_threads"]
@@ -45,7 +45,7 @@ def to_sklearn(model: Any, kind: type) -> Any:
     if ours.moments is not None:
         network = _network(model)
         moments = [list(chain(*unpack(network, moment))) for moment in ours.moments.reshape(ours.n_moments, -1)]
-    if ours.n_moments == 2:
+    if isinstance(ours, Adam):
         optimizer = AdamOptimizer(params, ours.learning_rate_init, ours.beta_1, ours.beta_2, ours.epsilon)
         optimizer.t, (optimizer.ms, optimizer.vs) = ours.t, moments
     else:

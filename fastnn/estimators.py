@@ -49,6 +49,7 @@ class _MLP(BaseEstimator):
     """What the classifier and the regressor share: everything but the targets."""
 
     _theirs: ClassVar[type]              # scikit-learn's class of the same name
+    loss: str
     coefs_: list[Array]
     intercepts_: list[Array]
     loss_curve_: list[np.float64]
@@ -66,7 +67,7 @@ class _MLP(BaseEstimator):
         try:
             X, Y, sample_weight = self._checked(X, y, sample_weight, incremental, classes)
             network = _network(layer_sizes_of_coefs(self.coefs_, self.intercepts_), self.activation,
-                               self.out_activation_)
+                               self.out_activation_, self.loss)
             theta = training.pack(network, self.coefs_, self.intercepts_, common_dtype(*self.coefs_, *self.intercepts_))
             if self.solver == "lbfgs":
                 train = self._lbfgs(network, theta, X, Y, sample_weight)
@@ -253,7 +254,7 @@ class _MLP(BaseEstimator):
         from fastnn import training
 
         # The mean over the outputs, where the gradient has the sum: scikit-learn's convention.
-        scale = 1 / self.n_outputs_ if self.out_activation_ == "identity" else 1
+        scale = 1 / self.n_outputs_ if network.loss == "squared_error" else 1
         best = theta.copy() if validation is not None else theta
         try:
             self.n_iter_ = 0
@@ -472,7 +473,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
     True
     """
 
-    loss: ClassVar[str] = "log_loss"
+    loss = "log_loss"                    # as scikit-learn's, which has it as an attribute and not as a parameter
     _theirs = multilayer_perceptron.MLPClassifier
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {**_theirs._parameter_constraints, **_N_THREADS}
 

@@ -18,6 +18,7 @@ from fastnn.network import (
     check_gradients,
     common_dtype,
     layer_sizes_of,
+    loss_of,
 )
 from fastnn.reference import initialize_parameters
 from fastnn.training import SGD, Trainer
@@ -53,7 +54,7 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
         passes.affine(_of(dtype, parameters[f"W{l}"]), _of(dtype, parameters[f"b{l}"]).reshape(-1), A, Z,
                       workspace.ACTIVATIONS[g])
         A, cache[f"A{l}"] = Z, Z[:, :m]
-    passes.output(A, workspace.LOSSES[out_activation])
+    passes.output(A, workspace.LOSSES[loss_of(out_activation), out_activation])
     return A[:, :m], cache
 
 
@@ -203,5 +204,5 @@ def _loss_and_dZ(A_L: Array, Y: Array, out_activation: str) -> tuple[Array, Arra
     check_examples("Y", Y, *A_L.shape)
     dZ = _whole(dtype, A_L).copy()
     cost = np.empty(dZ.shape[1], dtype)
-    passes.loss_and_dZ(dZ, _whole(dtype, Y), cost, workspace.LOSSES[out_activation])
+    passes.loss_and_dZ(dZ, _whole(dtype, Y), cost, workspace.LOSSES[loss_of(out_activation), out_activation])
     return cost[:A_L.shape[1]], dZ

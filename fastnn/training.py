@@ -509,19 +509,20 @@ def pack(network: Network, coefs: Sequence[Array], intercepts: Sequence[Array], 
         raise ValueError(f"the shapes of coefs_ are {[coef.shape for coef in coefs]}, but a network of "
                          f"{network.layer_sizes} units is wanted")
     theta = aligned(network.n_params, dtype)
-    for (W, b), coef, intercept in zip(network.views(theta), coefs, intercepts, strict=True):
-        passes.transpose(examples(coef, dtype), W)
-        b[:] = intercept
+    views = network.views(theta)
+    for l, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True), 1):
+        passes.transpose(examples(coef, dtype), views[f"W{l}"])
+        views[f"b{l}"][:] = intercept
     return theta
 
 
 def unpack(network: Network, theta: Array) -> tuple[list[Array], list[Array]]:
     """New coefs and intercepts, C-contiguous, with the numbers of theta."""
-    coefs, intercepts = [], []
-    for W, b in network.views(theta):
-        coefs.append(np.empty(W.shape[::-1], theta.dtype))
-        passes.transpose(examples(W, theta.dtype), coefs[-1])
-        intercepts.append(b.copy())
+    coefs, intercepts, views = [], [], network.views(theta)
+    for l, (n_out, n_in) in enumerate(network.shapes, 1):
+        coefs.append(np.empty((n_in, n_out), theta.dtype))
+        passes.transpose(examples(views[f"W{l}"], theta.dtype), coefs[-1])
+        intercepts.append(views[f"b{l}"].copy())
     return coefs, intercepts
 
 
