@@ -61,8 +61,9 @@ class _MLP(BaseEstimator):
         before = {name: list(value) if type(value) is list else value for name, value in self.__dict__.items()}
 
         def refuse() -> None:
-            self.__dict__.clear()
             self.__dict__.update(before)
+            for name in self.__dict__.keys() - before.keys():
+                del self.__dict__[name]
 
         try:
             X, Y, sample_weight = self._checked(X, y, sample_weight, incremental, classes)
@@ -85,7 +86,7 @@ class _MLP(BaseEstimator):
         is_best_kept = self.early_stopping and self.solver != "lbfgs" and np.isfinite(self.best_validation_score_)
         if not np.isfinite(theta).all() or not (is_best_kept or np.isfinite(getattr(self, "loss_", 0.0))):
             refuse()
-            if hasattr(self, "_optimizer"):      # its moments have been overwritten
+            if incremental and hasattr(self, "_optimizer"):          # its moments have been overwritten
                 self._optimizer = self._new_optimizer()
             raise ValueError(_NOT_FINITE)
         return self
