@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # what a shell calls the end by Ctrl-C
 LARGEST = 1e100  # its square is a number still
+MOST_PARAMETERS = 10**12  # some terabytes: no use to try
 LEFT_OUT = "left out"  # the kind of a column that is not read
 EXTRA = ("typer", "rich", "pandas", "matplotlib", "clevercsv")
 
@@ -95,8 +96,6 @@ def main(argv: list[str] | None = None) -> NoReturn:
         sys.exit(1)
     except MemoryError as error:
         fail(f"not enough memory: {error}" if str(error) else "not enough memory")
-    except OverflowError as error:
-        fail(f"a number is too large: {error}")
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error)
     except ValueError as error:  # a parameter of the estimator is an option here
@@ -203,6 +202,8 @@ def train(
 
     units = [X["train"].shape[1], *parameters["hidden_layer_sizes"], len(classes) if len(classes) > 2 else 1]
     n_parameters = sum((n_in + 1) * n_out for n_in, n_out in pairwise(units))
+    if n_parameters > MOST_PARAMETERS:
+        raise MemoryError(f"the network would have {n_parameters:,} parameters")
     say("data", f"{source.name}: " + (f"{len(classes)} classes" if classes else f"{target}, a number"))
     say("", ", ".join(f"{len(rows):,} {part}" for part, rows in X.items()) + " examples")
     if source.encoder:

@@ -22,6 +22,8 @@ import numpy as np
 from joblib import cpu_count
 from numpy.typing import NDArray
 
+from fastnn.network import Network
+
 # The usual constants of Adam, for the libraries in which we write it ourselves.
 LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
 
@@ -225,26 +227,22 @@ class Fastnn(Rival):
 
     def __init__(self, workload: Workload, X: NDArray[Any], y: NDArray[Any], n_threads: int) -> None:
         super().__init__(workload, X, y, n_threads)
-        from sklearn.utils import check_random_state
-
         import fastnn
-        from fastnn.training import Trainer, shuffle
+        from fastnn import training
 
-        self.shuffle = shuffle
+        self.training = training
         self.model: Any = (fastnn.MLPRegressor if workload.task == "regression" else fastnn.MLPClassifier)(
             hidden_layer_sizes=workload.hidden_layer_sizes,
             activation=workload.activation,
             batch_size=workload.batch_size,
             n_threads=n_threads,
+            random_state=0,
         )
-        self.model._random_state = check_random_state(0)
-        X, Y = self.model._validate_input(X, y, incremental=False, reset=True)
-        self.model.n_outputs_ = workload.n_outputs
-        self.model._initialize(list(workload.layer_sizes), X.dtype)
-        self.trainer = Trainer(
-            self.model._network(), self.model._parameters(), self.model._new_optimizer(), X, Y.reshape(len(X), -1),
-            workload.batch_size, self.model.alpha, n_threads=n_threads,
-        )
+        X, Y, _ = self.model._checked(X, y, None, incremental=False, classes=None)
+        self.network = Network(workload.layer_sizes, workload.activation, self.model.out_activation_, self.model.loss)
+        self.theta = training.pack(self.network, self.model.coefs_, self.model.intercepts_, X.dtype)
+        self.trainer = training.Trainer(self.network, self.theta, self.model._new_optimizer(), X, Y,
+                                        workload.batch_size, self.model.alpha, n_threads=n_threads)
         self.order: Any = np.arange(workload.n_samples)
         self.n_done = 0
 
@@ -255,11 +253,15 @@ class Fastnn(Rival):
     def run(self, n_steps: int) -> None:
         for first, last in pieces(self.workload, self.n_done, n_steps):
             if first == 0:
-                self.shuffle(self.order, self.model._random_state)
+                self.training.shuffle(self.order, self.model._random_state)
             self.trainer.run(self.order, last - first, first)
         self.n_done += n_steps
+        self.is_model_stale = True
 
     def predict(self, X: NDArray[Any]) -> NDArray[Any]:
+        if self.is_model_stale:
+            self.model.coefs_, self.model.intercepts_ = self.training.unpack(self.network, self.theta)
+            self.is_model_stale = False
         return self.model._outputs(X)
 
 

@@ -1,13 +1,14 @@
 """To scikit-learn's own estimators and back, with the state of the optimizer."""
 from copy import deepcopy
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from fastnn.network import Array
+from fastnn.network import Network, common_dtype, layer_sizes_of_coefs
 
-#: What is not copied as it is: views of theta, and what is made of them.
-_OWN = ("coefs_", "intercepts_", "_theta", "_kept", "_optimizer", "_best_coefs", "_best_intercepts")
+#: What is not copied as it is: the parameters, and what is made of them.
+_OWN = ("coefs_", "intercepts_", "_kept", "_optimizer", "_best_coefs", "_best_intercepts")
 
 
 def _state(model: Any) -> dict[str, Any]:
@@ -16,9 +17,16 @@ def _state(model: Any) -> dict[str, Any]:
             if name not in _OWN and name not in model.get_params(deep=False)}
 
 
+def _network(model: Any) -> Network:
+    """The network of a fitted model; a ValueError where its arrays do not fit one another."""
+    return Network(layer_sizes_of_coefs(model.coefs_, model.intercepts_), model.activation, model.out_activation_)
+
+
 def to_sklearn(model: Any, kind: type) -> Any:
     """The fastnn estimator `model` as one of scikit-learn's class `kind`."""
     from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
+
+    from fastnn.training import Adam, unpack
 
     parameters = model.get_params(deep=False)
     del parameters["n_threads"]
@@ -35,8 +43,9 @@ def to_sklearn(model: Any, kind: type) -> Any:
     params = theirs.coefs_ + theirs.intercepts_
     moments = [[np.zeros_like(array) for array in params] for _ in range(ours.n_moments)]
     if ours.moments is not None:
-        moments = [_as_list(model, moment) for moment in ours.moments.reshape(ours.n_moments, -1)]
-    if ours.n_moments == 2:
+        network = _network(model)
+        moments = [list(chain(*unpack(network, moment))) for moment in ours.moments.reshape(ours.n_moments, -1)]
+    if isinstance(ours, Adam):
         optimizer = AdamOptimizer(params, ours.learning_rate_init, ours.beta_1, ours.beta_2, ours.epsilon)
         optimizer.t, (optimizer.ms, optimizer.vs) = ours.t, moments
     else:
@@ -54,11 +63,12 @@ def from_sklearn(model: Any, kind: type) -> Any:
     vars(ours).update(_state(model))
     if not hasattr(model, "coefs_"):
         return ours
-    ours.coefs_, ours.intercepts_ = model.coefs_, model.intercepts_
-    ours._own_parameters()
+    ours.coefs_ = [np.array(coef, order="C") for coef in model.coefs_]
+    ours.intercepts_ = [np.array(intercept) for intercept in model.intercepts_]
+    network = _network(ours)
     theirs = getattr(model, "_optimizer", None)
     if theirs is not None:
-        from fastnn.training import SGD, Adam
+        from fastnn.training import SGD, Adam, pack
 
         if hasattr(theirs, "ms"):
             ours._optimizer = Adam(theirs.learning_rate_init, theirs.beta_1, theirs.beta_2, theirs.epsilon, theirs.t)
@@ -68,20 +78,7 @@ def from_sklearn(model: Any, kind: type) -> Any:
                                   theirs.power_t)
             ours._optimizer.learning_rate = theirs.learning_rate
             moments = [theirs.velocities]
-        ours._optimizer.moments = np.concatenate([_as_vector(ours, moment) for moment in moments])
+        n_layers, dtype = len(ours.coefs_), common_dtype(*ours.coefs_)
+        ours._optimizer.moments = np.concatenate([pack(network, moment[:n_layers], moment[n_layers:], dtype)
+                                                  for moment in moments])
     return ours
-
-
-def _as_list(model: Any, vector: Array) -> list[Array]:
-    """A vector in the order of theta, as scikit-learn's list: weights of all layers, then biases of all layers."""
-    views = model._network().views(vector)
-    return [np.array(W.T, order="C") for W, _ in views] + [np.array(b) for _, b in views]
-
-
-def _as_vector(model: Any, arrays: list[Array]) -> Array:
-    """The opposite."""
-    vector = np.empty(sum(array.size for array in arrays), arrays[0].dtype)
-    views = model._network().views(vector)
-    for (W, b), weights, biases in zip(views, arrays[:len(views)], arrays[len(views):], strict=True):
-        W[:], b[:] = weights.T, biases
-    return vector

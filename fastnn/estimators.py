@@ -1,7 +1,9 @@
 """MLPClassifier and MLPRegressor: scikit-learn's multilayer perceptrons on the kernels."""
 import time
 import warnings
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
+from itertools import pairwise
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -16,14 +18,14 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import _multilayer_perceptron as multilayer_perceptron
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, InvalidParameterError
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastnn import conversion, progress
-from fastnn.network import Array, Network, aligned
+from fastnn.network import Array, Network, common_dtype, layer_sizes_of_coefs
 from fastnn.system import blas_on_one_thread
 
 #: One object for each kind of network: what it computes of itself is kept, because one row is soon predicted.
@@ -32,142 +34,204 @@ _network = lru_cache(maxsize=32)(Network)
 _N_THREADS = {"n_threads": [Interval(Integral, 1, None, closed="left"), None]}
 
 
+_NOT_FINITE = ("Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+               "preprocessed.")
+
+
+def _refuse_masked(array: Any, name: str) -> None:
+    """Raise a ValueError for missing values: scikit-learn would take the numbers under the mask."""
+    if np.ma.is_masked(array):
+        raise ValueError(f"Input {name} contains masked values, which are missing values: fill them in, or leave "
+                         "their rows out.")
+
+
 class _MLP(BaseEstimator):
     """What the classifier and the regressor share: everything but the targets."""
 
     _theirs: ClassVar[type]              # scikit-learn's class of the same name
+    loss: str
+    coefs_: list[Array]
+    intercepts_: list[Array]
+    loss_curve_: list[np.float64]
+    _no_improvement_count: int
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False, classes: Any = None) -> Self:
+        from fastnn import training
+
+        before = {name: list(value) if type(value) is list else value for name, value in self.__dict__.items()}
+
+        def refuse() -> None:
+            self.__dict__.update(before)
+            for name in self.__dict__.keys() - before.keys():
+                del self.__dict__[name]
+
+        try:
+            X, Y, sample_weight = self._checked(X, y, sample_weight, incremental, classes)
+            network = _network(layer_sizes_of_coefs(self.coefs_, self.intercepts_), self.activation,
+                               self.out_activation_, self.loss)
+            theta = training.pack(network, self.coefs_, self.intercepts_, common_dtype(*self.coefs_, *self.intercepts_))
+            if self.solver == "lbfgs":
+                train = self._lbfgs(network, theta, X, Y, sample_weight)
+            else:
+                train = self._stochastic(network, theta, X, Y, sample_weight, incremental)
+        except BaseException:
+            refuse()
+            raise
+        try:
+            train()
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=1)
+        finally:
+            self.coefs_, self.intercepts_ = training.unpack(network, theta)
+        is_best_kept = self.early_stopping and self.solver != "lbfgs" and np.isfinite(self.best_validation_score_)
+        if not np.isfinite(theta).all() or not (is_best_kept or np.isfinite(getattr(self, "loss_", 0.0))):
+            refuse()
+            if incremental and hasattr(self, "_optimizer"):          # its moments have been overwritten
+                self._optimizer = self._new_optimizer()
+            raise ValueError(_NOT_FINITE)
+        return self
+
+    def _checked(self, X: Any, y: Any, sample_weight: Any, incremental: bool, classes: Any) -> tuple[Any, Array, Any]:
+        """The data of a fit, once all is known to fit together; and where it begins anew, the first parameters."""
         hidden = self.hidden_layer_sizes
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         if np.any(np.array(hidden) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        if incremental:
+            self._check_classes(y, classes)
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        _refuse_masked(X, "X")
+        _refuse_masked(y, "y")
         X, Y = self._validate_input(X, y, incremental, reset=first_pass)
         if issparse(X):
             X = X.tocsr()
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         Y = Y.reshape(len(Y), -1)
-        self.n_outputs_ = self._n_outputs(Y)
-        self._random_state = check_random_state(self.random_state)
-        if first_pass:
-            self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
+        n_outputs = self._n_outputs(Y)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        if self.solver == "lbfgs":
-            self._fit_lbfgs(X, Y, sample_weight)
+        self._random_state = check_random_state(self.random_state)
+        if first_pass:
+            self._initialize([X.shape[1], *hidden, n_outputs], X.dtype)
         else:
-            self._fit_stochastic(X, Y, sample_weight, incremental)
-        if not all(np.isfinite(parameter).all() for parameter in (*self.coefs_, *self.intercepts_)):
-            raise ValueError("Solver produced non-finite parameter weights. The input data may contain large values "
-                             "and need to be preprocessed.")
-        return self
+            self._check_goes_on(X.shape[1], hidden, n_outputs)
+        self.n_outputs_ = n_outputs
+        self._begin_record(incremental)
+        return X, Y, sample_weight
+
+    def _check_goes_on(self, n_features: int, hidden: list[int], n_outputs: int) -> None:
+        """Raise a ValueError unless the parameters that are there are those of a network for these data."""
+        n_x, *widths, n_y = layer_sizes_of_coefs(self.coefs_, self.intercepts_)
+        name, advice = type(self).__name__, "`fit` without warm_start begins anew"
+        if n_x != n_features:
+            raise ValueError(f"X has {n_features} features, but {name} is expecting {n_x} features as input.")
+        if n_y != n_outputs:
+            raise ValueError(f"y takes {n_outputs} output{'s' * (n_outputs > 1)}, but this {name} has {n_y}: {advice}")
+        if widths != hidden:
+            raise ValueError(f"hidden_layer_sizes is {hidden}, but this {name} has hidden layers of {widths}: "
+                             f"{advice}")
+        if self.out_activation_ != self._out_activation():
+            raise ValueError(f"the outputs are to be {self._out_activation()}, but those of this {name} are "
+                             f"{self.out_activation_}: {advice}")
+
+    def _check_classes(self, y: Any, classes: Any) -> None:
+        """In the first call of `partial_fit`, a classifier learns which classes there are."""
 
     def _n_outputs(self, Y: Array) -> int:
         return Y.shape[1]
 
     def _initialize(self, layer_sizes: list[int], dtype: npt.DTypeLike) -> None:
-        """Random parameters (Glorot & Bengio 2010), drawn as scikit-learn does, and an empty record of the training."""
+        """Random parameters (Glorot & Bengio 2010), drawn as scikit-learn does, and no record of a training."""
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(layer_sizes)
         self.out_activation_ = self._out_activation()
-        self._theta = aligned(Network(tuple(layer_sizes), "relu", "identity").n_params, dtype)
-        self._bind(layer_sizes)
-        for coef, intercept in zip(self.coefs_, self.intercepts_, strict=True):
-            bound = np.sqrt((2 if self.activation == "logistic" else 6) / sum(coef.shape))
-            coef[:] = self._random_state.uniform(-bound, bound, coef.shape)
-            intercept[:] = self._random_state.uniform(-bound, bound, intercept.shape)
-        if self.solver != "lbfgs":
-            self.loss_curve_: list[float] = []
-            self._no_improvement_count = 0
-            self.validation_scores_: Any = [] if self.early_stopping else None
-            self.best_validation_score_: Any = -np.inf if self.early_stopping else None
-            self.best_loss_: Any = None if self.early_stopping else np.inf
-
-    def _bind(self, layer_sizes: list[int]) -> None:
-        """Make coefs_ and intercepts_ views of theta: W (n_out, n_in) is the transposed coef (n_in, n_out)."""
-        views = Network(tuple(layer_sizes), "relu", "identity").views(self._theta)
-        self.coefs_, self.intercepts_ = [W.T for W, _ in views], [b for _, b in views]
+        self.coefs_, self.intercepts_ = [], []
+        for n_in, n_out in pairwise(layer_sizes):
+            bound = np.sqrt((2 if self.activation == "logistic" else 6) / (n_in + n_out))
+            for arrays, shape in (self.coefs_, (n_in, n_out)), (self.intercepts_, (n_out,)):
+                arrays.append(self._random_state.uniform(-bound, bound, shape).astype(dtype))
         self._kept: dict[str, Any] = {}          # what the next prediction may use again
+        for name in ("loss_curve_", "_no_improvement_count", "validation_scores_", "best_validation_score_",
+                     "best_loss_"):
+            self.__dict__.pop(name, None)
 
-    def _layer_sizes(self) -> list[int]:
-        return [len(self.coefs_[0]), *(coef.shape[1] for coef in self.coefs_)]
-
-    def _network(self) -> Network:
-        return _network(tuple(self._layer_sizes()), self.activation, self.out_activation_)
-
-    def _parameters(self) -> Array:
-        """theta; packed anew where somebody has put other arrays in coefs_ or intercepts_."""
-        theta = getattr(self, "_theta", None)
-        if theta is not None and all(array.base is theta for array in (*self.coefs_, *self.intercepts_)):
-            return theta
-        theta = aligned(sum(array.size for array in (*self.coefs_, *self.intercepts_)), self.coefs_[0].dtype)
-        for (W, b), coef, intercept in zip(self._network().views(theta), self.coefs_, self.intercepts_, strict=True):
-            W[:], b[:] = coef.T, intercept
-        return theta
+    def _begin_record(self, incremental: bool) -> None:
+        """What training writes down, where it is not there yet: the last fit may have had another solver."""
+        if self.solver == "lbfgs":
+            return
+        for name, value in ("loss_curve_", []), ("_no_improvement_count", 0), ("t_", 0):
+            self.__dict__.setdefault(name, value)
+        if not incremental:                      # what a user has kept of the last fit does not grow
+            self.loss_curve_ = [*self.loss_curve_]
+        if self.early_stopping:
+            self.best_loss_: Any = None
+            self.validation_scores_: Any = [*(getattr(self, "validation_scores_", None) or [])]
+            if not self.validation_scores_:
+                self.best_validation_score_: Any = -np.inf
+        else:
+            self.validation_scores_ = self.best_validation_score_ = None
+            if getattr(self, "best_loss_", None) is None:
+                self.best_loss_ = np.inf
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        for name in ("_theta", "_kept", "_random_state"):      # made of coefs_ and intercepts_, or by every fit
+        for name in ("_kept", "_random_state"):                # made of coefs_ and intercepts_, or by every fit
             state.pop(name, None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self.__dict__.pop("_theta", None)                         # of 0.1.0, whose coefs_ were transposed views of it
         if hasattr(self, "coefs_"):
-            self._own_parameters()
+            self.coefs_, self._kept = [np.ascontiguousarray(coef) for coef in self.coefs_], {}
 
     def _new_optimizer(self) -> Any:
-        from fastnn.training import SGD, Adam
+        from fastnn import training
 
         if self.solver == "adam":
-            return Adam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
-        return SGD(self.learning_rate_init, self.momentum, self.nesterovs_momentum, self.learning_rate, self.power_t)
+            return training.Adam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
+        return training.SGD(self.learning_rate_init, self.momentum, self.nesterovs_momentum, self.learning_rate,
+                            self.power_t)
 
-    def _own_parameters(self) -> Array:
-        """theta, to be trained in place; coefs_ and intercepts_ become views of it, if they are not."""
-        theta = self._parameters()
-        if theta is not getattr(self, "_theta", None):
-            sizes = self._layer_sizes()
-            self._theta = theta
-            self._bind(sizes)
-        return theta
+    def _lbfgs(self, network: Network, theta: Array, X: Any, Y: Array, sample_weight: Any) -> Callable[[], None]:
+        """Ready to minimise the cost over all the examples, theta being trained in place."""
+        from fastnn import training
 
-    def _fit_lbfgs(self, X: Any, Y: Array, sample_weight: Any) -> None:
-        from fastnn.training import Objective
-
-        theta = self._own_parameters()
-        objective = Objective(self._network(), X, Y, self.alpha, sample_weight, self.n_threads, theta.dtype)
-        self.n_iter_, start = 0, time.perf_counter()
+        objective = training.Objective(network, X, Y, self.alpha, sample_weight, self.n_threads, theta.dtype)
+        start = time.perf_counter()
 
         def look(intermediate_result: OptimizeResult) -> None:
             nonlocal start
             theta[:] = intermediate_result.x
             self.n_iter_ += 1
-            self.loss_ = float(intermediate_result.fun)
+            self.loss_ = np.float64(intermediate_result.fun)
             if self.verbose:
                 print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
             now = time.perf_counter()
-            progress.report(progress.Epoch(self.n_iter_, self.max_iter, self.loss_, None, X.shape[0], now - start))
+            self._report(network, theta, None, X.shape[0], now - start)
             start = now
 
-        try:
+        def minimise() -> None:
+            nonlocal start
+            self.n_iter_, start = 0, time.perf_counter()
             with blas_on_one_thread():
                 result = minimize(objective, theta.astype(np.float64), method="L-BFGS-B", jac=True, callback=look,
                                   options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol})
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
-            return
-        self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
-        theta[:], self.loss_ = result.x, float(result.fun)
+            self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
+            theta[:], self.loss_ = result.x, np.float64(result.fun)
 
-    def _fit_stochastic(self, X: Any, Y: Array, sample_weight: Any, incremental: bool) -> None:
-        from fastnn.training import Trainer, shuffle
+        return minimise
 
-        if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = self._new_optimizer()
-        order, X_val, y_val, val_weight = np.arange(X.shape[0]), None, None, None
+    def _stochastic(self, network: Network, theta: Array, X: Any, Y: Array, sample_weight: Any,
+                    incremental: bool) -> Callable[[], None]:
+        """Ready to run epochs of minibatch steps, theta being trained in place."""
+        from fastnn import training
+
+        optimizer = self._new_optimizer()
+        if not incremental or type(getattr(self, "_optimizer", None)) is not type(optimizer):
+            self._optimizer = optimizer
+        order, validation = np.arange(X.shape[0]), None
         if self.early_stopping:
             stratify = Y if isinstance(self, ClassifierMixin) and self.n_outputs_ == 1 else None
             order, held_out = train_test_split(order, random_state=self._random_state,
@@ -175,39 +239,44 @@ class _MLP(BaseEstimator):
             if len(held_out) < 2:
                 raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of "
                                  "your dataset.")
-            X_val, y_val = X[held_out], self._targets(Y[held_out])
-            val_weight = None if sample_weight is None else sample_weight[held_out]
-        n_samples = len(order)
-        batch_size = min(200, n_samples) if self.batch_size == "auto" else self.batch_size
-        if batch_size > n_samples:
+            weights = None if sample_weight is None else sample_weight[held_out]
+            validation = X[held_out], self._targets(Y[held_out]), weights
+        batch_size = min(200, len(order)) if self.batch_size == "auto" else self.batch_size
+        if batch_size > len(order):
             warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                          stacklevel=4)
-            batch_size = n_samples
-        theta = self._own_parameters()
-        best = theta.copy()
-        trainer = Trainer(self._network(), theta, self._optimizer, X, Y, batch_size, self.alpha, sample_weight,
+                          stacklevel=1)
+            batch_size = len(order)
+        trainer = training.Trainer(network, theta, self._optimizer, X, Y, batch_size, self.alpha, sample_weight,
                           self.n_threads)
+        return partial(self._epochs, network, theta, trainer, order, validation, incremental)
+
+    def _epochs(self, network: Network, theta: Array, trainer: Any, order: npt.NDArray[np.int64],
+                validation: tuple[Any, Any, Any] | None, incremental: bool) -> None:
+        from fastnn import training
+
         # The mean over the outputs, where the gradient has the sum: scikit-learn's convention.
-        scale = 1 / self.n_outputs_ if self.out_activation_ == "identity" else 1
+        scale = 1 / self.n_outputs_ if network.loss == "squared_error" else 1
+        best = theta.copy() if validation is not None else theta
         try:
             self.n_iter_ = 0
             for _ in range(self.max_iter):
                 start = time.perf_counter()
                 if self.shuffle:
-                    shuffle(order, self._random_state)      # what sklearn.utils.shuffle does, without its copies
+                    training.shuffle(order, self._random_state)    # as sklearn.utils.shuffle, without its copies
                 loss, penalty = trainer.epoch(order)
                 seconds = time.perf_counter() - start
                 self.n_iter_ += 1
-                self.loss_ = loss * scale + penalty
-                self.t_ += n_samples
+                self.loss_ = np.float64(loss * scale + penalty)
+                self.t_ += len(order)
                 self.loss_curve_.append(self.loss_)
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
-                if self._improved(X_val, y_val, val_weight):
+                if validation is None:
+                    self._note_loss()
+                elif self._note_score(network, theta, *validation):
                     best[:] = theta
-                progress.report(progress.Epoch(
-                    self.n_iter_, self.max_iter, self.loss_,
-                    self.validation_scores_[-1] if self.early_stopping else None, n_samples, seconds))
+                self._report(network, theta, None if validation is None else self.validation_scores_[-1], len(order),
+                             seconds)
                 self._optimizer.iteration_ends(self.t_)
                 if self._no_improvement_count > self.n_iter_no_change:
                     if self._optimizer.trigger_stopping(self._stopping_message(), self.verbose):
@@ -217,30 +286,43 @@ class _MLP(BaseEstimator):
                     break
                 if self.n_iter_ == self.max_iter:
                     warnings.warn(f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                                  "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=4)
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
-        if self.early_stopping:
+                                  "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=1)
+        finally:
             theta[:] = best
 
-    def _improved(self, X_val: Any, y_val: Any, val_weight: Any) -> bool:
-        """Note the score or the loss of an epoch; tell whether the score is the best so far."""
-        if not self.early_stopping:
-            worse = self.loss_ > self.best_loss_ - self.tol
-            self._no_improvement_count = self._no_improvement_count + 1 if worse else 0
-            if self.loss_ < self.best_loss_:
-                self.best_loss_ = self.loss_
-            return False
-        score = self._validation_score(X_val, y_val, val_weight)
+    def _report(self, network: Network, theta: Array, score: float | None, n_samples: int, seconds: float) -> None:
+        """Tell whoever watches what an epoch came to; they may predict."""
+        from fastnn import training
+
+        if progress.is_watched():
+            self.coefs_, self.intercepts_ = training.unpack(network, theta)
+            progress.report(progress.Epoch(self.n_iter_, self.max_iter, self.loss_, score, n_samples, seconds))
+
+    def _note_loss(self) -> None:
+        """Note the loss of an epoch, and whether it is progress."""
+        worse = self.loss_ > self.best_loss_ - self.tol
+        self._no_improvement_count = self._no_improvement_count + 1 if worse else 0
+        if self.loss_ < self.best_loss_:
+            self.best_loss_ = self.loss_
+
+    def _note_score(self, network: Network, theta: Array, X: Any, y: Any, sample_weight: Any) -> bool:
+        """Note the score of an epoch on the validation set; tell whether to keep its parameters, as the best so far."""
+        from fastnn import training
+
+        weighs_nothing = sample_weight is not None and not sample_weight.any()
+        score = np.nan
+        if not weighs_nothing:
+            outputs = training.predict(network, theta, X, self.n_threads, type(self).__name__)
+            score = self._validation_score(y, outputs, sample_weight)
         self.validation_scores_.append(score)
         if self.verbose:
             print(f"Validation score: {score:f}")
-        worse = score < self.best_validation_score_ + self.tol
-        self._no_improvement_count = self._no_improvement_count + 1 if worse else 0
+        improves = score >= self.best_validation_score_ + self.tol
+        self._no_improvement_count = 0 if improves else self._no_improvement_count + 1
         if score > self.best_validation_score_:
             self.best_validation_score_ = score
             return True
-        return False
+        return weighs_nothing and self.best_validation_score_ == -np.inf      # nothing tells which are the best
 
     def _stopping_message(self) -> str:
         what = "Validation score" if self.early_stopping else "Training loss"
@@ -248,14 +330,17 @@ class _MLP(BaseEstimator):
 
     def _outputs(self, X: Any) -> Array:
         """A_L^T (n_samples, n_outputs), in the wider dtype of X and the parameters."""
-        network, theta = self._network(), self._parameters()
         kept = self.__dict__.setdefault("_kept", {})
-        predictor = kept.get("predictor")
-        if predictor is None or predictor.theta is not theta or predictor.network is not network:
-            from fastnn.training import Predictor
+        coefs, intercepts, predictor = self.coefs_, self.intercepts_, kept.get("predictor")
+        if predictor is None or not predictor.is_of(coefs, intercepts, self.activation, self.out_activation_):
+            from fastnn import training
 
-            kept["predictor"] = predictor = Predictor(network, theta, type(self).__name__)
-        return predictor(X, self.n_threads)
+            network = _network(layer_sizes_of_coefs(coefs, intercepts), self.activation, self.out_activation_)
+            kept["predictor"] = predictor = training.Predictor(network, coefs, intercepts, type(self).__name__)
+        outputs: Array = predictor(X, self.n_threads)
+        if outputs.shape[1] != self.n_outputs_:
+            raise ValueError(f"n_outputs_ is {self.n_outputs_}, but the last of coefs_ has {outputs.shape[1]} columns")
+        return outputs
 
     def _validated(self, X: Any) -> Any:
         # What is right at first sight needs no more looks, which take longer than the prediction of one row.
@@ -264,7 +349,9 @@ class _MLP(BaseEstimator):
                 and hasattr(self, "coefs_")):
             return X                             # the predictor looks at its numbers
         check_is_fitted(self)
-        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False, dtype=(np.float64, np.float32))
+        _refuse_masked(X, "X")
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)      # no text, even if it is of digits
+        return X if X.dtype.char in "fd" else X.astype(np.float64)
 
     def to_sklearn(self) -> Any:
         """The same model as scikit-learn's own estimator: parameters, attributes and the state of the optimizer.
@@ -387,6 +474,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
     True
     """
 
+    loss = "log_loss"                    # as scikit-learn's, which has it as an attribute and not as a parameter
     _theirs = multilayer_perceptron.MLPClassifier
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {**_theirs._parameter_constraints, **_N_THREADS}
 
@@ -459,10 +547,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         -------
         self
         """
-        if _check_partial_fit_first_call(self, classes):
-            self._label_binarizer = LabelBinarizer()
-            self._label_binarizer.fit(y if type_of_target(y).startswith("multilabel") else classes)
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """The class of each example.
@@ -504,6 +589,11 @@ class MLPClassifier(ClassifierMixin, _MLP):
         """
         return np.log(self.predict_proba(X))
 
+    def _check_classes(self, y: Any, classes: Any) -> None:
+        if _check_partial_fit_first_call(self, classes):
+            self._label_binarizer = LabelBinarizer()
+            self._label_binarizer.fit(y if type_of_target(y).startswith("multilabel") else classes)
+
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Array, Array]:
         X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
                              dtype=(np.float64, np.float32), reset=reset)
@@ -537,8 +627,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
     def _targets(self, Y: Array) -> npt.NDArray[Any]:
         return self.classes_[Y[:, 0]] if self._out_activation() == "softmax" else self._labels(Y)
 
-    def _validation_score(self, X: Any, y: Any, sample_weight: Any) -> float:
-        return float(accuracy_score(y, self._labels(self._outputs(X)), sample_weight=sample_weight))
+    def _validation_score(self, y: Any, outputs: Array, sample_weight: Any) -> float:
+        return float(accuracy_score(y, self._labels(outputs), sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -711,9 +801,26 @@ class MLPRegressor(RegressorMixin, _MLP):
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Array, Array]:
         X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
                              dtype=(np.float64, np.float32), reset=reset)
+        if y.dtype.kind not in "fiub":
+            raise ValueError(f"y holds {y.dtype} such as {y.flat[0]!r}, but MLPRegressor expects numbers")
+        if self.loss == "poisson" and y.min() < 0:
+            raise ValueError("Some value(s) of y are out of the valid range of the loss 'HalfPoissonLoss': "
+                             f"loss='poisson' requires non-negative y, got {y.min():g}.")
+        if not np.isfinite(y.astype(X.dtype, copy=False)).all():
+            raise ValueError(_NOT_FINITE)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
+
+    def _validate_params(self) -> None:
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            if isinstance(self.loss, str):
+                raise
+            raise InvalidParameterError(
+                f"{error} Since scikit-learn 1.7, the first position is `loss`: write "
+                f"MLPRegressor(hidden_layer_sizes={self.loss!r}).") from None
 
     def _out_activation(self) -> str:
         return "exp" if self.loss == "poisson" else "identity"
@@ -721,6 +828,7 @@ class MLPRegressor(RegressorMixin, _MLP):
     def _targets(self, outputs: Array) -> Array:
         return outputs.ravel() if self.n_outputs_ == 1 else outputs
 
-    def _validation_score(self, X: Any, y: Array, sample_weight: Any) -> float:
-        outputs = self._targets(self._outputs(X))
-        return float(r2_score(y, outputs, sample_weight=sample_weight)) if np.isfinite(outputs).all() else np.nan
+    def _validation_score(self, y: Any, outputs: Array, sample_weight: Any) -> float:
+        if not np.isfinite(outputs).all():
+            return np.nan
+        return float(r2_score(y, self._targets(outputs), sample_weight=sample_weight))

@@ -13,9 +13,12 @@ from fastnn.network import (
     Network,
     Parameters,
     check_activations,
+    check_cache,
     check_examples,
+    check_gradients,
     common_dtype,
     layer_sizes_of,
+    loss_of,
 )
 from fastnn.reference import initialize_parameters
 from fastnn.training import SGD, Trainer
@@ -41,17 +44,17 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
         A1, A2 ... A_L.
     """
     check_activations(activation, out_activation)
-    sizes = layer_sizes_of(parameters)
+    sizes, X = layer_sizes_of(parameters), np.asarray(X)
     dtype = common_dtype(X, *parameters.values())
     check_examples("X", X, sizes[0])
     A, m, cache = _whole(dtype, X), X.shape[1], {}
     for l, n_out in enumerate(sizes[1:], 1):
         Z = np.empty((n_out, A.shape[1]), dtype)
         g = activation if l < len(sizes) - 1 else "identity"
-        passes.affine(_of(dtype, parameters[f"W{l}"]), _of(dtype, parameters[f"b{l}"]).ravel(), A, Z,
+        passes.affine(_of(dtype, parameters[f"W{l}"]), _of(dtype, parameters[f"b{l}"]).reshape(-1), A, Z,
                       workspace.ACTIVATIONS[g])
         A, cache[f"A{l}"] = Z, Z[:, :m]
-    passes.output(A, workspace.LOSSES[out_activation])
+    passes.output(A, workspace.LOSSES[loss_of(out_activation), out_activation])
     return A[:, :m], cache
 
 
@@ -91,6 +94,7 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
     X, Y = np.asarray(X), np.asarray(Y)
     check_examples("X", X, sizes[0])
     check_examples("Y", Y, sizes[-1], X.shape[1])
+    check_cache(cache, sizes, X.shape[1])
     L, m = len(sizes) - 1, X.shape[1]
     dtype = common_dtype(X, Y, *parameters.values())
     gradients = {}
@@ -126,10 +130,11 @@ def update_parameters(parameters: Parameters, gradients: Parameters, learning_ra
     dict
         New parameters.
     """
+    check_gradients(parameters, gradients)
     updated = {}
     for name, value in parameters.items():
-        updated[name] = np.array(value)
-        dtype = updated[name].dtype
+        dtype = common_dtype(value)
+        updated[name] = np.array(value, dtype, order="C")
         passes.sgd(updated[name].reshape(-1), _of(dtype, gradients[f"d{name}"]).reshape(-1),
                    dtype.type(learning_rate))
     return updated
@@ -169,10 +174,10 @@ def gradient_descent(X: Array, Y: Array, *, layer_sizes: tuple[int, ...], learni
     array([[0, 1, 1, 0]])
     """
     X, Y = np.asarray(X), np.asarray(Y)
+    network = Network(tuple(layer_sizes), activation, out_activation)
     check_examples("X", X, layer_sizes[0])
     check_examples("Y", Y, layer_sizes[-1], X.shape[1])
     dtype, m = common_dtype(X, Y), X.shape[1]
-    network = Network(tuple(layer_sizes), activation, out_activation)
     theta = network.from_dict(initialize_parameters(layer_sizes, rng, dtype=dtype), dtype)
     optimizer = SGD(learning_rate, momentum=0.0, nesterovs_momentum=False)
     trainer = Trainer(network, theta, optimizer, X.T, Y.T, m)
@@ -193,9 +198,11 @@ def _whole(dtype: np.dtype, array: Array) -> Array:
 
 def _loss_and_dZ(A_L: Array, Y: Array, out_activation: str) -> tuple[Array, Array]:
     """The loss of each example (m,), and dZ_L = A_L - Y, in whole vectors."""
+    A_L, Y = np.asarray(A_L), np.asarray(Y)
     dtype = common_dtype(A_L, Y)
+    check_examples("A_L", A_L, A_L.shape[0] if A_L.ndim else 0)
     check_examples("Y", Y, *A_L.shape)
     dZ = _whole(dtype, A_L).copy()
     cost = np.empty(dZ.shape[1], dtype)
-    passes.loss_and_dZ(dZ, _whole(dtype, Y), cost, workspace.LOSSES[out_activation])
+    passes.loss_and_dZ(dZ, _whole(dtype, Y), cost, workspace.LOSSES[loss_of(out_activation), out_activation])
     return cost[:A_L.shape[1]], dZ

@@ -3,7 +3,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ Parameters = Mapping[str, Array]
 
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 OUT_ACTIVATIONS = ("logistic", "softmax", "identity", "exp")
+#: The losses, and the output activations that each may have.
+LOSSES = {"log_loss": ("logistic", "softmax"), "squared_error": ("identity",), "poisson": ("exp",)}
 
 
 def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike, boundary: int = 64) -> Array:
@@ -20,6 +23,21 @@ def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike, boundary: int = 
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     buffer = bytearray(size + boundary)
     return np.ndarray(shape, dtype, buffer, -np.frombuffer(buffer, np.uint8).ctypes.data % boundary)
+
+
+class Block(NamedTuple):
+    """A stretch of theta: the weights of a layer, or its biases."""
+
+    name: str                        # as in the notes: W1, b1, W2 ...
+    layer: int                       # from 1
+    shape: tuple[int, ...]           # W (n_out, n_in), b (n_out,)
+    start: int                       # where it begins in theta
+    is_penalised: bool               # whether the L2 penalty is on it
+
+    @property
+    def end(self) -> int:
+        """Where it ends in theta."""
+        return self.start + prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -33,17 +51,37 @@ class Network:
     activation : {"identity", "logistic", "tanh", "relu"}
         g of the hidden layers.
     out_activation : {"logistic", "softmax", "identity", "exp"}
-        g of the output layer.  It decides the loss: log loss, cross entropy, half the squared error, half the deviance
-        of Poisson's distribution.
+        g of the output layer.
+    loss : {"log_loss", "squared_error", "poisson", ""}
+        What training minimises; "" for the first that belongs to the output activation (see `LOSSES`).
+
+    Raises
+    ------
+    ValueError
+        Where one of them is unknown, or the loss has no such outputs.
     """
 
     layer_sizes: tuple[int, ...]
     activation: str
     out_activation: str
+    loss: str = ""
 
     def __post_init__(self) -> None:
         check_layer_sizes(self.layer_sizes)
         check_activations(self.activation, self.out_activation)
+        object.__setattr__(self, "loss", self.loss or loss_of(self.out_activation))
+        if self.out_activation not in LOSSES.get(self.loss, ()):
+            raise ValueError(f"loss must be one of {tuple(LOSSES)}, with outputs that it has, "
+                             f"got {self.loss!r} with {self.out_activation!r} outputs")
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """What theta consists of, in its order: W_1, b_1, W_2 ..."""
+        blocks: list[Block] = []
+        for l, (n_in, n_out) in enumerate(pairwise(self.layer_sizes), 1):
+            for name, shape, is_penalised in (f"W{l}", (n_out, n_in), True), (f"b{l}", (n_out,), False):
+                blocks.append(Block(name, l, shape, blocks[-1].end if blocks else 0, is_penalised))
+        return tuple(blocks)
 
     @cached_property
     def shapes(self) -> list[tuple[int, int]]:
@@ -53,30 +91,27 @@ class Network:
     @cached_property
     def n_params(self) -> int:
         """How many weights and biases there are."""
-        return sum(n_out * (n_in + 1) for n_out, n_in in self.shapes)
+        return self.blocks[-1].end
 
-    def views(self, theta: Array) -> list[tuple[Array, Array]]:
-        """W_l (n_out, n_in) and b_l (n_out,) of every layer, as views of theta (n_params,)."""
-        views, start = [], 0
-        for n_out, n_in in self.shapes:
-            middle, end = start + n_out * n_in, start + n_out * (n_in + 1)
-            views.append((theta[start:middle].reshape(n_out, n_in), theta[middle:end]))
-            start = end
-        return views
+    def views(self, theta: Array) -> dict[str, Array]:
+        """The blocks of theta (n_params,) by their names, in their shapes, as views."""
+        return {block.name: theta[block.start:block.end].reshape(block.shape) for block in self.blocks}
 
-    def as_dict(self, theta: Array, prefix: str = "") -> dict[str, Array]:
-        """Views of theta under their names in the notes: W1, b1, W2 ...; b_l as a column (n_out, 1)."""
-        named = {}
-        for l, (W, b) in enumerate(self.views(theta), 1):
-            named[f"{prefix}W{l}"], named[f"{prefix}b{l}"] = W, b[:, np.newaxis]
-        return named
+    def as_dict(self, theta: Array) -> dict[str, Array]:
+        """The same as the notes have them: b_l is a column (n_out, 1)."""
+        return {name: view[:, np.newaxis] if view.ndim == 1 else view for name, view in self.views(theta).items()}
 
     def from_dict(self, parameters: Parameters, dtype: npt.DTypeLike) -> Array:
-        """A new theta (n_params,) with the numbers of a dict of parameters."""
+        """A new theta (n_params,) with the numbers of a dict of parameters, as `as_dict` makes it."""
         theta = aligned(self.n_params, dtype)
-        for l, (W, b) in enumerate(self.views(theta), 1):
-            W[:], b[:] = parameters[f"W{l}"], parameters[f"b{l}"][:, 0]
+        for name, view in self.as_dict(theta).items():
+            view[:] = parameters[name]
         return theta
+
+
+def loss_of(out_activation: str) -> str:
+    """The loss that belongs to an output activation, where nobody says another."""
+    return next(loss for loss, outputs in LOSSES.items() if out_activation in outputs)
 
 
 def check_layer_sizes(layer_sizes: Sequence[int]) -> None:
@@ -112,6 +147,38 @@ def layer_sizes_of(parameters: Parameters) -> tuple[int, ...]:
     return tuple(sizes)
 
 
+def layer_sizes_of_coefs(coefs: Sequence[Array], intercepts: Sequence[Array]) -> tuple[int, ...]:
+    """The layer sizes of coefs (n_in, n_out) and intercepts (n_out,); a ValueError where they do not fit.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequence of arrays
+        Those of an estimator, in which anybody may have put others.
+
+    Raises
+    ------
+    ValueError
+        Unless there are as many of both, of numbers, in shapes that fit one another.
+    """
+    if len(coefs) != len(intercepts) or not len(coefs):
+        raise ValueError(f"coefs_ has {len(coefs)} arrays and intercepts_ {len(intercepts)}, but one each a layer is "
+                         "wanted")
+    sizes: list[int] = []
+    for l, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
+        for name, array in ("coefs_", coef), ("intercepts_", intercept):
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+                kind = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+                raise ValueError(f"{name}[{l}] is {kind}, but an array of numbers is wanted")
+        if coef.ndim != 2 or 0 in coef.shape or (sizes and coef.shape[0] != sizes[-1]):
+            rows = sizes[-1] if sizes else "n_features"
+            raise ValueError(f"coefs_[{l}] has shape {coef.shape}, but this network expects ({rows}, n_units)")
+        if intercept.shape != coef.shape[1:]:
+            raise ValueError(f"intercepts_[{l}] has shape {intercept.shape}, but coefs_[{l}] of shape {coef.shape} "
+                             f"expects {coef.shape[1:]}")
+        sizes += [coef.shape[1]] if sizes else [*coef.shape]
+    return tuple(sizes)
+
+
 def check_examples(name: str, array: Array, rows: int, columns: int | None = None) -> None:
     """Raise a ValueError unless the array is (rows, m), with m = columns where that is given."""
     if array.ndim != 2 or array.shape[0] != rows or (columns is not None and array.shape[1] != columns):
@@ -121,6 +188,26 @@ def check_examples(name: str, array: Array, rows: int, columns: int | None = Non
         raise ValueError(f"{name} has shape {array.shape}: there is no example in it")
 
 
+def check_cache(cache: Parameters, layer_sizes: Sequence[int], n_samples: int) -> None:
+    """Raise a ValueError unless the cache of a forward propagation has A_l (n_l, m) of every layer."""
+    for l, n in enumerate(layer_sizes[1:], 1):
+        if f"A{l}" not in cache:
+            raise ValueError(f"cache has {', '.join(cache) or 'nothing'}, but this network expects A{l} as well")
+        check_examples(f"A{l} of cache", np.asarray(cache[f"A{l}"]), n, n_samples)
+
+
+def check_gradients(parameters: Parameters, gradients: Parameters) -> None:
+    """Raise a ValueError unless there is a gradient of its shape for every parameter."""
+    for name, value in parameters.items():
+        if f"d{name}" not in gradients:
+            raise ValueError(f"gradients has {', '.join(gradients) or 'nothing'}, but d{name} is wanted as well")
+        if np.shape(gradients[f"d{name}"]) != np.shape(value):
+            raise ValueError(f"d{name} has shape {np.shape(gradients[f'd{name}'])}, but {name} has {np.shape(value)}")
+
+
 def common_dtype(*arrays: Any) -> np.dtype[Any]:
-    """float32 where everything is float32, else float64."""
-    return np.dtype(np.float32 if np.result_type(*arrays) == np.float32 else np.float64)
+    """float32 where everything is float32, else float64; a ValueError for what is no real number."""
+    dtype = np.result_type(*arrays)
+    if dtype.kind not in "fiub":
+        raise ValueError(f"got {dtype}, but real numbers are wanted")
+    return np.dtype(np.float32 if dtype == np.float32 else np.float64)

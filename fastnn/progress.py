@@ -70,6 +70,11 @@ def watch(callback: Callable[[Epoch], object]) -> Iterator[None]:
         yield
 
 
+def is_watched() -> bool:
+    """Whether anybody wants to know of the epochs that end here."""
+    return bool(_watchers.get())
+
+
 def report(epoch: Epoch) -> None:
     """Tell whoever watches."""
     for callback in _watchers.get():

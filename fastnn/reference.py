@@ -17,7 +17,9 @@ from fastnn.network import (
     Array,
     Parameters,
     check_activations,
+    check_cache,
     check_examples,
+    check_gradients,
     check_layer_sizes,
     common_dtype,
     layer_sizes_of,
@@ -180,6 +182,7 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
     X, Y = np.asarray(X), np.asarray(Y)
     check_examples("X", X, sizes[0])
     check_examples("Y", Y, sizes[-1], X.shape[1])
+    check_cache(cache, sizes, X.shape[1])
     L, m = len(sizes) - 1, X.shape[1]
     gradients = {}
     dZ = cache[f"A{L}"] - Y
@@ -207,7 +210,8 @@ def update_parameters(parameters: Parameters, gradients: Parameters, learning_ra
     dict
         New parameters; the old ones stay as they are.
     """
-    return {name: value - value.dtype.type(learning_rate) * gradients[f"d{name}"]
+    check_gradients(parameters, gradients)
+    return {name: value - common_dtype(value).type(learning_rate) * gradients[f"d{name}"]
             for name, value in parameters.items()}
 
 
@@ -251,6 +255,7 @@ def gradient_descent(X: Array, Y: Array, *, layer_sizes: tuple[int, ...], learni
     array([[0, 1, 1, 0]])
     """
     X, Y = np.asarray(X), np.asarray(Y)
+    check_layer_sizes(layer_sizes)
     check_examples("X", X, layer_sizes[0])
     check_examples("Y", Y, layer_sizes[-1], X.shape[1])
     parameters = initialize_parameters(layer_sizes, rng, dtype=common_dtype(X, Y))

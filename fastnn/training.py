@@ -4,10 +4,12 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
 from math import inf
+from operator import is_
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -17,12 +19,12 @@ from numba.np.ufunc import parallel as numba_threads
 from scipy.sparse import issparse
 
 from fastnn import progress, workspace
-from fastnn.kernels import epoch, few, linear, optimizers, small
+from fastnn.kernels import epoch, few, linear, optimizers, passes, small
 from fastnn.kernels import predict as prediction
 from fastnn.kernels import shuffle as shuffling
 from fastnn.kernels.jit import address_of
 from fastnn.kernels.team import new_team
-from fastnn.network import Array, Network, aligned
+from fastnn.network import Array, Network, aligned, common_dtype, layer_sizes_of_coefs
 from fastnn.system import get_n_threads
 
 #: Seconds between two returns to Python: how soon an interrupt is heard.
@@ -42,6 +44,8 @@ SERIAL_BELOW = 1e6
 #: The same of a prediction, which enters a parallel region for itself: that takes up to 100 us.  One of 9e6 took 80 us
 #: alone and 120 together, one of 45e6 310 and 250.
 PREDICT_SERIAL_BELOW = 2e7
+#: Up to so many rows are predicted by coefs and intercepts where they are; for more, theta is made of them.
+FEW = 1024
 #: How many numbers of a sparse matrix are made dense at a time.
 DENSE = 1 << 22
 #: Seconds below which a call keeps the GIL: a busy thread gives it back after as long as this.
@@ -96,6 +100,7 @@ class _Kernel(NamedTuple):
 TRAIN = _Kernel(epoch.train, epoch.train_briefly, epoch.train_team, epoch.train_team_briefly)
 TRAIN_FEW, TRAIN_SMALL, TRAIN_LINEAR = (TRAIN._replace(serial=way.train) for way in (few, small, linear))
 PREDICT = _Kernel(prediction.predict, prediction.predict_briefly, prediction.predict_team, prediction.predict_team)
+PREDICT_FEW = PREDICT._replace(serial=prediction.predict_few)
 
 
 def examples(array: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:
@@ -327,12 +332,27 @@ class Trainer:
         What each example counts for; m is then the sum over the batch.
     n_threads : int or None
         At most so many; None for the limit of the process.
+
+    Raises
+    ------
+    ValueError
+        Where one of them does not fit the others: the kernels check nothing, so this is where all training passes.
     """
 
     def __init__(self, network: Network, theta: Array, optimizer: SGD | Adam | NoStep, X: Any, Y: Array,
                  batch_size: int, alpha: float = 0.0, sample_weight: Array | None = None,
                  n_threads: int | None = None) -> None:
         number = theta.dtype.type
+        self.X: Any = X.tocsr() if issparse(X) else examples(X, theta.dtype)
+        self.Y = examples(Y, theta.dtype)
+        self.weights = examples([] if sample_weight is None else sample_weight, theta.dtype)
+        self.optimizer, self.batch_size = optimizer, batch_size
+        if optimizer.moments is None:
+            optimizer.moments = aligned(optimizer.n_moments * theta.size, theta.dtype)
+        else:                                    # a model in memory that may only be read, weights of another dtype
+            optimizer.moments = np.require(optimizer.moments, theta.dtype, ["C", "A", "W"])
+        self._order: npt.NDArray[np.int64] | None = None         # the last one, whose rows are known to be in range
+        self._check(network, theta)
         most = get_n_threads(n_threads)
         n_threads = max(most, 2)                             # `warmup` has a team on one core as well
         if workspace.is_linear(network, theta.dtype):
@@ -346,12 +366,6 @@ class Trainer:
                 network, theta, batch_size, n_threads)
         else:
             self._train, (self.model, self.room) = TRAIN, workspace.for_training(network, theta, batch_size, n_threads)
-        self.X: Any = X.tocsr() if issparse(X) else examples(X, theta.dtype)
-        self.Y = examples(Y, theta.dtype)
-        self.weights = examples([] if sample_weight is None else sample_weight, theta.dtype)
-        self.optimizer, self.batch_size = optimizer, batch_size
-        if optimizer.moments is None:
-            optimizer.moments = aligned(optimizer.n_moments * theta.size, theta.dtype)
         self.alpha, self.constants = number(alpha), np.array(optimizer.constants(), theta.dtype)
         flops = (6 * network.n_params - 2 * np.prod(network.shapes[0])) * min(batch_size, X.shape[0])
         # A step that may take longer than SLICE is taken in pieces, of whole chunks.
@@ -360,11 +374,37 @@ class Trainer:
         self.crew = Crew(most, most if flops >= SERIAL_BELOW else 1)
         self._first_steps = max(1, int(CALL * 1e10 / flops))      # before anything is measured: at 10 GFLOP/s
 
+    def _check(self, network: Network, theta: Array) -> None:
+        (n_x, *_, n_y), n_samples = network.layer_sizes, self.X.shape[0]
+        moments = np.asarray(self.optimizer.moments)
+        if theta.shape != (network.n_params,) or not theta.flags.writeable or theta.dtype.char not in "fd":
+            raise ValueError(f"theta is {theta.dtype} of shape {theta.shape}, but this network expects "
+                             f"({network.n_params},) numbers, to be written to")
+        if self.X.ndim != 2 or self.X.shape[1] != n_x or not n_samples:
+            raise ValueError(f"X has shape {self.X.shape}, but this network expects (n_samples, {n_x})")
+        has_classes = network.out_activation == "softmax" and self.Y.shape == (n_samples, 1)
+        if self.Y.shape != (n_samples, n_y) and not has_classes:
+            raise ValueError(f"Y has shape {self.Y.shape}, but this network expects ({n_samples}, {n_y})")
+        if has_classes and n_y > 1 and not (self.Y.min() >= 0 and self.Y.max() < n_y):
+            raise ValueError(f"Y holds the classes {self.Y.min():g} to {self.Y.max():g}, but there are {n_y} outputs")
+        if self.weights.shape not in ((0,), (n_samples,)):
+            raise ValueError(f"sample_weight has shape {self.weights.shape}, but {(n_samples,)} is wanted")
+        if moments.shape != (self.optimizer.n_moments * theta.size,):
+            raise ValueError(f"the optimizer has moments of shape {moments.shape}, but this network expects "
+                             f"{(self.optimizer.n_moments * theta.size,)}: it belongs to another network")
+        if not 1 <= self.batch_size:
+            raise ValueError(f"batch_size must be a positive number, got {self.batch_size}")
+
     def run(self, order: npt.NDArray[np.int64], n_steps: int, first_step: int = 0) -> npt.NDArray[np.float64]:
         """That many steps over the examples in this order, from that step of it on, again and again.
 
         Returns the mean loss and the penalty of each step (n_steps, 2), before its update.
         """
+        if order is not self._order:             # an order that is shuffled keeps its rows
+            order = np.require(order, np.int64, ["C", "A"])
+            if order.ndim != 1 or not order.size or order.min() < 0 or order.max() >= self.X.shape[0]:
+                raise ValueError(f"order must hold numbers of rows from 0 to {self.X.shape[0] - 1}, got {order}")
+            self._order = order
         costs, done = np.empty((n_steps, 2), self.Y.dtype), 0
         while done < n_steps:
             part = costs[done:done + (self.crew.steps() or self._first_steps)]
@@ -462,51 +502,124 @@ def shuffle(order: npt.NDArray[np.int64], random_state: np.random.RandomState) -
         shuffling.shuffle(order, _state(bits), np.empty(shuffling.N, np.uint32))
 
 
+def pack(network: Network, coefs: Sequence[Array], intercepts: Sequence[Array], dtype: npt.DTypeLike) -> Array:
+    """A new theta (n_params,) with the numbers of coefs (n_in, n_out) and intercepts (n_out,)."""
+    shapes = [(*intercept.shape, len(coef)) for coef, intercept in zip(coefs, intercepts, strict=True)]
+    if shapes != network.shapes or [coef.shape[::-1] for coef in coefs] != shapes:
+        raise ValueError(f"the shapes of coefs_ are {[coef.shape for coef in coefs]}, but a network of "
+                         f"{network.layer_sizes} units is wanted")
+    theta = aligned(network.n_params, dtype)
+    views = network.views(theta)
+    for l, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True), 1):
+        passes.transpose(examples(coef, dtype), views[f"W{l}"])
+        views[f"b{l}"][:] = intercept
+    return theta
+
+
+def unpack(network: Network, theta: Array) -> tuple[list[Array], list[Array]]:
+    """New coefs and intercepts, C-contiguous, with the numbers of theta."""
+    coefs, intercepts, views = [], [], network.views(theta)
+    for l, (n_out, n_in) in enumerate(network.shapes, 1):
+        coefs.append(np.empty((n_in, n_out), theta.dtype))
+        passes.transpose(examples(views[f"W{l}"], theta.dtype), coefs[-1])
+        intercepts.append(views[f"b{l}"].copy())
+    return coefs, intercepts
+
+
+def _by_parts(predict: Callable[[Array], Array], X: Any) -> Array:
+    """What `predict` says of the rows of a sparse X, of which some at a time become dense."""
+    X, rows = X.tocsr(), max(1, DENSE // X.shape[1])
+    return np.concatenate([predict(X[first:first + rows].toarray()) for first in range(0, X.shape[0], rows)])
+
+
+def _refuse(X: Array, refused: npt.NDArray[np.bool_], estimator_name: str) -> None:
+    """Raise scikit-learn's ValueError where a kernel has met NaN or infinity."""
+    if any(refused.tolist()):                                # NumPy's own takes a microsecond
+        from sklearn.utils import assert_all_finite
+
+        assert_all_finite(X, input_name="X", estimator_name=estimator_name)
+
+
+def predict(network: Network, theta: Array, X: Any, n_threads: int | None, estimator_name: str) -> Array:
+    """A_L^T (n_samples, n_outputs) for the rows of X (n_samples, n_x), in the wider dtype of X and theta.
+
+    On up to n_threads threads if it is worth it; X may be sparse.
+    Raises scikit-learn's ValueError, in the name of this estimator, if X has NaN or infinity.
+    """
+    if X.ndim != 2 or X.shape[1] != network.layer_sizes[0] or theta.shape != (network.n_params,):
+        raise ValueError(f"X has shape {X.shape} and theta {theta.shape}, but this network expects "
+                         f"(n_samples, {network.layer_sizes[0]}) and ({network.n_params},)")
+    if issparse(X):
+        return _by_parts(lambda part: predict(network, theta, part, n_threads, estimator_name), X)
+    dtype = common_dtype(X.dtype, theta.dtype)
+    X, theta, flops = examples(X, dtype), theta.astype(dtype, copy=False), 2 * network.n_params * len(X)
+    wanted = get_n_threads(n_threads) if flops >= PREDICT_SERIAL_BELOW else 1
+    out, refused = np.empty((len(X), network.layer_sizes[-1]), dtype), np.zeros(wanted, np.bool_)
+    model, room = workspace.for_prediction(network, theta, -(-len(X) // wanted), wanted)
+    PREDICT(wanted, 1e-10 * flops, model, X, room, out, refused)
+    _refuse(X, refused, estimator_name)
+    return out
+
+
 class Predictor:
-    """Forward propagation through one network.
+    """Forward propagation through one network, a few rows by coefs and intercepts where they are.
+
+    Where those are C-contiguous and of one dtype, float32 or float64, a change of a number in them counts in the next
+    prediction; else, this one is not of them any more (see `is_of`).
 
     Parameters
     ----------
     network : Network
-    theta : array (n_params,)
+    coefs, intercepts : list of arrays (n_in, n_out), (n_out,)
     estimator_name : str
         Who does not take NaN and infinity, in the error that says so.
     """
 
-    def __init__(self, network: Network, theta: Array, estimator_name: str) -> None:
-        self.network, self.theta, self.estimator_name = network, theta, estimator_name
+    def __init__(self, network: Network, coefs: list[Array], intercepts: list[Array], estimator_name: str) -> None:
+        if layer_sizes_of_coefs(coefs, intercepts) != network.layer_sizes:
+            raise ValueError(f"the shapes of coefs_ are {[coef.shape for coef in coefs]}, but a network of "
+                             f"{network.layer_sizes} units is wanted")
+        self.network, self.estimator_name = network, estimator_name
+        self.dtype = common_dtype(*coefs, *intercepts)
+        self._given = [*coefs, *intercepts]
+        self._kinds = [(array.shape, array.dtype) for array in self._given]
+        arrays = [examples(array, self.dtype) for array in self._given]
+        self._is_in_place = all(map(np.may_share_memory, arrays, self._given))
+        self.coefs, self.intercepts = arrays[:len(coefs)], arrays[len(coefs):]
         # A few rows take less than what has to be made ready for them: so it is, once.  One such call at a time uses
         # it, because they keep the GIL.
-        self._few = workspace.line(theta.dtype)
-        self._model, self._room = workspace.for_prediction(network, theta, self._few, 1)
+        self._model, self._room = workspace.for_prediction_of_few(network, self.coefs, self.intercepts, 1)
+
+    def is_of(self, coefs: list[Array], intercepts: list[Array], activation: str, out_activation: str) -> bool:
+        """Whether it is that of these arrays, as they are now."""
+        arrays = [*coefs, *intercepts]
+        return (self._is_in_place and len(arrays) == len(self._given) and all(map(is_, arrays, self._given))
+                and [(array.shape, array.dtype) for array in arrays] == self._kinds
+                and activation == self.network.activation and out_activation == self.network.out_activation)
 
     def __call__(self, X: Any, n_threads: int | None = None) -> Array:
-        """A_L^T (n_samples, n_outputs) for the rows of X (n_samples, n_x), in the wider dtype of X and theta.
+        """A_L^T (n_samples, n_outputs) for the rows of X (n_samples, n_x), in the wider dtype of X and the parameters.
 
-        On up to n_threads threads if it is worth it.  X may be sparse: some rows at a time become dense.
+        On up to n_threads threads if it is worth it; X may be sparse.
         Raises scikit-learn's ValueError if X has NaN or infinity.
         """
-        if X.dtype != self.theta.dtype:
-            dtype = np.result_type(X, self.theta)
-            if dtype != self.theta.dtype:
-                return Predictor(self.network, self.theta.astype(dtype), self.estimator_name)(X, n_threads)
         if issparse(X):
-            X, rows = X.tocsr(), max(1, DENSE // X.shape[1])
-            return np.concatenate([self(X[first:first + rows].toarray(), n_threads)
-                                   for first in range(0, X.shape[0], rows)])
-        X, flops = examples(X, self.theta.dtype), 2 * self.network.n_params * len(X)
-        out = np.empty((len(X), self.network.layer_sizes[-1]), self.theta.dtype)
+            return _by_parts(lambda part: self(part, n_threads), X)
+        dtype = self.dtype if X.dtype == self.dtype else common_dtype(X.dtype, self.dtype)
+        if len(X) > FEW or dtype != self.dtype:
+            theta = pack(self.network, self.coefs, self.intercepts, dtype)
+            return predict(self.network, theta, X, n_threads, self.estimator_name)
+        if X.ndim != 2 or X.shape[1] != self.network.layer_sizes[0]:
+            raise ValueError(f"X has shape {X.shape}, but this network expects "
+                             f"(n_samples, {self.network.layer_sizes[0]})")
+        X, flops = examples(X, dtype), 2 * self.network.n_params * len(X)
         wanted = get_n_threads(n_threads) if flops >= PREDICT_SERIAL_BELOW else 1
-        refused = np.zeros(wanted, np.bool_)
-        if len(X) <= self._few and flops < PREDICT_SERIAL_BELOW:
-            PREDICT(1, 0.0, self._model, X, self._room, out, refused)
-        else:
-            model, room = workspace.for_prediction(self.network, self.theta, -(-len(X) // wanted), wanted)
-            PREDICT(wanted, 1e-10 * flops, model, X, room, out, refused)
-        if any(refused.tolist()):                            # NumPy's own takes a microsecond
-            from sklearn.utils import assert_all_finite
-
-            assert_all_finite(X, input_name="X", estimator_name=self.estimator_name)
+        out, refused = np.empty((len(X), self.network.layer_sizes[-1]), dtype), np.zeros(wanted, np.bool_)
+        model, room, seconds = self._model, self._room, 1e-10 * flops
+        if wanted > 1 or seconds >= BRIEF:
+            model, room = workspace.for_prediction_of_few(self.network, self.coefs, self.intercepts, wanted)
+        PREDICT_FEW(wanted, seconds, model, X, room, out, refused)
+        _refuse(X, refused, self.estimator_name)
         return out
 
 
@@ -538,7 +651,10 @@ def warmup() -> None:
                 trainer = Trainer(net, start, Adam(0.001), X.T, Y.T, batch_size)
                 trainer.crew.size, trainer.crew.fastest = wanted, seconds
                 trainer.run(np.arange(3), 1)
-            model, room = workspace.for_prediction(network, theta, 40, wanted)
-            PREDICT(wanted, seconds, model, examples(X.T, dtype), room, np.empty((3, 1), dtype),
-                    np.zeros(wanted, np.bool_))
+            coefs, intercepts = unpack(network, theta)
+            for kernel, (model, room) in (
+                    (PREDICT, workspace.for_prediction(network, theta, 40, wanted)),
+                    (PREDICT_FEW, workspace.for_prediction_of_few(network, coefs, intercepts, wanted))):
+                kernel(wanted, seconds, model, examples(X.T, dtype), room, np.empty((3, 1), dtype),
+                       np.zeros(wanted, np.bool_))
     shuffle(np.arange(3), np.random.RandomState(0))

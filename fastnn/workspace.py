@@ -2,6 +2,7 @@
 from functools import lru_cache
 from itertools import pairwise
 from math import ceil, gcd, lcm
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from fastnn.network import Array, Network, aligned
 
 #: How many examples go through the network before the gradient takes them in (a larger batch takes several turns),
 #: and how many a prediction takes at a time, so that they stay in the cache from layer to layer.
-CHUNK, PREDICTED = 512, 128
+CHUNK, PREDICTED, PREDICTED_FEW = 512, 128, 32
 #: How many weights one update takes at least.
 UPDATED = 1024
 #: The most weights that are not worth a cut in `kernels.few`.
@@ -37,8 +38,8 @@ IN_PLACE = 3
 PAGE = 4096
 ACTIVATIONS = {"identity": activations.IDENTITY, "logistic": activations.LOGISTIC,
                "tanh": activations.TANH, "relu": activations.RELU}
-LOSSES = {"logistic": losses.LOG_LOSS, "softmax": losses.CROSS_ENTROPY, "identity": losses.SQUARED_ERROR,
-          "exp": losses.POISSON}
+LOSSES = {("log_loss", "logistic"): losses.LOG_LOSS, ("log_loss", "softmax"): losses.CROSS_ENTROPY,
+          ("squared_error", "identity"): losses.SQUARED_ERROR, ("poisson", "exp"): losses.POISSON}
 
 
 class _Buffer:
@@ -147,12 +148,10 @@ def is_streamed(theta: Array) -> bool:
 def _new_table(network: Network) -> npt.NDArray[np.int64]:
     """The table of layers, but for its offsets into the workspace."""
     layers = np.zeros((len(network.shapes), epoch.FIELDS), np.int64)
-    parameters = 0
+    for block in network.blocks:
+        layers[block.layer - 1, epoch.W if block.is_penalised else epoch.B] = block.start
     for layer, (n_out, n_in) in zip(layers, network.shapes, strict=True):
-        layer[[epoch.N_IN, epoch.N_OUT]] = n_in, n_out
-        layer[epoch.ACTIVATION] = ACTIVATIONS[network.activation]
-        layer[[epoch.W, epoch.B]] = parameters, parameters + n_out * n_in
-        parameters += n_out * (n_in + 1)
+        layer[[epoch.N_IN, epoch.N_OUT, epoch.ACTIVATION]] = n_in, n_out, ACTIVATIONS[network.activation]
     layers[-1, epoch.ACTIVATION] = activations.IDENTITY      # the output activation comes with the loss
     return layers
 
@@ -194,7 +193,7 @@ def for_few(network: Network, theta: Array, batch_size: int, n_threads: int) -> 
     Y_T, losses = own.room(n_y), own.room(2 * width)
     waiting = buffer.room(2 * few.MOST_PARTS * batch_size * width)
     table = np.array(groups, np.int64)
-    return epoch.Model(theta, layers, LOSSES[network.out_activation]), epoch.Room(
+    return epoch.Model(theta, layers, LOSSES[network.loss, network.out_activation]), epoch.Room(
         work=aligned((1, buffer.size), dtype), Y_T=Y_T, losses=losses, waiting=waiting, width=width,
         own=on_pages(n_threads, own.size, dtype), block_width=0, W_T=aligned(0, dtype),
         G=_gradient_in_turns(network, layers, table, n_threads, dtype), chunk=batch_size,
@@ -233,7 +232,7 @@ def for_linear(network: Network, theta: Array, batch_size: int, n_threads: int) 
         G=on_pages(2 * shards, network.n_params, dtype), chunk=batch_size, rows=np.arange(0),
         groups=np.zeros((0, epoch.GROUP_FIELDS), np.int64), squares=aligned(1, dtype), by_layers=False,
         A_T_streamed=False, theta_streamed=False)
-    return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
+    return epoch.Model(theta, layers, LOSSES[network.loss, network.out_activation]), room
 
 
 def has_signs(network: Network) -> bool:
@@ -300,7 +299,7 @@ def for_small(network: Network, theta: Array, batch_size: int, n_threads: int) -
         own=on_pages(n_threads, 3 * G.shape[1] + copies.size, dtype), block_width=0, W_T=aligned(0, dtype), G=G,
         chunk=batch_size, rows=np.arange(max(network.layer_sizes)), groups=np.zeros((0, epoch.GROUP_FIELDS), np.int64),
         squares=aligned(len(layers), dtype), by_layers=False, A_T_streamed=False, theta_streamed=False)
-    return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
+    return epoch.Model(theta, layers, LOSSES[network.loss, network.out_activation]), room
 
 
 def for_training(network: Network, theta: Array, batch_size: int, n_threads: int) -> tuple[epoch.Model, epoch.Room]:
@@ -351,7 +350,7 @@ def for_training(network: Network, theta: Array, batch_size: int, n_threads: int
         squares=aligned(len(groups), dtype), by_layers=by_layers,
         A_T_streamed=simd.STREAMS_A_T and shards == 1,       # the panels of a shard are read where they are written
         theta_streamed=is_streamed(theta) and not by_layers)
-    return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
+    return epoch.Model(theta, layers, LOSSES[network.loss, network.out_activation]), room
 
 
 @lru_cache(maxsize=32)
@@ -367,14 +366,30 @@ def _prediction_layout(network: Network, width: int) -> tuple[npt.NDArray[np.int
 _FIRST_ROWS = np.arange(PREDICTED)
 
 
+def _on_lines(n_rows: int, numbers: int, dtype: np.dtype[Any]) -> Array:
+    """Room (n_rows, numbers) that starts on a cache line, or every vector would be on two; zeros would take long."""
+    buffer = np.empty(n_rows * numbers + line(dtype), dtype)
+    start = -buffer.ctypes.data % 64 // dtype.itemsize
+    return buffer[start:start + n_rows * numbers].reshape(n_rows, numbers)
+
+
 def for_prediction(network: Network, theta: Array, n_samples: int, n_threads: int
                    ) -> tuple[epoch.Model, predict.Room]:
     """What `kernels.predict.predict` needs, for up to `n_samples` examples in each thread."""
     width = padded(min(n_samples, PREDICTED), theta.dtype)
     layers, size = _prediction_layout(network, width)
-    # Not `aligned`, whose zeros take long; but as well on a cache line, or every vector would be on two.
-    numbers = np.empty(n_threads * size + line(theta.dtype), theta.dtype)
-    start = -numbers.ctypes.data % 64 // theta.dtype.itemsize
-    room = predict.Room(work=numbers[start:start + n_threads * size].reshape(n_threads, size),
-                        width=width, rows=_FIRST_ROWS)
-    return epoch.Model(theta, layers, LOSSES[network.out_activation]), room
+    room = predict.Room(work=_on_lines(n_threads, size, theta.dtype), width=width, rows=_FIRST_ROWS)
+    return epoch.Model(theta, layers, LOSSES[network.loss, network.out_activation]), room
+
+
+def for_prediction_of_few(network: Network, coefs: list[Array], intercepts: list[Array], n_threads: int
+                          ) -> tuple[epoch.Model, predict.Room]:
+    """What `kernels.predict.predict_few` needs: the addresses of coefs and intercepts, which the caller keeps alive."""
+    dtype, layers = coefs[0].dtype, _new_table(network)
+    width = padded(max(network.layer_sizes[1:]), dtype)
+    size = PREDICTED_FEW * width
+    for l, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
+        layers[l, [epoch.W, epoch.B]] = coef.ctypes.data, intercept.ctypes.data
+        layers[l, epoch.A_OUT] = l % 2 * size
+    room = predict.Room(work=_on_lines(n_threads, 2 * size, dtype), width=width, rows=_FIRST_ROWS[:PREDICTED_FEW])
+    return epoch.Model(aligned(0, dtype), layers, LOSSES[network.loss, network.out_activation]), room

@@ -59,6 +59,12 @@ def row_sums(dZ, db):
 
 
 @entry
+def transpose(A, A_T):
+    """A_T = A^T.  A (n, m), A_T (m, n)."""
+    layers.transpose(A, A_T, 0, A.shape[1])
+
+
+@entry
 def sgd(theta, gradient, rate):
     """theta = theta - rate * gradient."""
     for p in range(theta.size):

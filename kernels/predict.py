@@ -1,14 +1,43 @@
-"""Forward propagation of many examples, a chunk at a time."""
+"""Forward propagation: of many examples, a chunk at a time; of a few, by coefs and intercepts where they are.
+
+Many examples are columns, as in training, and theta holds the parameters.  To bring a few into columns, or the
+parameters into theta, would take longer than the products.  So these are rows, the lanes run along the units, and what
+is read is coef (n_in, n_out) = W^T, a row of it for each input:
+
+    z = sum over k of x_k coef_k + intercept
+"""
 from typing import NamedTuple
 
 import numpy as np
 
-from fastnn.kernels.epoch import A_OUT, N_OUT, forward, inputs
-from fastnn.kernels.jit import call, entry, kernel, packed
+from fastnn.kernels import few
+from fastnn.kernels.activations import RELU, activate
+from fastnn.kernels.epoch import A_OUT, ACTIVATION, N_IN, N_OUT, B, W, forward, inputs
+from fastnn.kernels.jit import call, entry, inline, kernel, packed
 from fastnn.kernels.layers import gather, transpose
-from fastnn.kernels.losses import output
-from fastnn.kernels.simd import fma, lanes, load, matrix, sum_lanes, tile, zero
+from fastnn.kernels.losses import CROSS_ENTROPY, output
+from fastnn.kernels.simd import (
+    REGISTERS,
+    fma,
+    lanes,
+    load,
+    load_first,
+    matrix,
+    matrix_at,
+    maximum,
+    rolled,
+    splat,
+    store,
+    sum_lanes,
+    tile,
+    zero,
+)
 from fastnn.kernels.team import region, roll_call, share, take
+
+#: Of few examples, as many go through the network at a time; and how many vectors of units a tile has.
+TOGETHER, UNITS = 4, 4 if REGISTERS == 32 else 2
+#: In how many parts the sums of a single example are cut, each of which would wait for the last product.
+PARTS = 4
 
 
 class Room(NamedTuple):
@@ -60,6 +89,162 @@ def predict(wanted, team, model, X, room, out, refused):
                         forward(model, inputs(model, work, width, l), work, width, l, 0, layers[l, N_OUT], 0, m)
                     output(A_L, 0, m + -m % vector, model.loss)
                     transpose(A_L, out[i:i + m], 0, m)
+                begin, end = take(team, 0, rank, size, owner, first, last, 1)
+
+
+@inline
+def _units_of_one(x, i, coef, intercept, Z, e, j, count, cols):
+    # One vector may have only `count` units.
+    z, n_in, whole = tile(Z, PARTS, UNITS), coef.shape[0], coef.shape[0] - coef.shape[0] % PARTS
+    for c in range(cols):
+        z[0, c] = load(intercept, 0, j + c * lanes(Z)) if cols > 1 else load_first(intercept, 0, j, count)
+        for p in range(1, PARTS):
+            z[p, c] = zero(Z)
+    for k in range(0, whole, PARTS):
+        rolled()
+        for p in range(PARTS):
+            x_k = splat(Z, x[i, k + p])
+            for c in range(cols):
+                w = load(coef, k + p, j + c * lanes(Z)) if cols > 1 else load_first(coef, k + p, j, count)
+                z[p, c] = fma(x_k, w, z[p, c])
+    for k in range(whole, n_in):
+        rolled()
+        x_k = splat(Z, x[i, k])
+        for c in range(cols):
+            z[0, c] = fma(x_k, load(coef, k, j + c * lanes(Z)) if cols > 1 else load_first(coef, k, j, count), z[0, c])
+    for c in range(cols):
+        for p in range(1, PARTS):
+            z[0, c] = z[0, c] + z[p, c]
+        store(Z, e, j + c * lanes(Z), z[0, c])
+
+
+@inline
+def _units_of_some(x, i, coef, intercept, Z, e, j, count, cols):
+    z, w = tile(Z, TOGETHER, UNITS), tile(Z, 1, UNITS)
+    for c in range(cols):
+        w[0, c] = load(intercept, 0, j + c * lanes(Z)) if cols > 1 else load_first(intercept, 0, j, count)
+        for r in range(TOGETHER):
+            z[r, c] = w[0, c]
+    for k in range(coef.shape[0]):
+        rolled()
+        for c in range(cols):
+            w[0, c] = load(coef, k, j + c * lanes(Z)) if cols > 1 else load_first(coef, k, j, count)
+        for r in range(TOGETHER):
+            x_k = splat(Z, x[i + r, k])
+            for c in range(cols):
+                z[r, c] = fma(x_k, w[0, c], z[r, c])
+    for r in range(TOGETHER):
+        for c in range(cols):
+            store(Z, e + r, j + c * lanes(Z), z[r, c])
+
+
+@inline
+def _units(x, i, m, coef, intercept, Z, j, count, cols):
+    together = m - m % TOGETHER
+    for e in range(0, together, TOGETHER):
+        _units_of_some(x, i + e, coef, intercept, Z, e, j, count, cols)
+    for e in range(together, m):
+        _units_of_one(x, i + e, coef, intercept, Z, e, j, count, cols)
+
+
+@kernel
+def units(x, i, m, coef, intercept, Z):
+    """Z = x coef + intercept of the m examples from row i of x on, TOGETHER as long as there are as many.
+
+    Some units of all examples after the others: their columns of coef stay in the cache.
+    x (any, n_in), coef (n_in, n_out), intercept (1, n_out), Z (m, n_out, in whole vectors).
+    """
+    n_out, full, j = coef.shape[1], lanes(Z), 0
+    while j + UNITS * full <= n_out:
+        _units(x, i, m, coef, intercept, Z, j, full, UNITS)
+        j += UNITS * full
+    if UNITS > 2 and j + 2 * full <= n_out:
+        _units(x, i, m, coef, intercept, Z, j, full, 2)
+        j += 2 * full
+    while j < n_out:
+        _units(x, i, m, coef, intercept, Z, j, min(full, n_out - j), 1)
+        j += full
+
+
+@kernel
+def inner_product(x, i, coef):
+    """The inner product of row i of x (any, n or more) and coef (1, n)."""
+    z, n, full = tile(x, 1, PARTS), coef.shape[1], lanes(x)
+    wide, whole = n - n % (PARTS * full), n - n % full
+    for p in range(PARTS):
+        z[0, p] = zero(x)
+    for k in range(0, wide, PARTS * full):
+        for p in range(PARTS):
+            z[0, p] = fma(load(x, i, k + p * full), load(coef, 0, k + p * full), z[0, p])
+    for k in range(wide, whole, full):
+        z[0, 0] = fma(load(x, i, k), load(coef, 0, k), z[0, 0])
+    if whole < n:
+        z[0, 1] = fma(load_first(x, i, whole, n - whole), load_first(coef, 0, whole, n - whole), z[0, 1])
+    return sum_lanes((z[0, 0] + z[0, 1]) + (z[0, 2] + z[0, 3]))
+
+
+@kernel
+def is_row_finite(X, i):
+    """Whether none of the numbers of row i of X is infinite or NaN: for those, 0 times them is NaN."""
+    n, s = X.shape[1], zero(X)
+    whole = n - n % lanes(X)
+    for k in range(0, whole, lanes(X)):
+        s = fma(load(X, i, k), zero(X), s)
+    if whole < n:
+        s = fma(load_first(X, i, whole, n - whole), zero(X), s)
+    return sum_lanes(s) == 0
+
+
+@kernel
+def through(model, X, room, work, i, m, out):
+    """out = A_L^T for the m rows of X from i on."""
+    layers, last = model.layers, model.layers.shape[0] - 1
+    x, row = X, i
+    for l in range(last + 1):
+        layer = layers[l]
+        n_in, n_out, activation = layer[N_IN], layer[N_OUT], layer[ACTIVATION]
+        intercept = matrix_at(X, layer[B], 1, n_out)
+        Z = matrix(work, layer[A_OUT], m, room.width)
+        if n_out == 1:
+            coef = matrix_at(X, layer[W], 1, n_in)
+            for e in range(m):
+                Z[e, 0] = inner_product(x, row + e, coef) + intercept[0, 0]
+        else:
+            units(x, row, m, matrix_at(X, layer[W], n_in, n_out), intercept, Z)
+        if activation == RELU:
+            for e in range(m):
+                for j in range(0, n_out, lanes(Z)):
+                    store(Z, e, j, maximum(load(Z, e, j), zero(Z)))
+        activate(Z, 0, n_out, activation)
+        x, row = Z, 0
+    for e in range(m):
+        A_L = matrix(work, layers[last, A_OUT] + e * room.width, 1, layers[last, N_OUT])
+        if model.loss == CROSS_ENTROPY:
+            few.softmax(A_L)
+        else:
+            output(A_L, 0, A_L.shape[1], model.loss)
+        for j in range(A_L.shape[1]):
+            out[i + e, j] = A_L[0, j]
+
+
+@entry
+def predict_few(wanted, team, model, X, room, out, refused):
+    """`predict` of a few examples: W and B in the table of layers are the addresses of coefs and intercepts.
+
+    They are shared out TOGETHER, so that what is done with an example does not depend on the number of threads.
+    """
+    rank, size = roll_call(team, wanted)
+    if rank < size:
+        for turn in range(size):
+            owner = (rank + turn) % size
+            first, last = share((X.shape[0] + TOGETHER - 1) // TOGETHER, owner, size)
+            begin, end = take(team, 0, rank, size, owner, first, last, 1)
+            while begin < end:
+                stop = min(end * TOGETHER, X.shape[0])
+                for i in range(begin * TOGETHER, stop):
+                    refused[rank] |= not is_row_finite(X, i)
+                for i in range(begin * TOGETHER, stop, room.rows.size):
+                    through(model, X, room, room.work[rank], i, min(room.rows.size, stop - i), out)
                 begin, end = take(team, 0, rank, size, owner, first, last, 1)
 
 

@@ -616,6 +616,20 @@ def prefetch_to_write(typingctx, array, row, col):
     return _prefetch(array, row, col, 3, to_write=1)
 
 
+def _matrix(context, builder, kind, data, rows, cols):
+    """A (rows, cols) array at an address."""
+    itemsize = ir.Constant(rows.type, kind.dtype.bitwidth // 8)
+    view = context.make_array(kind)(context, builder)
+    view.meminfo = cgutils.get_null_value(view.meminfo.type)
+    view.parent = cgutils.get_null_value(view.parent.type)
+    view.nitems = builder.mul(rows, cols)
+    view.itemsize = itemsize
+    view.data = data
+    view.shape = cgutils.pack_array(builder, [rows, cols])
+    view.strides = cgutils.pack_array(builder, [builder.mul(cols, itemsize), itemsize])
+    return view._getvalue()
+
+
 @intrinsic
 def matrix(typingctx, flat, offset, rows, cols):
     """flat[offset : offset + rows * cols] as a (rows, cols) array: a view that costs nothing.
@@ -628,14 +642,18 @@ def matrix(typingctx, flat, offset, rows, cols):
         source = context.make_array(flat)(context, builder, args[0])
         offset, rows, cols = (context.cast(builder, value, from_type, types.intp)
                               for value, from_type in zip(args[1:], sig.args[1:], strict=True))
-        itemsize = ir.Constant(offset.type, flat.dtype.bitwidth // 8)
-        view = context.make_array(kind)(context, builder)
-        view.meminfo = cgutils.get_null_value(view.meminfo.type)
-        view.parent = cgutils.get_null_value(view.parent.type)
-        view.nitems = builder.mul(rows, cols)
-        view.itemsize = itemsize
-        view.data = builder.gep(source.data, [offset], inbounds=True)
-        view.shape = cgutils.pack_array(builder, [rows, cols])
-        view.strides = cgutils.pack_array(builder, [builder.mul(cols, itemsize), itemsize])
-        return view._getvalue()
+        return _matrix(context, builder, kind, builder.gep(source.data, [offset], inbounds=True), rows, cols)
     return kind(flat, offset, rows, cols), codegen
+
+
+@intrinsic
+def matrix_at(typingctx, like, address, rows, cols):
+    """The (rows, cols) array of the dtype of `like` at this address: for as many arrays as a network has layers."""
+    kind = types.Array(like.dtype, 2, "C", readonly=True)
+
+    def codegen(context, builder, sig, args):
+        address, rows, cols = (context.cast(builder, value, from_type, types.intp)
+                               for value, from_type in zip(args[1:], sig.args[1:], strict=True))
+        place = builder.inttoptr(address, context.get_data_type(kind.dtype).as_pointer())
+        return _matrix(context, builder, kind, place, rows, cols)
+    return kind(like, address, rows, cols), codegen

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 TWINS = {
     "affine": "forward_propagation", "output": "OUT_ACTIVATIONS", "loss_and_dZ": "compute_cost",
     "backproject": "backward_propagation", "outer": "backward_propagation", "inner": "backward_propagation",
-    "row_sums": "backward_propagation", "sgd": "update_parameters",
+    "row_sums": "backward_propagation", "transpose": "backward_propagation", "sgd": "update_parameters",
 }
 PASSES = sorted(entry.__name__ for entry in jit.ENTRIES if entry.__module__ == passes.__name__)
 

@@ -21,7 +21,7 @@ OPTIMIZERS = {
 def reference_steps(net, theta, X, Y, order, batch_size, n_steps, optimizer, alpha):
     """The same steps with the equations of `fastnn.reference`."""
     costs, moments = [], [np.zeros_like(theta), np.zeros_like(theta)]
-    weights = np.concatenate([np.r_[np.ones(W.size), np.zeros(b.size)] for W, b in net.views(theta)])
+    weights = np.concatenate([np.full(block.end - block.start, block.is_penalised) for block in net.blocks])
     for t in range(1, n_steps + 1):
         first = (t - 1) % -(-order.size // batch_size) * batch_size
         rows = order[first:first + batch_size]

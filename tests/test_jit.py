@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import reference, workspace
+from fastnn import reference, training, workspace
 from fastnn.kernels import epoch, few, jit, layers, linear, optimizers, passes, peak, predict, shuffle, small, team
 from fastnn.network import Network
 
@@ -140,12 +140,16 @@ def float32_programs():
     rule = epoch.Rule(optimizers.ADAM, np.float32(0), np.ones(1, np.float32), np.ones(5, np.float32),
                       np.zeros(2 * theta.size, np.float32))
     batches = epoch.Batches(X, Y, np.ones(10, np.float32), np.arange(10), 0, 10, 0, 10)
-    training = (1, team.new_team(1), model, batches, room, rule, np.zeros((1, 2), np.float32))
+    steps = (1, team.new_team(1), model, batches, room, rule, np.zeros((1, 2), np.float32))
     model, room = workspace.for_prediction(network, theta, 10, 1)
     prediction = (1, team.new_team(1), model, X, room, Y, np.zeros(1, np.bool_))
+    coefs, intercepts = training.unpack(network, theta)
+    model, room = workspace.for_prediction_of_few(network, coefs, intercepts, 1)
+    prediction_of_few = (1, team.new_team(1), model, X, room, Y, np.zeros(1, np.bool_))
     A, b = np.zeros((4, 4), np.float32), np.zeros(4, np.float32)
     words = np.zeros(shuffle.N + 1, np.uint32)
-    calls = [*((way.train, training) for way in (epoch, few, small, linear)), (predict.predict, prediction),
+    calls = [*((way.train, steps) for way in (epoch, few, small, linear)), (predict.predict, prediction),
+             (predict.predict_few, prediction_of_few), (passes.transpose, (A, A)),
              (shuffle.shuffle, (np.arange(4), words, words)), (passes.affine, (A, b, A, A, 0)),
              (passes.backproject, (A, A, A, A, 0)), (passes.outer, (A, A, A, A)), (passes.inner, (A, A, A, A)),
              (passes.row_sums, (A, A)), (passes.output, (A, 0)), (passes.loss_and_dZ, (A, A, b, 0)),

@@ -29,9 +29,10 @@ def cases(dtype):
         "outer": (lambda: passes.outer(dZ, A, A_T, dW), lambda: dZ @ A.T),
         "inner": (lambda: passes.inner(dZ, A, dW, db), lambda: (dZ @ A.T, dZ.sum(axis=1))),
         "row_sums": (lambda: passes.row_sums(dZ, db), lambda: dZ.sum(axis=1)),
-        "output": (lambda: passes.output(Z, LOSSES["softmax"]), lambda: softmax(Z)),
+        "output": (lambda: passes.output(Z, LOSSES["log_loss", "softmax"]), lambda: softmax(Z)),
         "loss_and_dZ": (lambda: passes.loss_and_dZ(Z, Y, cost, losses.SQUARED_ERROR),
                         lambda: (((Z - Y)**2).sum(axis=0) / 2, Z - Y)),
+        "transpose": (lambda: passes.transpose(W, dW), lambda: np.ascontiguousarray(W.T)),
         "sgd": (lambda: passes.sgd(theta, gradient, rate), lambda: theta - rate * gradient),
     }
 
