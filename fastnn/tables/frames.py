@@ -46,7 +46,7 @@ class Frame:
         if hasattr(X, "iloc") and hasattr(X, "columns"):
             names = [str(name) for name in X.columns]
             frame = cls(names, True, X.index.tolist(), lambda j: series_values(names[j], X.iloc[:, j]))
-        elif hasattr(X, "__dataframe__") or hasattr(X, "column_names"):
+        elif hasattr(X, "columns") or hasattr(X, "column_names"):
             frame = _of_narwhals(X)
         else:
             array = np.ma.asarray(X) if isinstance(X, np.ma.MaskedArray) else np.asarray(X)
@@ -75,7 +75,8 @@ def _of_narwhals(X: Any) -> Frame:
 
     def column(j: int) -> NDArray[Any]:
         series = frame[names[j]]
-        if series.dtype.is_float() or (series.dtype.is_integer() and not series.null_count()):
+        is_large = series.dtype in (nw.Int128, nw.UInt128)
+        if series.dtype.is_float() or (series.dtype.is_integer() and not is_large and not series.null_count()):
             return _values(names[j], series.to_numpy())
         found = np.empty(len(series), object)
         found[:] = series.to_list()

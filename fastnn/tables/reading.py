@@ -325,7 +325,8 @@ def _separator(text: str, comment: str, decimal: str | None) -> str:
         if inside:
             return max(inside, key=heading.count)
     blanks = [len(next(csv.reader([line.strip()], delimiter=" ", skipinitialspace=True))) for line in lines]
-    if len(lines) > 1 and blanks[1] > 1 and set(blanks[1:]) == {blanks[1]} and blanks[0] in (blanks[1], blanks[1] - 1):
+    named = len(lines) > 1 and (blanks[0] == blanks[1] or (blanks[0] == blanks[1] - 1 and lines[1].startswith('"')))
+    if named and blanks[1] > 1 and set(blanks[1:]) == {blanks[1]}:
         if all(re.search(r"(^| )[-+]?[\d.,]+( |$)", line) for line in lines[1:]):
             return " "
     return NO_SEPARATOR
