@@ -197,6 +197,14 @@ def test_parameters_that_fit_no_table_are_refused(parameters, message):
         TableEncoder(**parameters).fit(texts("a", "b", "a"))
 
 
+def test_a_type_that_is_not_what_the_user_says_is_refused():
+    frame = pd.DataFrame({"x": [1.0, 2.0], "d": pd.to_datetime(["2024-01-31", "2024-02-01"])})
+    with pytest.raises(TableError, match="column 'x' is said to hold dates, but holds numbers"):
+        TableEncoder(dates=["x"]).fit(frame)
+    with pytest.raises(TableError, match="column 'd' is said to hold numbers, but holds dates"):
+        TableEncoder(numeric=["d"]).fit(frame)
+
+
 def test_odd_values_of_a_column_of_numbers_are_counted_and_named():
     encoder = TableEncoder().fit(texts(*[f"{i}.5" for i in range(30)], "<0.5", "<0.5", "-", ""))
     assert encoder.notes_ == ["column 'x': 3 values are no numbers and count as missing: '<0.5' (2), '-' (1)"]

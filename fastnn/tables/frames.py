@@ -68,7 +68,11 @@ class Frame:
 
 def _of_narwhals(X: Any) -> Frame:
     """Of polars, Arrow and whatever else narwhals knows."""
-    import narwhals as nw
+    try:
+        import narwhals as nw  # comes with scikit-learn since its version 1.9
+    except ModuleNotFoundError:
+        found = f"{type(X).__module__.split('.')[0]}.{type(X).__name__}"
+        raise TypeError(f"X is a {found}: reading it takes narwhals (pip install narwhals)") from None
 
     frame = nw.from_native(X, eager_only=True)
     names = list(frame.columns)

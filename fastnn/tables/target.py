@@ -76,7 +76,7 @@ def target(column: Any, task: str = "auto", decimal: str | None = None) -> Targe
             text = decisions.Text("category")
     else:
         counts = Counter[str]()
-        text = decisions.typed(values) or decisions.Text("number")
+        text = decisions.typed(name, values) or decisions.Text("number")
         _check_finite(name, column)
     if text.kind in ("number", "boolean"):
         return _numbers(name, values, rows, task, text)
