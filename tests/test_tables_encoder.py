@@ -197,6 +197,14 @@ def test_parameters_that_fit_no_table_are_refused(parameters, message):
         TableEncoder(**parameters).fit(texts("a", "b", "a"))
 
 
+def test_a_type_that_is_not_what_the_user_says_is_refused():
+    frame = pd.DataFrame({"x": [1.0, 2.0], "d": pd.to_datetime(["2024-01-31", "2024-02-01"])})
+    with pytest.raises(TableError, match="column 'x' is said to hold dates, but holds numbers"):
+        TableEncoder(dates=["x"]).fit(frame)
+    with pytest.raises(TableError, match="column 'd' is said to hold numbers, but holds dates"):
+        TableEncoder(numeric=["d"]).fit(frame)
+
+
 def test_odd_values_of_a_column_of_numbers_are_counted_and_named():
     encoder = TableEncoder().fit(texts(*[f"{i}.5" for i in range(30)], "<0.5", "<0.5", "-", ""))
     assert encoder.notes_ == ["column 'x': 3 values are no numbers and count as missing: '<0.5' (2), '-' (1)"]
@@ -305,6 +313,7 @@ def typed_frames(csv):
     yield "Arrow-backed", pd.read_csv(io.StringIO(csv), dtype_backend="pyarrow")
     yield "Arrow", pa.Table.from_pandas(pd.read_csv(io.StringIO(csv)), preserve_index=False)
     yield "polars", pl.read_csv(io.StringIO(csv))
+    yield "polars, in another order", pl.read_csv(io.StringIO(csv), try_parse_dates=True)[:, ::-1]
 
 
 CSV = """whole,part,gaps,flag,word,code,day,level,euro
@@ -435,6 +444,21 @@ def test_a_missing_column_is_named_with_what_may_be_meant(people):
     message = r"no column 'age', 'city', 'since' \(meant: 'Age'\?\); the columns are 'Age', 'member'"
     with pytest.raises(TableError, match=message):
         TableEncoder().fit(people).transform(other)
+
+
+def test_a_column_without_any_value_is_missing_whatever_its_type():
+    encoder = TableEncoder().fit(
+        pd.DataFrame({"n": [1.0, 2.0, None], "d": ["2024-01-31", "2024-02-01", None], "w": ["a", "b", None]})
+    )
+    expected = encoder.transform(pd.DataFrame({"n": [None], "d": [None], "w": [None]}, dtype=object))
+    for nothing in (
+        np.array([np.nan]),
+        np.array(["NaT"], "datetime64[us]"),
+        np.array([""]),
+        pd.array([pd.NA], "Int64"),
+    ):
+        got = encoder.transform(pd.DataFrame({"n": nothing, "d": nothing, "w": nothing}))
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_a_date_for_a_number_and_a_number_for_a_date_are_refused():

@@ -84,6 +84,7 @@ ODD_FILES = {
     "xz": (lzma.compress(b"a,b\n1,x\n"), "a b", [["1", "x"]]),
     "one column": ("a\n1\n2\n", "a", [["1"], ["2"]]),
     "one column of texts": ("town\nBonn, Beuel\nUlm\nSan Remo\n", "town", [["Bonn, Beuel"], ["Ulm"], ["San Remo"]]),
+    "one column of percentages": ("share\n50 %\n20 %\n", ["share"], [["50 %"], ["20 %"]]),
     "one column, a comma in its heading": ("speed (m/s, mean)\n1\n2\n", ["speed (m/s, mean)"], [["1"], ["2"]]),
     "one row": ("a,b\n1,x\n", "a b", [["1", "x"]]),
     "the same name twice": ("x,y,y\n1,2,3\n", ["x", "y", "y.1"], [["1", "2", "3"]]),
@@ -138,6 +139,7 @@ def test_a_file_as_people_have_it_is_read(written, content, heading, rows):
         ("a,b\n1,2,3,4\n1,2,3,4\n", "line 2: 4 fields between commas, but the heading has 2"),
         ('a,b\n"x\ny",2\n1,2,3\n', "line 4: 3 fields"),
         ('a,b\n1,2\n3,"4\n5,6\n', "line 3: a quotation mark is opened and not closed"),
+        ('a,b\n1,"' + "x\n" * 70_000, "line 2: a text of more than 131,072 characters; a quotation mark that is not"),
         ("0.844,1\n0.25,0\n", "seems to have no heading: its first line is '0.844', '1'"),
         ("5,3,1\n1,2,3\n", "seems to have no heading"),
         ("<!DOCTYPE html><html></html>", "is a web page"),
@@ -193,6 +195,12 @@ def test_the_separator_and_the_decimal_mark_can_be_told(written):
     assert list(read(path, separator=",").frame) == ["a;b", "c"]
     assert list(read(path, separator=";").frame) == ["a", "b,c"]
     assert list(read(path, decimal=",").frame) == ["a", "b,c"]
+
+
+@pytest.mark.parametrize("told", [{"separator": "::"}, {"separator": '"'}, {"decimal": ";"}])
+def test_a_separator_that_is_none_is_refused(written, told):
+    with pytest.raises(TableError, match=f"{next(iter(told))} is .*, but"):
+        read(written("a,b\n1,2\n"), **told)
 
 
 def test_a_file_in_a_zip_archive_is_read_and_a_workbook_refused(tmp_path):

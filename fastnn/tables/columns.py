@@ -86,15 +86,12 @@ class Number:
 
     def values(self, column: NDArray[Any]) -> NDArray[np.float64]:
         """The column as float64; nan where a value is missing, or is none."""
-        wanted = {"date": "dates such as 2024-01-31"}.get(self.kind, "numbers")
-        if column.dtype.kind == "M":
-            if self.kind != "date":
-                raise TableError(f"column {self.name!r} should hold {wanted}, but holds dates")
-            return seconds(column)
         if column.dtype.kind != "O":
-            if self.kind == "date":
-                raise TableError(f"column {self.name!r} should hold {wanted}, but holds numbers")
-            x = column.astype(np.float64)
+            is_date = column.dtype.kind == "M"
+            if is_date != (self.kind == "date") and not absent(column).all():  # all missing: of no type in particular
+                wanted, found = ("numbers", "dates") if is_date else ("dates such as 2024-01-31", "numbers")
+                raise TableError(f"column {self.name!r} should hold {wanted}, but holds {found}")
+            x = seconds(column) if is_date else column.astype(np.float64)
             return np.where(np.isinf(x), np.nan, x)
         if self.kind == "date":
             return each(column, lambda text: date(text, self.form))

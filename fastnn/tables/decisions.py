@@ -81,10 +81,10 @@ def decide(name: str, column: NDArray[Any], text: Text, forced: str | None, max_
         return _category(name, column, forced is not None, max_categories, notes)
     x = Number(name, 0.0, 0.0, 1.0, text.kind, text.form).values(column)
     odd = np.isnan(x) & ~columns.absent(column)
-    what = "dates" if text.kind == "date" else "numbers"
     if np.isnan(x).all():
-        if forced:
-            raise TableError(f"column {name!r} holds no {what}, but {examples(column, odd, rows) if odd.any() else ''}")
+        if forced and odd.any():
+            what = "dates" if text.kind == "date" else "numbers"
+            raise TableError(f"column {name!r} holds no {what}, but {examples(column, odd, rows)}")
         return Decision(reason="no values", notes=notes)
     if odd.any():
         shown = Counter(column[odd].tolist() if column.dtype.kind == "O" else map(str, column[odd])).most_common(4)
@@ -141,10 +141,14 @@ def _category(name: str, column: NDArray[Any], forced: bool, max_categories: int
     return Decision(Category(name, sorted(kept), n_missing > 0), notes=notes)
 
 
-def typed(column: NDArray[Any]) -> Text | None:
-    """What a column is by its type; None for texts."""
-    kinds = {"b": Text("boolean"), "M": Text("date", "ymd"), "f": Text("number")}
-    return kinds.get(column.dtype.kind)
+def typed(name: str, column: NDArray[Any], forced: str | None = None) -> Text | None:
+    """What a column is by its type, or as a category; None for texts."""
+    found = {"b": Text("boolean"), "M": Text("date", "ymd"), "f": Text("number")}.get(column.dtype.kind)
+    if found and forced == "category":
+        return Text("category")
+    if found and forced and (forced == "date") != (found.kind == "date") and not columns.absent(column).all():
+        raise TableError(f"column {name!r} is said to hold {forced}s, but holds {found.kind}s")
+    return found
 
 
 def count(column: NDArray[Any]) -> Counter[str]:

@@ -94,12 +94,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         texts: dict[str, decisions.Text] = {}
         counts = {}
         for name, column in table.items():
-            known = decisions.typed(column)
+            known = decisions.typed(name, column, forced.get(name))
             if known is None:
                 counts[name] = decisions.count(column)
             else:
-                kind = forced.get(name, known.kind)
-                texts[name] = decisions.Text(kind) if kind == "category" else known
+                texts[name] = known
         open_ = [name for name in counts if forced.get(name) != "category"]
         marks = {name: decisions.decimal_marks(counts[name]) for name in open_}
         # Columns that can be read with one mark only decide for those that could be read with either.

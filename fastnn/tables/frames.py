@@ -46,7 +46,7 @@ class Frame:
         if hasattr(X, "iloc") and hasattr(X, "columns"):
             names = [str(name) for name in X.columns]
             frame = cls(names, True, X.index.tolist(), lambda j: series_values(names[j], X.iloc[:, j]))
-        elif hasattr(X, "__dataframe__") or hasattr(X, "column_names"):
+        elif hasattr(X, "columns") or hasattr(X, "column_names"):
             frame = _of_narwhals(X)
         else:
             array = np.ma.asarray(X) if isinstance(X, np.ma.MaskedArray) else np.asarray(X)
@@ -68,14 +68,19 @@ class Frame:
 
 def _of_narwhals(X: Any) -> Frame:
     """Of polars, Arrow and whatever else narwhals knows."""
-    import narwhals as nw
+    try:
+        import narwhals as nw  # comes with scikit-learn since its version 1.9
+    except ModuleNotFoundError:
+        found = f"{type(X).__module__.split('.')[0]}.{type(X).__name__}"
+        raise TypeError(f"X is a {found}: reading it takes narwhals (pip install narwhals)") from None
 
     frame = nw.from_native(X, eager_only=True)
     names = list(frame.columns)
 
     def column(j: int) -> NDArray[Any]:
         series = frame[names[j]]
-        if series.dtype.is_float() or (series.dtype.is_integer() and not series.null_count()):
+        is_large = series.dtype in (nw.Int128, nw.UInt128)
+        if series.dtype.is_float() or (series.dtype.is_integer() and not is_large and not series.null_count()):
             return _values(names[j], series.to_numpy())
         found = np.empty(len(series), object)
         found[:] = series.to_list()

@@ -72,6 +72,10 @@ def read(path: str | os.PathLike[str], *, separator: str | None = None, decimal:
     >>> from fastnn.tables import read
     >>> read("flowers.csv").frame  # doctest: +SKIP
     """
+    if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
+        raise TableError(f"separator is {separator!r}, but one character is wanted, such as ';'")
+    if decimal not in (None, ".", ","):
+        raise TableError(f"decimal is {decimal!r}, but '.' or ',' is wanted")
     name = "standard input" if str(path) == "-" else str(path)
     data = _bytes(path, name)
     if not data.strip():
@@ -242,14 +246,12 @@ def _csv(text: str, name: str, separator: str | None, decimal: str | None, notes
             raise TableError(f"{name} is {kind}: a table is wanted as CSV or Parquet")
     stream = io.StringIO(text)
     line, comment, told = _skip_comments(stream, notes)
-    if not text[stream.tell() :].strip() and not comment:
-        raise TableError(f"{name} has only comments")
-    separator = separator or told or _separator(text[stream.tell() :], comment, decimal)
+    separator = separator or told or _separator(text[stream.tell() : stream.tell() + SAMPLE], comment, decimal)
     if separator == " ":  # the columns may be aligned by several
         rest = "\n".join(row.strip() for row in text[stream.tell() :].split("\n"))
         stream = io.StringIO(rest)
 
-    heading = _heading(stream, separator, line, comment, notes)
+    heading = _heading(stream, separator, line, comment, name, notes)
     place = stream.tell()
     n_named = len(heading.fields)
     widest, row_names, last = _check_widths(stream, separator, heading, name, notes)
@@ -297,11 +299,10 @@ def _skip_comments(stream: io.StringIO, notes: list[str]) -> tuple[int, str, str
     return line, comment, told
 
 
-def _separator(text: str, comment: str, decimal: str | None) -> str:
+def _separator(sample: str, comment: str, decimal: str | None) -> str:
     """What stands between the fields."""
     import clevercsv
 
-    sample = text[:SAMPLE]
     sample = sample[: sample.rfind("\n") + 1] or sample
     joined = re.sub(_QUOTED, lambda found: found[0].replace("\n", " "), sample)
     lines = [line for line in joined.split("\n") if line.strip()]
@@ -325,7 +326,8 @@ def _separator(text: str, comment: str, decimal: str | None) -> str:
         if inside:
             return max(inside, key=heading.count)
     blanks = [len(next(csv.reader([line.strip()], delimiter=" ", skipinitialspace=True))) for line in lines]
-    if len(lines) > 1 and blanks[1] > 1 and set(blanks[1:]) == {blanks[1]} and blanks[0] in (blanks[1], blanks[1] - 1):
+    named = len(lines) > 1 and (blanks[0] == blanks[1] or (blanks[0] == blanks[1] - 1 and lines[1].startswith('"')))
+    if named and blanks[1] > 1 and set(blanks[1:]) == {blanks[1]}:
         if all(re.search(r"(^| )[-+]?[\d.,]+( |$)", line) for line in lines[1:]):
             return " "
     return NO_SEPARATOR
@@ -345,12 +347,12 @@ def _without_quoted(text: str) -> str:
     return re.sub(_QUOTED, "", text)
 
 
-def _heading(stream: io.StringIO, separator: str, line: int, comment: str, notes: list[str]) -> _Record:
+def _heading(stream: io.StringIO, separator: str, line: int, comment: str, name: str, notes: list[str]) -> _Record:
     """Read the heading, and what stands above it: titles of one cell, over a table of more."""
     records: list[_Record] = []
     places = []
     place = stream.tell()
-    for record in islice(_records(stream, separator, line), 200):
+    for record in islice(_records(stream, separator, line, name), 200):
         records.append(record)
         places.append(stream.tell())
     if not records:
@@ -376,7 +378,7 @@ def _is_number(text: str) -> bool:
     return number(text.strip()) == number(text.strip())
 
 
-def _records(stream: io.StringIO, separator: str, line: int) -> Iterator[_Record]:
+def _records(stream: io.StringIO, separator: str, line: int, name: str) -> Iterator[_Record]:
     """The records from here on, without empty lines."""
     reader = csv.reader(iter(stream.readline, ""), delimiter=separator, skipinitialspace=True)
     while True:
@@ -385,8 +387,11 @@ def _records(stream: io.StringIO, separator: str, line: int) -> Iterator[_Record
             fields = next(reader)
         except StopIteration:
             return
-        except csv.Error:  # a field of more than 131072 characters
-            raise TableError(f"line {begin}: a quotation mark is opened and not closed") from None
+        except csv.Error:
+            message = (
+                f"{name}, line {begin}: a text of more than 131,072 characters; a quotation mark that is not closed?"
+            )
+            raise TableError(message) from None
         if fields and (len(fields) > 1 or fields[0].strip()):
             yield _Record(begin, fields)
 
@@ -404,20 +409,17 @@ def _check_widths(
     short = long = last = _Record(0, [])
     more_filled = False
     line = heading.line + 1 + sum(text.count("\n") for text in heading.fields)
-    try:
-        for record in _records(stream, separator, line):
-            n, last = n + 1, record
-            width = len(record.fields)
-            widest = max(widest, width)
-            if width < n_named:
-                n_short, short = n_short + 1, short if n_short else record
-            elif width > n_named:
-                n_one_more += width == n_named + 1
-                more_filled = more_filled or bool(record.fields[-1].strip())
-                if not long.line and any(text.strip() for text in record.fields[n_named:]):
-                    long = record
-    except TableError as error:
-        raise TableError(f"{name}, {error}") from None
+    for record in _records(stream, separator, line, name):
+        n, last = n + 1, record
+        width = len(record.fields)
+        widest = max(widest, width)
+        if width < n_named:
+            n_short, short = n_short + 1, short if n_short else record
+        elif width > n_named:
+            n_one_more += width == n_named + 1
+            more_filled = more_filled or bool(record.fields[-1].strip())
+            if not long.line and any(text.strip() for text in record.fields[n_named:]):
+                long = record
     if n and n_one_more == n and more_filled:
         return widest, True, last.line
     if long.line:

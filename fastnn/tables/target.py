@@ -76,24 +76,19 @@ def target(column: Any, task: str = "auto", decimal: str | None = None) -> Targe
             text = decisions.Text("category")
     else:
         counts = Counter[str]()
-        text = decisions.typed(values) or decisions.Text("number")
+        text = decisions.typed(name, values) or decisions.Text("number")
         _check_finite(name, column)
     if text.kind in ("number", "boolean"):
-        found = _numbers(name, values, rows, task, text)
-    elif task == "regression":
+        return _numbers(name, values, rows, task, text)
+    if task == "regression":
         some = next((value for value in values.tolist() if value is not None), None)
         raise TableError(f"target {name!r} should hold numbers, but holds {some!r}" if some else _missing(name))
-    elif task == "auto" and text.kind == "date":
+    if task == "auto" and text.kind == "date":
         raise TableError(
             f"target {name!r} holds dates, such as {next(iter(counts))}, which are not predicted: make a number of "
             "them, such as days from a fixed one; --task classification takes each for a class"
         )
-    else:
-        found = _labels(name, values, counts)
-    n_missing = len(values) - int(found.rows.sum())
-    if n_missing:
-        found.notes.append(f"rows left out because {name} is missing: {n_missing:,}")
-    return found
+    return _labels(name, values, counts)
 
 
 def _decide(name: str, counts: Counter[str], task: str, decimal: str | None) -> decisions.Text:
