@@ -129,6 +129,14 @@ def train(
     ] = "auto",
     categorical: Annotated[list[str] | None, column_option("A column of categories.")] = None,
     numeric: Annotated[list[str] | None, column_option("A column of numbers.")] = None,
+    date: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=ORDER",
+            help="A column of dates, and how they are written: dmy, mdy or ymd. May be given again.",
+            show_default=False,
+        ),
+    ] = None,
     ignore: Annotated[list[str] | None, column_option("A column to leave out.")] = None,
     separator: Annotated[str | None, typer.Option(help=SEPARATOR, show_default=False)] = None,
     decimal: Annotated[
@@ -182,9 +190,10 @@ def train(
         if not 0 < fraction < 1:
             raise ValueError(f"--{part}-fraction is {fraction:g}, but a number between 0 and 1 is wanted")
     make_folder(output)
-    columns = {"categorical": categorical or [], "numeric": numeric or [], "ignore": ignore or []}
+    dates = parse_dates(date or [])
+    columns = {"categorical": categorical or [], "numeric": numeric or [], "date": [*dates], "ignore": ignore or []}
     if data:
-        source = read_table(data, target, task, columns, separator, decimal)
+        source = read_table(data, target, task, columns, dates, separator, decimal)
     elif any([target, task == "regression", separator, decimal, *columns.values()]):
         raise ValueError("options that say what a table holds need DATA: without it, the digits are ten classes")
     else:
@@ -490,6 +499,16 @@ def parse_sizes(text: str) -> list[int]:
     return [int(size) for size in sizes]
 
 
+def parse_dates(texts: list[str]) -> dict[str, str]:
+    dates = {}
+    for text in texts:
+        name, _, order = text.rpartition("=")
+        if not name or order not in ("dmy", "mdy", "ymd"):
+            raise ValueError(f'--date is {text!r}, but a column and dmy, mdy or ymd is wanted, such as "since=dmy"')
+        dates[name] = order
+    return dates
+
+
 def parse_batch_size(text: str) -> str | int:
     if text != "auto" and not text.isdecimal():
         raise ValueError(f"--batch-size is {text!r}, but a number or auto is wanted")
@@ -547,6 +566,7 @@ def read_table(
     target: str | None,
     task: str,
     columns: dict[str, list[str]],
+    dates: dict[str, str],
     separator: str | None,
     decimal: str | None,
 ) -> Source:
@@ -565,15 +585,19 @@ def read_table(
     for option, names in columns.items():
         tables.check_columns(frame, names)
         if target in names:
-            advice = {"categorical": ": try --task classification", "numeric": ": try --task regression", "ignore": ""}
-            raise ValueError(f"--{option} {target!r} is the target{advice[option]}")
+            advice = {"categorical": ": try --task classification", "numeric": ": try --task regression"}
+            raise ValueError(f"--{option} {target!r} is the target{advice.get(option, '')}")
     if frame.shape[1] == 1:
         raise ValueError(f"no column to learn from: {path} has the target {target!r} only")
     answer = tables.target(frame[target], task, decimal)
     name = "standard input" if path == Path("-") else str(path)
     source = Source(name, answer.task, frame[answer.rows].drop(columns=target), answer.y)
     source.encoder = tables.TableEncoder(
-        categorical=columns["categorical"], numeric=columns["numeric"], ignore=columns["ignore"], decimal=decimal
+        categorical=columns["categorical"],
+        numeric=columns["numeric"],
+        dates=dates,
+        ignore=columns["ignore"],
+        decimal=decimal,
     )
     source.notes = table.notes + answer.notes
     if n_left_out := int((~answer.rows).sum()):

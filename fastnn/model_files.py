@@ -224,6 +224,11 @@ def _network(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
     for name in ATTRIBUTES:
         if name in attributes:
             setattr(model, name, attributes[name])
+    for name in ("loss_", "best_loss_"):         # NumPy's, as training leaves them
+        if isinstance(getattr(model, name, None), float):
+            setattr(model, name, np.float64(getattr(model, name)))
+    if hasattr(model, "loss_curve_"):
+        model.loss_curve_ = list(map(np.float64, model.loss_curve_))
     layers = range(model.n_layers_ - 1)
     model.coefs_ = [arrays[f"coefs_{i}"] for i in layers]
     model.intercepts_ = [arrays[f"intercepts_{i}"] for i in layers]

@@ -215,6 +215,21 @@ def test_a_user_decides_what_a_column_is(folder, tmp_path):
     assert [column["kind"] for column in report["columns"]] == ["category", "number", "left out"]
 
 
+def test_a_user_decides_in_which_order_dates_are_written(tmp_path):
+    rows = "".join(f"0{1 + i % 9}/0{1 + i % 7}/2024,{i % 2}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text("since,y\n" + rows)
+    arguments = ["train", tmp_path / "t.csv", "--target", "y", "--output", tmp_path, "--no-compare", *QUICK]
+    got = run(*arguments)
+    assert got.code == 2
+    assert "no value tells whether" in got.err
+    assert "--date 'since=dmy'" in got.err
+    assert "1 date (since)" in run(*arguments, "--date", "since=mdy").out
+    assert fastnn.load(tmp_path / "model.fastnn")[0].columns_[0].form == "mdy"
+    got = run(*arguments, "--date", "since")
+    assert (got.code, got.err) == (
+        2, "fastnn: --date is 'since', but a column and dmy, mdy or ymd is wanted, such as \"since=dmy\"\n")
+
+
 @pytest.mark.parametrize("separator", ["tab", "\\t", "\t", ";"])
 def test_a_separator_that_is_given_is_used(tmp_path, separator):
     character = ";" if separator == ";" else "\t"

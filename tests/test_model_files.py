@@ -96,6 +96,11 @@ def test_names_of_features_come_back(tmp_path):
     assert list(got.feature_names_in_) == ["a", "b", "c", "d"]
 
 
+def test_losses_come_back_with_their_type(path):
+    got = load(path)
+    assert {type(loss) for loss in (got.loss_, got.best_loss_, *got.loss_curve_)} == {np.float64}
+
+
 def test_a_loaded_model_learns_on(path):
     got = load(path)
     before = [coef.copy() for coef in got.coefs_]

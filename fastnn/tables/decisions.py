@@ -239,7 +239,8 @@ def _dates(name: str, counts: Counter[str], forced: bool) -> Text | None:
     raise TableError(
         f"column {name!r}: no value tells whether {text} is {columns.day(days['dmy'][text])} or "
         f"{columns.day(days['mdy'][text])}; write the dates like that, or leave the column out "
-        f"(--ignore {name!r} or ignore=[{name!r}]), or say dates={{{name!r}: 'dmy'}} or 'mdy' in Python"
+        f"(--ignore {name!r}), or say which it is (--date '{name}=dmy' or '{name}=mdy'; "
+        f"dates={{{name!r}: 'dmy'}} in Python)"
     )
 
 
