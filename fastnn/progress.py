@@ -103,11 +103,14 @@ def compilation(callback: Callable[[str], object]) -> Iterator[None]:
 
 def _notice(name: str) -> None:
     global _noticed
+    from fastnn.kernels.cache import CAN_WRITE
+
     with suppress(AttributeError, OSError, ValueError):      # there may be no stderr, or anything in its place
         if not _noticed and sys.stderr.isatty():
             _noticed = True
-            print("fastnn: compiling the kernels for this processor, which takes some seconds; they are kept for next "
-                  "time", file=sys.stderr, flush=True)
+            kept = "they are kept for next time" if CAN_WRITE else "they cannot be kept (`fastnn info` says why)"
+            print(f"fastnn: compiling the kernels for this processor, which takes some seconds; {kept}",
+                  file=sys.stderr, flush=True)
 
 
 @cache
