@@ -100,28 +100,34 @@ def _is_alone_in(group):
     return user.pw_gid == group and user.pw_name == name.gr_name and set(name.gr_mem) <= {user.pw_name}
 
 
-def _distrust(path, status, others_may_enter=True):
-    """Why a file or folder with this status might hold what another user has put there; "" if it cannot."""
+def _distrust(path, status, writers=stat.S_IWGRP | stat.S_IWOTH):
+    """Why a file or folder with this status might hold what another of these writers has put there; "" if it cannot."""
     if not hasattr(os, "geteuid"):                            # on Windows, the usual folders are the user's alone
         return ""
     if stat.S_ISLNK(status.st_mode):
         return f"{path} is a link"
     if status.st_uid not in (0, os.geteuid()):
         return f"{path} belongs to another user"
-    for_all = status.st_mode & stat.S_IWOTH
-    if others_may_enter and (for_all or (status.st_mode & stat.S_IWGRP and not _is_alone_in(status.st_gid))):
+    writers &= status.st_mode
+    if writers & stat.S_IWOTH or (writers & stat.S_IWGRP and not _is_alone_in(status.st_gid)):
         return f"other users can write {path}"
     return ""
 
 
 def _distrust_of_way(path):
-    """The same of the folders that lead there.  In one that is sticky, nobody can touch what belongs to another."""
+    """The same of the folders that lead there.
+
+    In one that is sticky, nobody can touch what belongs to another.  And whom the user lets write in his own, such as
+    his home, he trusts with more than this.
+    """
     for folder in reversed(path.parents):
         try:
             status = folder.stat()
         except FileNotFoundError:
             break
-        reason = _distrust(folder, status, not status.st_mode & stat.S_ISVTX)
+        is_own = hasattr(os, "geteuid") and status.st_uid == os.geteuid() != 0
+        writers = 0 if status.st_mode & stat.S_ISVTX else stat.S_IWOTH | (0 if is_own else stat.S_IWGRP)
+        reason = _distrust(folder, status, writers)
         if reason:
             return reason
     return ""
@@ -131,10 +137,11 @@ def _distrust_of_folder(path):
     """The same of a folder and of all in it."""
     status = path.lstat()
     reasons = [_distrust(path, status)]
+    # Where nobody else may enter, it does not matter what the files would allow: their modes are as umask wants them.
+    writers = (status.st_mode & stat.S_IXGRP and stat.S_IWGRP) | (status.st_mode & stat.S_IXOTH and stat.S_IWOTH)
     for file in os.scandir(path):
         with contextlib.suppress(FileNotFoundError):          # another process has put it under its name meanwhile
-            others_may_enter = bool(status.st_mode & (stat.S_IRWXG | stat.S_IRWXO))
-            reasons.append(_distrust(file.path, file.stat(follow_symlinks=False), others_may_enter))
+            reasons.append(_distrust(file.path, file.stat(follow_symlinks=False), writers))
     return next(filter(None, reasons), "")
 
 

@@ -320,6 +320,16 @@ def test_a_group_of_others_is_others(monkeypatch, tmp_path):
 
 
 @POSIX
+def test_the_users_group_may_write_in_his_home_but_not_in_roots_folders(monkeypatch, tmp_path):
+    home = tmp_path / "home"
+    filled(home / "place")
+    home.chmod(0o775)
+    monkeypatch.setattr(cache, "_is_alone_in", lambda group: False)
+    expected = [f"other users can write {home}"] if os.geteuid() == 0 else []
+    assert reasons(monkeypatch, home / "place") == expected
+
+
+@POSIX
 def test_a_group_of_ones_own_has_the_users_name_and_nobody_else_in_it(monkeypatch):
     from types import SimpleNamespace as Record
 
