@@ -100,13 +100,13 @@ def _is_alone_in(group):
     return user.pw_gid == group and user.pw_name == name.gr_name and set(name.gr_mem) <= {user.pw_name}
 
 
-def _distrust(path, status, writers=stat.S_IWGRP | stat.S_IWOTH):
+def _distrust(path, status, writers=stat.S_IWGRP | stat.S_IWOTH, root=0):
     """Why a file or folder with this status might hold what another of these writers has put there; "" if it cannot."""
     if not hasattr(os, "geteuid"):                            # on Windows, the usual folders are the user's alone
         return ""
     if stat.S_ISLNK(status.st_mode):
         return f"{path} is a link"
-    if status.st_uid not in (0, os.geteuid()):
+    if status.st_uid not in (0, root, os.geteuid()):
         return f"{path} belongs to another user"
     writers &= status.st_mode
     if writers & stat.S_IWOTH or (writers & stat.S_IWGRP and not _is_alone_in(status.st_gid)):
@@ -118,8 +118,9 @@ def _distrust_of_way(path):
     """The same of the folders that lead there.
 
     In one that is sticky, nobody can touch what belongs to another.  And whom the user lets write in his own, such as
-    his home, he trusts with more than this.
+    his home, he trusts with more than this.  Where root has another number (a container of a user's own), `/` is his.
     """
+    root = Path(path.anchor).stat().st_uid
     for folder in reversed(path.parents):
         try:
             status = folder.stat()
@@ -127,7 +128,7 @@ def _distrust_of_way(path):
             break
         is_own = hasattr(os, "geteuid") and status.st_uid == os.geteuid() != 0
         writers = 0 if status.st_mode & stat.S_ISVTX else stat.S_IWOTH | (0 if is_own else stat.S_IWGRP)
-        reason = _distrust(folder, status, writers)
+        reason = _distrust(folder, status, writers, root)
         if reason:
             return reason
     return ""

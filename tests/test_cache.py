@@ -320,6 +320,13 @@ def test_a_group_of_others_is_others(monkeypatch, tmp_path):
 
 
 @POSIX
+def test_where_root_has_another_number_the_way_may_be_his_but_not_the_folder():
+    nobody = os.stat_result((0o40755, 0, 0, 1, 65534, 65534, 0, 0, 0, 0))
+    assert cache._distrust("/home", nobody, root=65534) == ""
+    assert cache._distrust("/home/place", nobody) == "/home/place belongs to another user"
+
+
+@POSIX
 def test_the_users_group_may_write_in_his_home_but_not_in_roots_folders(monkeypatch, tmp_path):
     home = tmp_path / "home"
     filled(home / "place")
