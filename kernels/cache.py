@@ -160,7 +160,7 @@ def _can_write(folder):
 def _folders(name):
     """The folders to read from, the best first; whether the last can be written; and which others can not, and why."""
     if name is None:
-        return [], False, {"cache": "the modules of fastnn cannot be read, so that nothing tells their version"}
+        return [], False, {"machine code": "the modules of fastnn cannot be read, so that nothing tells their version"}
     user = os.geteuid() if hasattr(os, "geteuid") else "user"
     places = [place / "fastnn" for place in _candidates()]
     with contextlib.suppress(OSError):                        # none can be written

@@ -5,7 +5,7 @@ machine.  ``@kernel``, ``@inline`` and ``@law`` are for what other kernels call,
 """
 import gc
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from llvmlite import ir
 from numba import _dynfunc, typeof, types
@@ -127,7 +127,8 @@ class _OnInOtherThreads:
 def _compiling():
     """Numba's own parts of a kernel are compiled as well, where NUMBA_DISABLE_JIT is set."""
     with global_compiler_lock:
-        config.reload_config()                       # the compiler would do it later, and undo what comes next
+        with suppress(RuntimeError):                 # NUMBA_NUM_THREADS was changed too late
+            config.reload_config()                   # the compiler would do it, and undo what comes next
         switch = config.DISABLE_JIT
         if not switch:
             yield
