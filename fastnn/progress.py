@@ -1,7 +1,7 @@
 """Looking on: what happens in a fit, epoch by epoch, and what is being compiled."""
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -103,10 +103,14 @@ def compilation(callback: Callable[[str], object]) -> Iterator[None]:
 
 def _notice(name: str) -> None:
     global _noticed
-    if not _noticed and sys.stderr is not None and sys.stderr.isatty():
-        _noticed = True
-        print("fastnn: compiling the kernels for this processor, which takes some seconds; they are kept for next time",
-              file=sys.stderr, flush=True)
+    from fastnn.kernels.cache import CAN_WRITE
+
+    with suppress(AttributeError, OSError, ValueError):      # there may be no stderr, or anything in its place
+        if not _noticed and sys.stderr.isatty():
+            _noticed = True
+            kept = "they are kept for next time" if CAN_WRITE else "they cannot be kept (`fastnn info` says why)"
+            print(f"fastnn: compiling the kernels for this processor, which takes some seconds; {kept}",
+                  file=sys.stderr, flush=True)
 
 
 @cache

@@ -4,8 +4,7 @@ import platform
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import metadata
+from contextlib import contextmanager, suppress
 from numbers import Integral
 from typing import Any
 
@@ -25,8 +24,9 @@ def set_n_threads(n_threads: int | None) -> None:
     Parameters
     ----------
     n_threads : int or None
-        None for as many as there are cores, less those that the affinity of the process, the quota of its container
-        or Numba (NUMBA_NUM_THREADS, `numba.set_num_threads`) do not leave it.
+        None for as many as there are cores, less those that the affinity of the process, the quota of its container,
+        the variable OMP_NUM_THREADS or Numba (NUMBA_NUM_THREADS, `numba.set_num_threads`) do not leave it.  A number
+        counts for all threads of Python and goes before OMP_NUM_THREADS.
 
     Raises
     ------
@@ -54,7 +54,14 @@ def get_n_threads(n_threads: int | None = None) -> int:
     """
     import numba
 
-    return min(n_threads or _n_threads or joblib.cpu_count(), numba.get_num_threads())
+    return min(n_threads or _n_threads or _usual_n_threads(), numba.get_num_threads())
+
+
+def _usual_n_threads() -> int:
+    """The cores that this process may use, or OMP_NUM_THREADS if that is less, which may be a list: "4,2"."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    cores: int = joblib.cpu_count()
+    return min(cores, int(wanted)) if wanted.isdecimal() and int(wanted) else cores
 
 
 _blas = threading.Lock()
@@ -78,11 +85,22 @@ def blas_on_one_thread() -> Iterator[None]:
 
 def _processor() -> str:
     if sys.platform == "linux":
-        with open("/proc/cpuinfo") as lines:
+        with suppress(OSError), open("/proc/cpuinfo") as lines:
             for line in lines:
                 if line.lower().startswith(("model name", "hardware", "cpu model")):
                     return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def _about_cache() -> str:
+    """What the folders of machine code are used for, and which are not."""
+    from fastnn.kernels import cache
+
+    elsewhere = f"kept in {cache.FOLDERS[-1]}" if cache.CAN_WRITE else "compiled by every process"
+    said = ["none can be used: everything is compiled by every process" if not cache.FOLDERS
+            else "read and written" if cache.CAN_WRITE and len(cache.FOLDERS) == 1
+            else f"read only; what is missing in it is {elsewhere}"]
+    return "; ".join([*said, *(f"{place} is not used: {why}" for place, why in cache.REFUSED.items())])
 
 
 def system_info() -> dict[str, Any]:
@@ -91,16 +109,24 @@ def system_info() -> dict[str, Any]:
     Returns
     -------
     dict
-        JSON-able; the cache folder is None where no folder can be written.
+        JSON-able.  "cache_folder" is where machine code is looked for first, or None; "cache" says whether it can be
+        written, and which folders were not used, and why.
     """
+    import llvmlite
+    import numba
+    import numpy
+    import sklearn
     from numba.np.ufunc.parallel import _launch_threads, threading_layer
 
-    from fastnn.kernels import jit, simd
+    from fastnn.kernels import cache, simd
 
     _launch_threads()              # the layer is chosen when it is first needed
     return {
         "fastnn": fastnn.__version__,
-        **{name: metadata.version(name) for name in ("numba", "llvmlite", "numpy", "scikit-learn")},
+        "numba": numba.__version__,                   # (a frozen application has no metadata)
+        "llvmlite": llvmlite.__version__,
+        "numpy": numpy.__version__,
+        "scikit-learn": sklearn.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _processor(),
@@ -109,5 +135,6 @@ def system_info() -> dict[str, Any]:
         "simd_bits": 8 * simd.REGISTER_BYTES,
         "tile": f"{simd.ROWS} x {simd.COLS}",
         "threading_layer": threading_layer(),
-        "cache_folder": str(jit.CACHE_FOLDER) if jit.CACHE_FOLDER else None,
+        "cache_folder": str(cache.FOLDERS[0]) if cache.FOLDERS else None,
+        "cache": _about_cache(),
     }

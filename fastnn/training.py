@@ -5,6 +5,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
@@ -50,8 +52,7 @@ FEW = 1024
 DENSE = 1 << 22
 #: Seconds below which a call keeps the GIL: a busy thread gives it back after as long as this.
 BRIEF = sys.getswitchinterval()
-#: Two regions at once abort the process under Numba's workqueue layer, and crowd the cores under the others:
-#: whoever comes second works alone.
+#: Two teams at once crowd the cores: whoever comes second works alone.
 _region = threading.Lock()
 #: Whether this process may start a region: a child of a process that had threads has none, and OpenMP would abort it.
 _alone = False
@@ -87,14 +88,38 @@ class _Kernel(NamedTuple):
             _addresses[key] = address_of(self.serial, *alone)
         if wanted > 1 and not _alone and _region.acquire(blocking=False):
             try:
-                region = self.team_briefly if brief else self.team
-                region(_addresses[key], wanted, new_team(wanted), model, *args)
+                if numba_threads.threading_layer() == "workqueue":
+                    self._with_helpers(wanted, new_team(wanted), model, *args)
+                else:
+                    region = self.team_briefly if brief else self.team
+                    region(_addresses[key], wanted, new_team(wanted), model, *args)
             finally:
                 _region.release()
         elif brief:
             self.briefly(_addresses[key], *alone)
         else:
             self.serial(*alone)
+
+    def _with_helpers(self, wanted: int, *args: Any) -> None:
+        """The same call by this thread and threads of our own.
+
+        Numba's layer "workqueue" aborts the process where two threads enter a region at once, and the other may be
+        anybody's.  It takes 60 us to enter one; to call the helpers takes about as long.  Who comes late, because
+        a busy thread has the GIL, finds the team closed (see `team.roll_call`).
+        """
+        calls: list[Future[None]] = []
+        try:
+            with suppress(RuntimeError):         # at the end of the interpreter there are no new threads
+                for _ in range(wanted - 1):
+                    calls.append(_helpers().submit(self.serial, wanted, *args))
+            self.serial(wanted, *args)
+        finally:
+            wait([call for call in calls if not call.cancel()])
+
+
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(numba_threads.NUM_THREADS, "fastnn")
 
 
 TRAIN = _Kernel(epoch.train, epoch.train_briefly, epoch.train_team, epoch.train_team_briefly)

@@ -1,33 +1,24 @@
-"""How kernels are compiled, and where the machine code is kept between runs.
+"""How kernels are compiled.
 
-``@entry`` is for what Python calls: its machine code is kept on disk, so that it is compiled once per
+``@entry`` is for what Python calls: its machine code is kept on disk (see `cache`), so that it is compiled once per
 machine.  ``@kernel``, ``@inline`` and ``@law`` are for what other kernels call, and become part of those.
-
-Numba stamps a cache entry with the file that defines the function and with no other: after a change
-in a kernel that the function calls, it would run the old machine code.  Here the folder itself is
-named by a hash of every file of this package, so that code of another version is never even seen.
-A folder that cannot be written, or a file in it that cannot be read, costs a compilation, no error.
 """
-import contextlib
 import gc
-import hashlib
-import os
-import platform
-import sys
-import tempfile
-from pathlib import Path
+import threading
+from contextlib import contextmanager, suppress
 
-import numba
 from llvmlite import ir
-from numba import _dynfunc, njit, typeof, types
+from numba import _dynfunc, typeof, types
 from numba.core import cgutils, config
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler import Compiler, CompilerBase, DefaultPassBuilder
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import register_pass
 from numba.core.registry import CPUDispatcher
 from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic
+
+from fastnn.kernels.cache import MachineCode
 
 #: NaN and inf keep their meaning: "nnan" and "ninf" are left out on purpose.  A kernel makes no arrays, so it needs
 #: none of the reference counting, whose calls would stand in every loop.
@@ -88,14 +79,23 @@ class _CalledByKernels(CPUDispatcher):
                         "or an @njit function of its own that calls this")
 
 
+def _njit(kind, function, compiler=Compiler, **options):
+    """Numba's njit, but where NUMBA_DISABLE_JIT is set, a kernel is compiled nevertheless."""
+    return kind(function, targetoptions={"nopython": True, "boundscheck": None, **OPTIONS, **options},
+                pipeline_class=compiler)
+
+
 def _inner(**options):
     """njit for what only kernels call: without wrappers for Python and C, and a third of the compile time."""
-    def decorate(function):
-        dispatcher = njit(pipeline_class=_FragmentCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True,
-                          **{**OPTIONS, **options})(function)
-        dispatcher.__class__ = _CalledByKernels      # without its wrapper, a call from Python would crash
-        return dispatcher
+    def decorate(function):                          # (without its wrapper, a call from Python would crash)
+        return _njit(_CalledByKernels, function, _FragmentCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True,
+                     **options)
     return decorate
+
+
+def parallel(function):
+    """njit for a region of threads, which entries contain."""
+    return _njit(CPUDispatcher, function, parallel=True)
 
 
 kernel = _inner()
@@ -107,89 +107,37 @@ part = _inner(inline="always")
 law = _inner(fastmath={"contract"})
 
 
-def source_hash() -> str:
-    """A hash of every kernel's source, and of what else decides the machine code."""
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {platform.machine()}".encode())
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _candidates():
-    """Folders for the machine code, the best first."""
-    if config.CACHE_DIR:                                      # the user's NUMBA_CACHE_DIR
-        yield Path(config.CACHE_DIR) / "fastnn"
-    if sys.platform == "win32" and "LOCALAPPDATA" in os.environ:
-        yield Path(os.environ["LOCALAPPDATA"]) / "fastnn"
-    elif sys.platform == "darwin":
-        yield Path("~/Library/Caches/fastnn").expanduser()
-    elif os.environ.get("XDG_CACHE_HOME"):
-        yield Path(os.environ["XDG_CACHE_HOME"]) / "fastnn"
-    else:
-        yield Path("~/.cache/fastnn").expanduser()
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    yield Path(tempfile.gettempdir()) / f"fastnn-{user}"
-
-
-def _writable_folder():
-    for candidate in _candidates():
-        folder = candidate / source_hash()
-        with contextlib.suppress(OSError, RuntimeError):
-            candidate.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if hasattr(os, "getuid") and candidate.stat().st_uid != os.getuid():
-                continue                                      # never run code that another user could have put there
-            folder.mkdir(mode=0o700, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                return folder
-    return None
-
-
-#: Where the machine code is kept; None when no folder can be written.
-CACHE_FOLDER = _writable_folder()
-
-
-class _Locator(_CacheLocator):
-    def __init__(self, py_func, py_file):
-        self.name = f"{py_func.__module__}.{py_func.__qualname__}"
-
-    def get_cache_path(self):
-        return str(CACHE_FOLDER)
-
-    def get_source_stamp(self):
-        return CACHE_FOLDER.name
-
-    def get_disambiguator(self):
-        return hashlib.sha256(self.name.encode()).hexdigest()[:10]
-
-    @classmethod
-    def from_function(cls, py_func, py_file):
-        return cls(py_func, py_file)
-
-
-class _Implementation(CompileResultCacheImpl):
-    _locator_classes = [_Locator]    # noqa: RUF012  (Numba's own form)
-
-
-class _Cache(FunctionCache):
-    _impl_class = _Implementation
-
-    def load_overload(self, sig, target_context):
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:                                     # truncated, unreadable, written by something else
-            with contextlib.suppress(OSError):
-                self.flush()
-            return None
-
-    def save_overload(self, sig, data):
-        with contextlib.suppress(OSError):                    # disk full, made read-only meanwhile
-            super().save_overload(sig, data)
-
-
 INT64 = ir.IntType(64)
 FRAME_FUNCTION = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
 #: All entries, to tell a compilation that takes seconds from the many small ones within.
 ENTRIES = set()
+
+
+class _OnInOtherThreads:
+    """Numba's switch DISABLE_JIT while this thread compiles a kernel: what others define stays as they want it."""
+
+    def __init__(self):
+        self.compiling = threading.get_ident()
+
+    def __bool__(self):
+        return threading.get_ident() != self.compiling
+
+
+@contextmanager
+def _compiling():
+    """Numba's own parts of a kernel are compiled as well, where NUMBA_DISABLE_JIT is set."""
+    with global_compiler_lock:
+        with suppress(RuntimeError):                 # NUMBA_NUM_THREADS was changed too late
+            config.reload_config()                   # the compiler would do it, and undo what comes next
+        switch = config.DISABLE_JIT
+        if not switch:
+            yield
+            return
+        config.DISABLE_JIT = _OnInOtherThreads()
+        try:
+            yield
+        finally:
+            config.DISABLE_JIT = switch
 
 
 class _CalledByPython(CPUDispatcher):
@@ -198,7 +146,8 @@ class _CalledByPython(CPUDispatcher):
         was_enabled = gc.isenabled()
         gc.disable()
         try:
-            return super().compile(sig)
+            with _compiling():
+                return super().compile(sig)
         finally:
             if was_enabled:
                 if gc.get_freeze_count() == 0:       # nor does it right afterwards: what was made counts as old
@@ -208,12 +157,10 @@ class _CalledByPython(CPUDispatcher):
 
 
 def entry(function=None, **options):
-    """Compile a function that Python calls, and keep its machine code in `CACHE_FOLDER`."""
+    """Compile a function that Python calls, and keep its machine code."""
     def decorate(function):
-        dispatcher = njit(**{**OPTIONS, **options})(function)
-        dispatcher.__class__ = _CalledByPython
-        if CACHE_FOLDER is not None:
-            dispatcher._cache = _Cache(function)
+        dispatcher = _njit(_CalledByPython, function, **options)
+        dispatcher._cache = MachineCode(function)
         ENTRIES.add(dispatcher)
         return dispatcher
     return decorate if function is None else decorate(function)

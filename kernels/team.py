@@ -13,11 +13,11 @@ import sys
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, prange, types
+from numba import prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.kernels.jit import OPTIONS, kernel, run_frame
+from fastnn.kernels.jit import kernel, parallel, run_frame
 
 INT64 = ir.IntType(64)
 # Words of the shared state, each on cache lines of its own: LINE words.  After them come the queues, for each member
@@ -103,7 +103,7 @@ def yield_core(typingctx):
     return types.void(), codegen
 
 
-@njit(parallel=True, **OPTIONS)
+@parallel
 def region(wanted, function, frame):
     """The parallel region: up to `wanted` threads run the frame (see `jit.packed`), each its own part of the work.
 

@@ -180,6 +180,92 @@ def test_fits_in_several_threads_under_each_threading_layer(layer):
     assert run.stdout.strip() == layer, run.stderr
 
 
+BESIDE_ANOTHER_LIBRARY = """
+import threading, warnings; warnings.simplefilter("ignore")
+import numba, numpy as np
+import fastnn
+from fastnn import training
+
+@numba.njit(parallel=True, nogil=True)
+def theirs(numbers):
+    total = 0.0
+    for i in numba.prange(numbers.size):
+        total += np.sqrt(numbers[i])
+    return total
+
+def other():
+    while not done.is_set():
+        theirs(numbers)
+        entered.set()
+
+training.SERIAL_BELOW = training.PREDICT_SERIAL_BELOW = 0
+rng, done, entered, taken = np.random.default_rng(0), threading.Event(), threading.Event(), []
+numbers, X = rng.random(1_000_000), rng.random((200, 20))
+together = training._Kernel._with_helpers
+training._Kernel._with_helpers = lambda self, *args: taken.append(args[0]) or together(self, *args)
+thread = threading.Thread(target=other)
+thread.start()
+entered.wait()
+models = [fastnn.MLPClassifier((30,), batch_size=50, max_iter=40, random_state=0, n_threads=n).fit(X, X[:, 0] > 0.5)
+          for n in (1, 2)]
+probabilities = [model.predict_proba(X) for model in models]
+done.set()
+thread.join()
+assert np.array_equal(*probabilities)
+print(numba.threading_layer(), set(taken))
+"""
+
+
+def test_another_librarys_parallel_code_may_run_at_once_under_workqueue():
+    run = subprocess.run([sys.executable, "-c", BESIDE_ANOTHER_LIBRARY], capture_output=True, text=True, timeout=120,
+                         env={**os.environ, "NUMBA_THREADING_LAYER": "workqueue"}, check=False)
+    assert run.stdout.strip() == "workqueue {2}", run.stderr
+
+
+def test_a_team_without_helpers_does_all_alone(teams, monkeypatch):
+    class AtTheEndOfTheInterpreter:
+        def submit(self, *args):
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    expected = fitted(1)
+    monkeypatch.setattr(training.numba_threads, "threading_layer", lambda: "workqueue")
+    np.testing.assert_array_equal(fitted(1), expected)
+    monkeypatch.setattr(training, "_helpers", AtTheEndOfTheInterpreter)
+    np.testing.assert_array_equal(fitted(1), expected)
+
+
+@pytest.mark.parametrize(("variable", "expected"), [
+    ("1", 1), ("3", 3), ("2,4", 2), (" 2 ", 2), ("64", 4), ("", 4), ("0", 4), ("-1", 4), ("many", 4)])
+def test_omp_num_threads_is_a_limit_where_nothing_else_is_said(monkeypatch, variable, expected):
+    monkeypatch.setattr("joblib.cpu_count", lambda: 4)
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    assert fastnn.get_n_threads() == expected
+    assert fastnn.get_n_threads(2) == 2                      # as n_threads= of an estimator
+    monkeypatch.setattr("fastnn.system._n_threads", 3)       # as set_n_threads
+    assert fastnn.get_n_threads() == 3
+
+
+def test_a_limit_counts_in_all_threads(monkeypatch):
+    monkeypatch.setattr("joblib.cpu_count", lambda: 4)
+    fastnn.set_n_threads(2)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(fastnn.get_n_threads).result() == 2
+    finally:
+        fastnn.set_n_threads(None)
+
+
+@pytest.mark.parametrize("stream", ["None", "open(os.devnull, 'w')", "types.SimpleNamespace(write=len, flush=list)",
+                                    "closed"])
+def test_a_compilation_needs_no_stderr(tmp_path, stream):
+    way = "sys.stderr.close()" if stream == "closed" else f"sys.stderr = {stream}"
+    program = (f"import os, sys, types; {way}\nimport numpy as np, fastnn.training\nfrom fastnn.kernels import passes\n"
+               "passes.row_sums(np.ones((2, 16)), sums := np.zeros((1, 2))); print(sums.sum())")
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
+                         env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
+    assert run.stdout.strip() == "32.0"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_forked_child_of_a_process_that_had_teams(teams):
     expected = fitted(1)

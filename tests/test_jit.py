@@ -1,7 +1,6 @@
-"""Machine code: kept between processes, never stale, never in the way; and what is in it."""
+"""How kernels are compiled, and what is in their machine code."""
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,117 +16,49 @@ from fastnn.network import Network
 
 ROOT = Path(fastnn.__file__).parents[1]
 
-#: A kernel that compiles in a moment, and says whether it had to.
-PROGRAM = """
-import numpy as np
-from fastnn.kernels import passes
-passes.row_sums(np.ones((2, 16)), out := np.zeros((1, 2)))
-assert (out == 16).all()
-stats = passes.row_sums.stats
-print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
-"""
-
-
-def hits_and_misses(cache, package=ROOT, **environment):
-    """Run the program in a process of its own."""
-    got = subprocess.run([sys.executable, "-c", PROGRAM], cwd="/", capture_output=True, text=True, check=True,
-                         env={**os.environ, "PYTHONPATH": str(package), "NUMBA_CACHE_DIR": str(cache), **environment})
-    return got.stdout.strip()
-
-
-@pytest.fixture
-def package(tmp_path):
-    """A copy of the package, to be changed."""
-    shutil.copytree(ROOT / "fastnn", tmp_path / "package" / "fastnn", symlinks=False)
-    return tmp_path / "package"
-
-
-def test_a_second_process_does_not_compile(tmp_path):
-    assert hits_and_misses(tmp_path) == "0 1"
-    assert hits_and_misses(tmp_path) == "1 0"
-
-
-def test_a_change_in_any_kernel_file_is_other_machine_code(tmp_path, package):
-    assert hits_and_misses(tmp_path, package) == "0 1"
-    with (package / "fastnn" / "kernels" / "losses.py").open("a") as file:
-        file.write("# a file that row_sums does not even import\n")
-    assert hits_and_misses(tmp_path, package) == "0 1"
-
-
-def test_every_kernel_file_counts(package):
-    files = sorted((package / "fastnn" / "kernels").glob("*.py"))
-    program = f"""
-from pathlib import Path
-from fastnn.kernels import jit
-print(jit.source_hash())
-for file in map(Path, {[str(file) for file in files]!r}):
-    text = file.read_text()
-    file.write_text(text + "#")
-    print(jit.source_hash())
-    file.write_text(text)
-"""
-    got = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd="/",
-                         env={**os.environ, "PYTHONPATH": str(package)})
-    hashes = got.stdout.split()
-    assert len(hashes) == len(set(hashes)) == len(files) + 1
-
-
-def test_damaged_machine_code_is_compiled_anew(tmp_path):
-    hits_and_misses(tmp_path)
-    files = [file for file in tmp_path.rglob("*") if file.is_file()]
-    assert files
-    for damage in (lambda data: data[:len(data) // 2], lambda data: b"", lambda data: b"garbage" + data):
-        for file in files:
-            file.write_bytes(damage(file.read_bytes()))
-        assert hits_and_misses(tmp_path) == "0 1"
-    assert hits_and_misses(tmp_path) == "1 0"
-
-
-def test_nowhere_to_write_costs_a_compilation_and_no_error(tmp_path):
-    file = tmp_path / "file"
-    file.touch()                                       # no folder can be made below a file, not even by root
-    nowhere = {"NUMBA_CACHE_DIR": str(file), "XDG_CACHE_HOME": str(file), "HOME": str(file), "TMPDIR": str(file),
-               "LOCALAPPDATA": str(file)}
-    program = PROGRAM.replace("import numpy", f"import tempfile; tempfile.tempdir = {str(file)!r}\nimport numpy", 1)
-    got = subprocess.run([sys.executable, "-c", program + "from fastnn.kernels import jit; print(jit.CACHE_FOLDER)"],
-                         cwd="/", capture_output=True, text=True, check=True,
-                         env={**os.environ, "PYTHONPATH": str(ROOT), **nowhere})
-    assert got.stdout.split() == ["0", "1", "None"]
-
 
 def test_a_kernel_called_from_python_says_so():
     with pytest.raises(TypeError, match="affine can be called by compiled code only"):
         layers.affine(1, 2, 3)
 
 
-def test_compilation_is_reported_when_it_happens(tmp_path):
-    program = PROGRAM.replace("passes.row_sums(", "import fastnn; names = []\n"
-                              "with fastnn.compilation(names.append): passes.row_sums(", 1) + "print(names)"
-    for expected in ("0 1\n['row_sums']", "1 0\n[]"):
-        got = subprocess.run([sys.executable, "-c", program], cwd="/", capture_output=True, text=True, check=True,
-                             env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)})
-        assert got.stdout.strip() == expected
+#: Switches Numba off in {way}, fits on one thread and on a team, and says what became of functions of the user's.
+SWITCHED_OFF = """
+import numba
+{way}
+import threading, warnings; warnings.simplefilter("ignore")
+import numpy as np
+import fastnn
+from fastnn import training
+
+def theirs(x):
+    return x
+
+def defined_meanwhile(name):
+    thread = threading.Thread(target=lambda: defined.append(numba.njit(theirs)))
+    thread.start(), thread.join()
+
+training.SERIAL_BELOW, defined, before = 0, [], numba.config.DISABLE_JIT
+X = np.random.default_rng(0).random((40, 3))
+with fastnn.compilation(defined_meanwhile):
+    models = [fastnn.MLPRegressor(hidden_layer_sizes=(5,), max_iter=2, random_state=0, n_threads=n).fit(X, X[:, 0])
+              for n in (1, 2)]
+assert defined and all(function is theirs for function in defined)
+assert numba.njit(theirs) is theirs and numba.config.DISABLE_JIT is before
+assert (models[0].predict(X) == models[1].predict(X)).all()
+print(models[0].loss_)
+"""
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-def test_a_compilation_says_so_on_a_terminal_once(tmp_path):
-    import pty
-
-    program = ("import numpy as np, fastnn.training\nfrom fastnn.kernels import passes\n"
-               "for n in (np.float32, np.float64): passes.row_sums(np.ones((2, 3), n), np.zeros((1, 2), n))")
-    said = []
-    for _ in range(2):
-        ours, theirs = pty.openpty()
-        subprocess.run([sys.executable, "-c", program], cwd="/", stdout=subprocess.DEVNULL, stderr=theirs, check=True,
-                       env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)})
-        os.close(theirs)
-        try:
-            said.append(os.read(ours, 10_000).decode())
-        except OSError:                     # Linux's way to say that nobody wrote anything
-            said.append("")
-        os.close(ours)
-    assert said[0].count("compiling the kernels") == 1
-    assert said[1] == ""
+@pytest.mark.parametrize("way", ["environment", "program"])
+def test_kernels_are_compiled_where_numba_is_switched_off_for_others(tmp_path, way):
+    program = SWITCHED_OFF.format(way="numba.config.DISABLE_JIT = True" if way == "program" else "")
+    switch = {"NUMBA_DISABLE_JIT": "1"} if way == "environment" else {}
+    got = subprocess.run([sys.executable, "-c", program], cwd="/", capture_output=True, text=True, check=True,
+                         env={**os.environ, **switch, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)})
+    X = np.random.default_rng(0).random((40, 3))
+    model = fastnn.MLPRegressor(hidden_layer_sizes=(5,), max_iter=2, random_state=0).fit(X, X[:, 0])
+    assert float(got.stdout) == model.loss_
 
 
 @pytest.fixture(scope="module")
