@@ -28,9 +28,8 @@ def to_sklearn(model: Any, kind: type) -> Any:
 
     from fastnn.training import Adam, unpack
 
-    parameters = model.get_params(deep=False)
-    del parameters["n_threads"]
-    theirs = kind(**deepcopy(parameters))
+    known = kind().get_params()                  # not n_threads, nor those of a subclass
+    theirs = kind(**deepcopy({name: value for name, value in model.get_params(deep=False).items() if name in known}))
     vars(theirs).update(_state(model))
     if not hasattr(model, "coefs_"):
         return theirs
@@ -59,7 +58,8 @@ def to_sklearn(model: Any, kind: type) -> Any:
 
 def from_sklearn(model: Any, kind: type) -> Any:
     """scikit-learn's estimator `model` as one of the fastnn class `kind`."""
-    ours = kind(**deepcopy(model.get_params(deep=False)))
+    known = kind().get_params()
+    ours = kind(**deepcopy({name: value for name, value in model.get_params(deep=False).items() if name in known}))
     vars(ours).update(_state(model))
     if not hasattr(model, "coefs_"):
         return ours

@@ -2,9 +2,11 @@
 import time
 import warnings
 from collections.abc import Callable
+from copy import copy
 from functools import lru_cache, partial
 from itertools import pairwise
 from numbers import Integral
+from operator import is_
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -86,8 +88,6 @@ class _MLP(BaseEstimator):
         is_best_kept = self.early_stopping and self.solver != "lbfgs" and np.isfinite(self.best_validation_score_)
         if not np.isfinite(theta).all() or not (is_best_kept or np.isfinite(getattr(self, "loss_", 0.0))):
             refuse()
-            if incremental and hasattr(self, "_optimizer"):          # its moments have been overwritten
-                self._optimizer = self._new_optimizer()
             raise ValueError(_NOT_FINITE)
         return self
 
@@ -98,6 +98,7 @@ class _MLP(BaseEstimator):
         if np.any(np.array(hidden) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         if incremental:
+            self._check_parameters()
             self._check_classes(y, classes)
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         _refuse_masked(X, "X")
@@ -135,6 +136,14 @@ class _MLP(BaseEstimator):
             raise ValueError(f"the outputs are to be {self._out_activation()}, but those of this {name} are "
                              f"{self.out_activation_}: {advice}")
 
+    def _check_parameters(self) -> None:
+        """Validate the parameters in a later `partial_fit` too, unless they are those of last time."""
+        parameters = [getattr(self, name) for name in self._parameter_constraints if hasattr(self, name)]
+        kept = self.__dict__.setdefault("_kept", {})
+        if len(kept.get("parameters", [])) != len(parameters) or not all(map(is_, parameters, kept["parameters"])):
+            self._validate_params()
+            kept["parameters"] = parameters
+
     def _check_classes(self, y: Any, classes: Any) -> None:
         """In the first call of `partial_fit`, a classifier learns which classes there are."""
 
@@ -146,11 +155,12 @@ class _MLP(BaseEstimator):
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(layer_sizes)
         self.out_activation_ = self._out_activation()
-        self.coefs_, self.intercepts_ = [], []
+        coefs, intercepts = [], []
         for n_in, n_out in pairwise(layer_sizes):
             bound = np.sqrt((2 if self.activation == "logistic" else 6) / (n_in + n_out))
-            for arrays, shape in (self.coefs_, (n_in, n_out)), (self.intercepts_, (n_out,)):
-                arrays.append(self._random_state.uniform(-bound, bound, shape).astype(dtype))
+            coefs.append(self._random_state.uniform(-bound, bound, (n_in, n_out)).astype(dtype))
+            intercepts.append(self._random_state.uniform(-bound, bound, n_out).astype(dtype))
+        self.coefs_, self.intercepts_ = coefs, intercepts
         self._kept: dict[str, Any] = {}          # what the next prediction may use again
         for name in ("loss_curve_", "_no_improvement_count", "validation_scores_", "best_validation_score_",
                      "best_loss_"):
@@ -162,7 +172,7 @@ class _MLP(BaseEstimator):
             return
         for name, value in ("loss_curve_", []), ("_no_improvement_count", 0), ("t_", 0):
             self.__dict__.setdefault(name, value)
-        if not incremental:                      # what a user has kept of the last fit does not grow
+        if not incremental or type(self.loss_curve_) is not list:      # what a user has kept of it does not grow
             self.loss_curve_ = [*self.loss_curve_]
         if self.early_stopping:
             self.best_loss_: Any = None
@@ -229,8 +239,11 @@ class _MLP(BaseEstimator):
         from fastnn import training
 
         optimizer = self._new_optimizer()
-        if not incremental or type(getattr(self, "_optimizer", None)) is not type(optimizer):
-            self._optimizer = optimizer
+        last = getattr(self, "_optimizer", None)
+        if incremental and last is not None and type(last) is type(optimizer):
+            optimizer = copy(last)               # where the fit diverges, this one is forgotten
+            optimizer.moments = None if last.moments is None else np.array(last.moments)
+        self._optimizer = optimizer
         order, validation = np.arange(X.shape[0]), None
         if self.early_stopping:
             stratify = Y if isinstance(self, ClassifierMixin) and self.n_outputs_ == 1 else None
@@ -351,7 +364,9 @@ class _MLP(BaseEstimator):
         check_is_fitted(self)
         _refuse_masked(X, "X")
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)      # no text, even if it is of digits
-        return X if X.dtype.char in "fd" else X.astype(np.float64)
+        if X.dtype.kind not in "fiub":
+            raise ValueError(f"X holds {X.dtype}, but {type(self).__name__} expects numbers")
+        return X if X.dtype.char in "fd" else X.astype(common_dtype(X.dtype, *self.coefs_))
 
     def to_sklearn(self) -> Any:
         """The same model as scikit-learn's own estimator: parameters, attributes and the state of the optimizer.
@@ -611,6 +626,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
             elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
                 raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
                                  f"'y' has {classes}.")
+        if self._out_activation() == "softmax" and (y.ndim > 1 or issparse(y)):
+            raise ValueError("The object was not fitted with multilabel input.")
         if self._out_activation() == "softmax":      # numbers of classes: the rows of zeros and a one would be large
             return X, np.searchsorted(self.classes_, y)
         return X, self._label_binarizer.transform(y).astype(bool)

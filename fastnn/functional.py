@@ -12,10 +12,12 @@ from fastnn.network import (
     Array,
     Network,
     Parameters,
+    as_array,
     check_activations,
     check_cache,
     check_examples,
     check_gradients,
+    check_learning_rate,
     common_dtype,
     layer_sizes_of,
     loss_of,
@@ -44,7 +46,7 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
         A1, A2 ... A_L.
     """
     check_activations(activation, out_activation)
-    sizes, X = layer_sizes_of(parameters), np.asarray(X)
+    sizes, X = layer_sizes_of(parameters), as_array("X", X)
     dtype = common_dtype(X, *parameters.values())
     check_examples("X", X, sizes[0])
     A, m, cache = _whole(dtype, X), X.shape[1], {}
@@ -91,12 +93,12 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
     """
     check_activations(activation, out_activation)
     sizes = layer_sizes_of(parameters)
-    X, Y = np.asarray(X), np.asarray(Y)
+    X, Y = as_array("X", X), as_array("Y", Y)
     check_examples("X", X, sizes[0])
     check_examples("Y", Y, sizes[-1], X.shape[1])
     check_cache(cache, sizes, X.shape[1])
     L, m = len(sizes) - 1, X.shape[1]
-    dtype = common_dtype(X, Y, *parameters.values())
+    dtype = common_dtype(X, Y, *parameters.values(), *cache.values())
     gradients = {}
     dZ = _loss_and_dZ(_of(dtype, cache[f"A{L}"]), _of(dtype, Y), out_activation)[1]
     for l in range(L, 0, -1):
@@ -131,9 +133,10 @@ def update_parameters(parameters: Parameters, gradients: Parameters, learning_ra
         New parameters.
     """
     check_gradients(parameters, gradients)
+    check_learning_rate(learning_rate)
     updated = {}
     for name, value in parameters.items():
-        dtype = common_dtype(value)
+        dtype = common_dtype(value, gradients[f"d{name}"])
         updated[name] = np.array(value, dtype, order="C")
         passes.sgd(updated[name].reshape(-1), _of(dtype, gradients[f"d{name}"]).reshape(-1),
                    dtype.type(learning_rate))
@@ -173,7 +176,7 @@ def gradient_descent(X: Array, Y: Array, *, layer_sizes: tuple[int, ...], learni
     >>> (A > 0.5).astype(int)
     array([[0, 1, 1, 0]])
     """
-    X, Y = np.asarray(X), np.asarray(Y)
+    X, Y = as_array("X", X), as_array("Y", Y)
     network = Network(tuple(layer_sizes), activation, out_activation)
     check_examples("X", X, layer_sizes[0])
     check_examples("Y", Y, layer_sizes[-1], X.shape[1])
@@ -198,7 +201,7 @@ def _whole(dtype: np.dtype, array: Array) -> Array:
 
 def _loss_and_dZ(A_L: Array, Y: Array, out_activation: str) -> tuple[Array, Array]:
     """The loss of each example (m,), and dZ_L = A_L - Y, in whole vectors."""
-    A_L, Y = np.asarray(A_L), np.asarray(Y)
+    A_L, Y = as_array("A_L", A_L), as_array("Y", Y)
     dtype = common_dtype(A_L, Y)
     check_examples("A_L", A_L, A_L.shape[0] if A_L.ndim else 0)
     check_examples("Y", Y, *A_L.shape)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import json
+import operator
 import os
 import secrets
 from itertools import pairwise
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+from .network import common_dtype, layer_sizes_of_coefs
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -69,6 +72,8 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
     TypeError
         The model is something else, or a Pipeline has another step (which the message names); or `extra`, or a class,
         is nothing that the file can hold.
+    ValueError
+        The arrays of the model do not fit one another.
     sklearn.exceptions.NotFittedError
         The model is not fitted.
 
@@ -84,8 +89,16 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
     parameters = network.get_params()
     if not isinstance(parameters["random_state"], int | np.integer):
         parameters["random_state"] = None
-    arrays = {f"coefs_{i}": coef for i, coef in enumerate(network.coefs_)}
-    arrays |= {f"intercepts_{i}": intercept for i, intercept in enumerate(network.intercepts_)}
+    sizes, n_features = layer_sizes_of_coefs(network.coefs_, network.intercepts_), network.n_features_in_
+    if encoder:
+        check_is_fitted(encoder)
+        n_features = len(encoder.get_feature_names_out())
+    if (sizes[0], sizes[-1]) != (n_features, network.n_outputs_):
+        raise ValueError(f"coefs_ are those of {sizes[0]} features and {sizes[-1]} outputs, but {n_features} and "
+                         f"{network.n_outputs_} are what the model has")
+    dtype = common_dtype(*network.coefs_, *network.intercepts_)
+    arrays = {f"coefs_{i}": np.ascontiguousarray(coef, dtype) for i, coef in enumerate(network.coefs_)}
+    arrays |= {f"intercepts_{i}": np.asarray(intercept, dtype) for i, intercept in enumerate(network.intercepts_)}
     header = {
         "format": FORMAT,
         "class": type(network).__name__,
@@ -97,7 +110,6 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
         "extra": extra,
     }
     if encoder:
-        check_is_fitted(encoder)
         header["encoder"] = encoder.to_state()
     if hasattr(network, "classes_"):
         classes = np.asarray(network.classes_)
@@ -108,11 +120,14 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
         header["multilabel"] = network._label_binarizer.y_type_ == "multilabel-indicator"
     text = json.dumps(header, default=_plain)
     path = _with_extension(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    target = path.resolve()                      # a link stays one
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
+    temporary = target.with_name(f".{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:
             np.savez(file, header=np.frombuffer(text.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
     return path
@@ -175,7 +190,7 @@ def _parts(model: Any) -> tuple[list[str], TableEncoder | None, Network]:
     """Names of the steps, encoder and network of a Pipeline; no names and no encoder, where a network stands alone."""
     wanted = "an MLPClassifier or an MLPRegressor"
     kind = type(model).__name__
-    if kind in NETWORKS:
+    if _is_network(model):
         return [], None, model
     if kind != "Pipeline":
         raise TypeError(f"model is a {kind}, but {wanted}, or a Pipeline that ends with one, can be saved")
@@ -184,7 +199,7 @@ def _parts(model: Any) -> tuple[list[str], TableEncoder | None, Network]:
     wanted = f"a Pipeline that can be saved has a TableEncoder and then {wanted}"
     for i, (name, step) in enumerate(model.steps):
         kind = step if isinstance(step, str) else type(step).__name__
-        if i > 1 or not (kind in NETWORKS if i else type(step) is TableEncoder):
+        if i > 1 or not (_is_network(step) if i else type(step) is TableEncoder):
             raise TypeError(f"step {name!r} is {kind}, but {wanted}")
     if len(model.steps) == 1:
         raise TypeError(f"the Pipeline has one step only, but {wanted}")
@@ -192,10 +207,18 @@ def _parts(model: Any) -> tuple[list[str], TableEncoder | None, Network]:
     return [first, last], encoder, network
 
 
+def _is_network(model: Any) -> bool:
+    """Whether it is one of fastnn's or scikit-learn's own: a subclass may do what no file can hold."""
+    kind = type(model)
+    return kind.__name__ in NETWORKS and kind.__module__.partition(".")[0] in ("fastnn", "sklearn")
+
+
 def _model(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
     """The model that a header and arrays describe; ValueError unless they fit together."""
     network = _network(header, arrays)
     if not header.get("steps"):
+        if "encoder" in header:
+            raise ValueError("it has an encoder, but no steps")
         return network
     from sklearn.pipeline import Pipeline
 
@@ -221,20 +244,23 @@ def _network(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
         parameters["hidden_layer_sizes"] = tuple(parameters["hidden_layer_sizes"])
     kind = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}[header["class"]]
     model = kind(**parameters)
+    model._validate_params()
     for name in ATTRIBUTES:
         if name in attributes:
             setattr(model, name, attributes[name])
     for name in ("loss_", "best_loss_"):         # NumPy's, as training leaves them
-        if isinstance(getattr(model, name, None), float):
+        if getattr(model, name, None) is not None:
             setattr(model, name, np.float64(getattr(model, name)))
     if hasattr(model, "loss_curve_"):
         model.loss_curve_ = list(map(np.float64, model.loss_curve_))
+    for name in ("n_features_in_", "n_layers_", "n_outputs_", "n_iter_", "t_"):
+        setattr(model, name, operator.index(getattr(model, name)))
     layers = range(model.n_layers_ - 1)
-    model.coefs_ = [arrays[f"coefs_{i}"] for i in layers]
+    model.coefs_ = [np.ascontiguousarray(arrays[f"coefs_{i}"]) for i in layers]
     model.intercepts_ = [arrays[f"intercepts_{i}"] for i in layers]
     model._no_improvement_count = 0
     if header["feature_names"]:
-        model.feature_names_in_ = np.array(header["feature_names"], object)
+        model.feature_names_in_ = np.array(list(map(str, header["feature_names"])), object)
     n_outputs = model.n_outputs_
     if isinstance(model, MLPClassifier):
         classes = arrays["classes"].astype(object) if header["objects"] else arrays["classes"]
@@ -265,7 +291,9 @@ def _with_extension(path: str | os.PathLike[str]) -> Path:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON writes for numbers and arrays of NumPy."""
+    """What JSON writes for numbers and arrays of NumPy, and for ranges."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
+    if isinstance(value, range):
+        return list(value)
     raise TypeError(f"{value!r} is a {type(value).__name__}, which a model file cannot hold")

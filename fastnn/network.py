@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import prod
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -160,14 +161,17 @@ def layer_sizes_of_coefs(coefs: Sequence[Array], intercepts: Sequence[Array]) ->
     ValueError
         Unless there are as many of both, of numbers, in shapes that fit one another.
     """
+    for name, arrays in ("coefs_", coefs), ("intercepts_", intercepts):
+        if not isinstance(arrays, (list, tuple)):
+            raise ValueError(f"{name} is a {type(arrays).__name__}, but a list of arrays is wanted")
     if len(coefs) != len(intercepts) or not len(coefs):
         raise ValueError(f"coefs_ has {len(coefs)} arrays and intercepts_ {len(intercepts)}, but one each a layer is "
                          "wanted")
     sizes: list[int] = []
     for l, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
         for name, array in ("coefs_", coef), ("intercepts_", intercept):
-            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-                kind = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or np.ma.is_masked(array):
+                kind = f"a {type(array).__name__}" + (f" of {array.dtype}" if isinstance(array, np.ndarray) else "")
                 raise ValueError(f"{name}[{l}] is {kind}, but an array of numbers is wanted")
         if coef.ndim != 2 or 0 in coef.shape or (sizes and coef.shape[0] != sizes[-1]):
             rows = sizes[-1] if sizes else "n_features"
@@ -177,6 +181,13 @@ def layer_sizes_of_coefs(coefs: Sequence[Array], intercepts: Sequence[Array]) ->
                              f"expects {coef.shape[1:]}")
         sizes += [coef.shape[1]] if sizes else [*coef.shape]
     return tuple(sizes)
+
+
+def as_array(name: str, array: Any) -> Array:
+    """As np.asarray; a ValueError for masked values, which that would take for numbers."""
+    if np.ma.is_masked(array):
+        raise ValueError(f"{name} has masked values, which are missing")
+    return np.asarray(array)
 
 
 def check_examples(name: str, array: Array, rows: int, columns: int | None = None) -> None:
@@ -193,7 +204,9 @@ def check_cache(cache: Parameters, layer_sizes: Sequence[int], n_samples: int) -
     for l, n in enumerate(layer_sizes[1:], 1):
         if f"A{l}" not in cache:
             raise ValueError(f"cache has {', '.join(cache) or 'nothing'}, but this network expects A{l} as well")
-        check_examples(f"A{l} of cache", np.asarray(cache[f"A{l}"]), n, n_samples)
+        A_l = np.asarray(cache[f"A{l}"])
+        check_examples(f"A{l} of cache", A_l, n, n_samples)
+        common_dtype(A_l)
 
 
 def check_gradients(parameters: Parameters, gradients: Parameters) -> None:
@@ -203,6 +216,13 @@ def check_gradients(parameters: Parameters, gradients: Parameters) -> None:
             raise ValueError(f"gradients has {', '.join(gradients) or 'nothing'}, but d{name} is wanted as well")
         if np.shape(gradients[f"d{name}"]) != np.shape(value):
             raise ValueError(f"d{name} has shape {np.shape(gradients[f'd{name}'])}, but {name} has {np.shape(value)}")
+        common_dtype(value, gradients[f"d{name}"])
+
+
+def check_learning_rate(learning_rate: float) -> None:
+    """Raise a ValueError unless it is a number."""
+    if np.ndim(learning_rate) or not isinstance(learning_rate, (Real, np.ndarray)):
+        raise ValueError(f"learning_rate must be a number, got {learning_rate!r}")
 
 
 def common_dtype(*arrays: Any) -> np.dtype[Any]:

@@ -16,11 +16,13 @@ import numpy.typing as npt
 from fastnn.network import (
     Array,
     Parameters,
+    as_array,
     check_activations,
     check_cache,
     check_examples,
     check_gradients,
     check_layer_sizes,
+    check_learning_rate,
     common_dtype,
     layer_sizes_of,
 )
@@ -110,7 +112,7 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
     """
     check_activations(activation, out_activation)
     sizes = layer_sizes_of(parameters)
-    A = np.asarray(X, common_dtype(X, *parameters.values()))
+    A = as_array("X", X).astype(common_dtype(X, *parameters.values()), copy=False)
     check_examples("X", A, sizes[0])
     cache = {}
     for l in range(1, len(sizes)):
@@ -140,7 +142,7 @@ def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic") -> floa
         The cost.
     """
     check_activations("identity", out_activation)
-    A, Y = np.asarray(A_L), np.asarray(Y)
+    A, Y = as_array("A_L", A_L), as_array("Y", Y)
     check_examples("Y", Y, A.shape[0], A.shape[1])
     if out_activation == "identity":
         L = ((A - Y)**2).sum(axis=0) / 2
@@ -179,7 +181,7 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
     """
     check_activations(activation, out_activation)
     sizes = layer_sizes_of(parameters)
-    X, Y = np.asarray(X), np.asarray(Y)
+    X, Y = as_array("X", X), as_array("Y", Y)
     check_examples("X", X, sizes[0])
     check_examples("Y", Y, sizes[-1], X.shape[1])
     check_cache(cache, sizes, X.shape[1])
@@ -211,6 +213,7 @@ def update_parameters(parameters: Parameters, gradients: Parameters, learning_ra
         New parameters; the old ones stay as they are.
     """
     check_gradients(parameters, gradients)
+    check_learning_rate(learning_rate)
     return {name: value - common_dtype(value).type(learning_rate) * gradients[f"d{name}"]
             for name, value in parameters.items()}
 
@@ -254,7 +257,7 @@ def gradient_descent(X: Array, Y: Array, *, layer_sizes: tuple[int, ...], learni
     >>> (A > 0.5).astype(int)
     array([[0, 1, 1, 0]])
     """
-    X, Y = np.asarray(X), np.asarray(Y)
+    X, Y = as_array("X", X), as_array("Y", Y)
     check_layer_sizes(layer_sizes)
     check_examples("X", X, layer_sizes[0])
     check_examples("Y", Y, layer_sizes[-1], X.shape[1])

@@ -54,7 +54,7 @@ def get_n_threads(n_threads: int | None = None) -> int:
     """
     import numba
 
-    return min(n_threads or _n_threads or _usual_n_threads(), numba.get_num_threads())
+    return int(min(n_threads or _n_threads or _usual_n_threads(), numba.get_num_threads()))
 
 
 def _usual_n_threads() -> int:

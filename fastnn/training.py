@@ -226,10 +226,10 @@ class Adam:
         return float(self._rate(max(self.t, 1)))
 
     def _rate(self, t: Any) -> Any:
-        with np.errstate(divide="ignore"):                   # of a beta of 0
+        with np.errstate(divide="ignore", under="ignore"):   # of a beta of 0; after many steps
             decays = np.log([self.beta_1, self.beta_2])
-        # beta^t = e^(t log beta): a power takes eight times as long, 0.07 us that a short step would feel.
-        decay_1, decay_2 = np.exp(t * decays[0]), np.exp(t * decays[1])
+            # beta^t = e^(t log beta): a power takes eight times as long, 0.07 us that a short step would feel.
+            decay_1, decay_2 = np.exp(t * decays[0]), np.exp(t * decays[1])
         return self.learning_rate_init * np.sqrt(1 - decay_2) / (1 - decay_1)
 
     def constants(self) -> list[float]:
@@ -376,6 +376,8 @@ class Trainer:
             optimizer.moments = aligned(optimizer.n_moments * theta.size, theta.dtype)
         else:                                    # a model in memory that may only be read, weights of another dtype
             optimizer.moments = np.require(optimizer.moments, theta.dtype, ["C", "A", "W"])
+        self.moments: Array = optimizer.moments
+        self.alpha, self.constants = number(float(alpha)), np.array(optimizer.constants(), theta.dtype)
         self._order: npt.NDArray[np.int64] | None = None         # the last one, whose rows are known to be in range
         self._check(network, theta)
         most = get_n_threads(n_threads)
@@ -391,7 +393,6 @@ class Trainer:
                 network, theta, batch_size, n_threads)
         else:
             self._train, (self.model, self.room) = TRAIN, workspace.for_training(network, theta, batch_size, n_threads)
-        self.alpha, self.constants = number(alpha), np.array(optimizer.constants(), theta.dtype)
         flops = (6 * network.n_params - 2 * np.prod(network.shapes[0])) * min(batch_size, X.shape[0])
         # A step that may take longer than SLICE is taken in pieces, of whole chunks.
         chunk = self.room.chunk
@@ -401,7 +402,13 @@ class Trainer:
 
     def _check(self, network: Network, theta: Array) -> None:
         (n_x, *_, n_y), n_samples = network.layer_sizes, self.X.shape[0]
-        moments = np.asarray(self.optimizer.moments)
+        rule, moments = type(self.optimizer), self.moments
+        if rule not in (SGD, Adam, NoStep) or self.optimizer.n_moments != rule.n_moments or (
+                self.optimizer.code != rule.code):
+            raise ValueError(f"optimizer must be an SGD, Adam or NoStep, got {self.optimizer!r}")
+        if self.constants.ndim != 1 or any(np.ndim(value) for name, value in vars(self.optimizer).items()
+                                           if name != "moments"):
+            raise ValueError(f"the parameters of an optimizer must be numbers, got {self.optimizer!r}")
         if theta.shape != (network.n_params,) or not theta.flags.writeable or theta.dtype.char not in "fd":
             raise ValueError(f"theta is {theta.dtype} of shape {theta.shape}, but this network expects "
                              f"({network.n_params},) numbers, to be written to")
@@ -440,7 +447,9 @@ class Trainer:
             else:
                 batches = epoch.Batches(self.X, self.Y, self.weights, order, first_step + done, self.batch_size, 0, 0)
             rates = self.optimizer.rates(len(part)).astype(self.Y.dtype)
-            rule = epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.optimizer.moments)
+            if rates.shape != (len(part),):
+                raise ValueError(f"the learning rate must be a number, got {self.optimizer!r}")
+            rule = epoch.Rule(self.optimizer.code, self.alpha, rates, self.constants, self.moments)
             is_team = self.crew.size > 1
             room = self.room if is_team else self.room._replace(A_T_streamed=False, theta_streamed=False)
             start = time.perf_counter()
@@ -607,9 +616,13 @@ class Predictor:
         self.network, self.estimator_name = network, estimator_name
         self.dtype = common_dtype(*coefs, *intercepts)
         self._given = [*coefs, *intercepts]
-        self._kinds = [(array.shape, array.dtype) for array in self._given]
+        self._kinds = [(array.shape, array.strides, array.dtype) for array in self._given]
         arrays = [examples(array, self.dtype) for array in self._given]
-        self._is_in_place = all(map(np.may_share_memory, arrays, self._given))
+        # Where NumPy keeps the address of an array's numbers: to ask it for one takes a microsecond.
+        self._places = [ctypes.c_void_p.from_address(id(array) + object.__basicsize__) for array in self._given]
+        self._addresses = [array.ctypes.data for array in self._given]
+        self._is_in_place = (all(map(np.may_share_memory, arrays, self._given))
+                             and [place.value for place in self._places] == self._addresses)
         self.coefs, self.intercepts = arrays[:len(coefs)], arrays[len(coefs):]
         # A few rows take less than what has to be made ready for them: so it is, once.  One such call at a time uses
         # it, because they keep the GIL.
@@ -619,7 +632,8 @@ class Predictor:
         """Whether it is that of these arrays, as they are now."""
         arrays = [*coefs, *intercepts]
         return (self._is_in_place and len(arrays) == len(self._given) and all(map(is_, arrays, self._given))
-                and [(array.shape, array.dtype) for array in arrays] == self._kinds
+                and [(array.shape, array.strides, array.dtype) for array in arrays] == self._kinds
+                and [place.value for place in self._places] == self._addresses
                 and activation == self.network.activation and out_activation == self.network.out_activation)
 
     def __call__(self, X: Any, n_threads: int | None = None) -> Array:

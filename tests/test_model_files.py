@@ -96,6 +96,39 @@ def test_names_of_features_come_back(tmp_path):
     assert list(got.feature_names_in_) == ["a", "b", "c", "d"]
 
 
+@pytest.mark.parametrize("change", [lambda coef: coef.astype(np.float16), lambda coef: coef.astype(">f8"),
+                                    np.asfortranarray, lambda coef: (100 * coef).astype(int)])
+def test_weights_of_any_type_and_layout_are_saved_as_they_predict(tmp_path, change):
+    model = MLPRegressor(**QUICK).fit(X, y)
+    model.coefs_ = [change(coef) for coef in model.coefs_]
+    got = load(save(model, tmp_path / "m"))
+    assert all(coef.flags.c_contiguous for coef in got.coefs_)
+    np.testing.assert_array_equal(got.predict(X), model.predict(X))
+
+
+def test_weights_that_do_not_fit_are_not_saved(tmp_path):
+    model = MLPRegressor(**QUICK).fit(X, y)
+    model.coefs_[0] = np.ones((3, 5))
+    with pytest.raises(ValueError, match="those of 3 features and 1 outputs, but 4 and 1"):
+        save(model, tmp_path / "m")
+
+
+def test_a_link_stays_a_link_and_a_missing_folder_is_named(tmp_path, model):
+    (tmp_path / "real.fastnn").touch()
+    (tmp_path / "link.fastnn").symlink_to(tmp_path / "real.fastnn")
+    save(model, tmp_path / "link.fastnn")
+    assert (tmp_path / "link.fastnn").is_symlink()
+    load(tmp_path / "real.fastnn")
+    with pytest.raises(FileNotFoundError, match=r"none'$"):
+        save(model, tmp_path / "none" / "m.fastnn")
+
+
+def test_a_class_of_the_same_name_is_not_saved(tmp_path):
+    other = type("MLPRegressor", (MLPRegressor,), {"__module__": "mine"})(**QUICK).fit(X, y)
+    with pytest.raises(TypeError, match="model is a MLPRegressor, but"):
+        save(other, tmp_path / "m")
+
+
 def test_losses_come_back_with_their_type(path):
     got = load(path)
     assert {type(loss) for loss in (got.loss_, got.best_loss_, *got.loss_curve_)} == {np.float64}
@@ -384,6 +417,10 @@ def test_arrays_that_do_not_fit_together_are_refused(path, changed):
         lambda header: header.update(format="new"),
         lambda header: header.update(format=None),
         lambda header: header.pop("attributes"),
+        lambda header: header["parameters"].update(activation="gelu"),
+        lambda header: header["parameters"].update(learning_rate_init=[0.1, 0.2]),
+        lambda header: header["attributes"].update(t_="many"),
+        lambda header: header["attributes"].update(loss_curve_=3),
     ],
 )
 def test_a_header_that_makes_no_sense_is_refused(path, change):

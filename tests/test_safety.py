@@ -9,6 +9,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn import neural_network as theirs
 from sklearn.ensemble import BaggingClassifier, BaggingRegressor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -54,6 +55,13 @@ def test_another_number_of_targets_is_refused_and_leaves_the_model(batch_size, h
     np.testing.assert_array_equal(model.predict(X), expected)
 
 
+def test_several_labels_are_refused_where_there_were_classes():
+    model = MLPClassifier(**QUICK).fit(X, np.arange(60) % 3)
+    for y in ((Y > 0).astype(int), csr_array((Y > 0).astype(int))):
+        with pytest.raises(ValueError, match="not fitted with multilabel input"):
+            model.partial_fit(X, y)
+
+
 def test_another_number_of_labels_is_refused():
     model = MLPClassifier(**QUICK).fit(X, (Y > 0).astype(int))
     with pytest.raises(ValueError, match=r"mismatch with the labels \[0 1\]"):
@@ -84,13 +92,61 @@ def test_a_refused_first_partial_fit_leaves_no_classes_behind():
         model.partial_fit(X, labels)
 
 
-def test_a_fit_that_diverges_leaves_the_model_as_it_was():
-    model = regressor()
-    before = model.predict(X)
+@pytest.mark.parametrize("parameters", [{}, {"solver": "sgd", "learning_rate": "invscaling"}], ids=str)
+def test_a_fit_that_diverges_leaves_the_model_as_it_was(parameters):
+    model = regressor(**parameters)
+    before, expected = model.predict(X), copy.deepcopy(model).partial_fit(X, Y).predict(X)
     with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
         model.partial_fit(X, 1e200 * Y)
     np.testing.assert_array_equal(model.predict(X), before)
-    assert np.isfinite(model.partial_fit(X, Y).predict(X)).all()
+    np.testing.assert_array_equal(model.partial_fit(X, Y).predict(X), expected)
+
+
+def test_a_copy_shares_nothing_that_training_changes():
+    model = regressor()
+    expected = copy.deepcopy(model).partial_fit(X, Y).predict(X)
+    copy.copy(model).partial_fit(X, -Y)
+    np.testing.assert_array_equal(model.partial_fit(X, Y).predict(X), expected)
+
+
+@pytest.mark.parametrize("change", [
+    lambda model: setattr(model._optimizer, "learning_rate_init", np.full(4000, 0.001)),
+    lambda model: setattr(model._optimizer, "beta_1", [0.9]), lambda model: setattr(model._optimizer, "code", 99),
+    lambda model: setattr(model, "_optimizer", model._optimizer.__class__([0.1] * 3))])
+def test_an_optimizer_that_makes_no_sense_is_refused(change):
+    model = regressor()
+    change(model)
+    before = state(model)
+    with pytest.raises((ValueError, TypeError)):
+        model.partial_fit(X, Y)
+    assert state(model) == before
+
+
+@pytest.mark.parametrize("parameter", [{"alpha": "1"}, {"tol": None}, {"solver": "foo"}, {"n_threads": 0},
+                                       {"learning_rate_init": [0.1, 0.2]}, {"batch_size": 2.5}], ids=str)
+def test_partial_fit_validates_parameters_that_were_set_since(parameter):
+    model = regressor().partial_fit(X, Y)
+    before = state(model)
+    with pytest.raises(ValueError, match=f"The '{next(iter(parameter))}' parameter of MLPRegressor must be"):
+        model.set_params(**parameter).partial_fit(X, Y)
+    assert state(model) == before
+
+
+def test_a_fit_within_a_fit_has_moments_of_its_own():
+    big, done = rng.standard_normal((600, 40)), []
+    model = MLPRegressor(hidden_layer_sizes=(60, 60), max_iter=4, batch_size=100, random_state=0)
+
+    def interfere(epoch):
+        if epoch.n_iter == 2 and not done:
+            done.append(True)
+            model.coefs_ = [coef.astype(np.float32) for coef in model.coefs_]
+            model.intercepts_ = [intercept.astype(np.float32) for intercept in model.intercepts_]
+            model.partial_fit(big.astype(np.float32), big[:, 0])
+
+    with fastnn.watch(interfere):
+        model.fit(big, big[:, 0])
+    assert (model.n_iter_, model.coefs_[0].dtype) == (4, np.float64)
+    assert np.isfinite(model.predict(big)).all()
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -99,7 +155,7 @@ def test_a_fit_that_diverges_leaves_the_model_as_it_was():
     (lambda model: model.intercepts_.__setitem__(0, np.ones(7)), r"intercepts_\[0\] has shape \(7,\).*\(6, 8\)"),
     (lambda model: model.coefs_.__setitem__(0, np.ones((5, 8))), r"X has (shape \(60, 6\)|6 features).* expect.*5"),
     (lambda model: model.coefs_.__setitem__(0, [[1.0]]), r"coefs_\[0\] is a list, but an array of numbers"),
-    (lambda model: model.coefs_.__setitem__(0, model.coefs_[0].astype(object)), r"coefs_\[0\] is dtype object"),
+    (lambda model: model.coefs_.__setitem__(0, model.coefs_[0].astype(object)), r"coefs_\[0\] is a ndarray of object"),
     (lambda model: setattr(model, "out_activation_", "gelu"), "'gelu'|are to be logistic"),
 ])
 @pytest.mark.parametrize("use", [lambda model: model.predict(X), lambda model: model.partial_fit(X, labels)],
@@ -117,6 +173,20 @@ def test_moments_of_another_network_are_refused():
     model._optimizer.moments = np.zeros(5)
     with pytest.raises(ValueError, match=r"moments of shape \(5,\), but this network expects \(166,\)"):
         model.partial_fit(X, Y)
+
+
+def test_an_array_whose_memory_has_moved_is_read_where_it_is():
+    model = MLPRegressor(hidden_layer_sizes=(300,), max_iter=1, random_state=0).fit(X, Y)
+    model.predict(X)
+    coef = model.coefs_[0]
+    old = coef.copy()
+    coef.resize((4000, 3000), refcheck=False)
+    coef.resize(old.shape, refcheck=False)
+    coef[:] = 2 * old
+    del old
+    junk = [np.full((6, 300), 7.0) for _ in range(50)]
+    np.testing.assert_allclose(model.predict(X), model.to_sklearn().predict(X), rtol=1e-12)
+    del junk
 
 
 def test_an_array_that_was_resized_in_place_is_refused():
@@ -330,6 +400,41 @@ def test_text_is_not_taken_for_numbers():
             getattr(model, use)(X.astype(str))
     with pytest.raises(ValueError, match=r"y holds <U.*expects numbers"):
         MLPRegressor(**QUICK).fit(X, Y.astype(str))
+
+
+def test_dates_are_not_taken_for_numbers():
+    with pytest.raises(ValueError, match=r"X holds datetime64.*expects numbers"):
+        regressor().predict(np.full((2, 6), "2020-01-01", "M8[D]"))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.float16, np.int8])
+def test_narrow_numbers_leave_a_float32_model_float32(dtype):
+    model = MLPRegressor(**QUICK).fit(X.astype(np.float32), Y)
+    assert model.predict(np.ones((3, 6), dtype)).dtype == np.float32
+
+
+@pytest.mark.parametrize("module", [functional, reference])
+def test_functions_refuse_what_is_no_real_number(module):
+    parameters = module.initialize_parameters((6, 4, 1), 0)
+    cache = module.forward_propagation(X.T, parameters)[1]
+    gradients = module.backward_propagation(parameters, cache, X.T, labels[None])
+    for call, message in (
+            (lambda: module.backward_propagation(parameters, cache | {"A1": 1j * cache["A1"]}, X.T, labels[None]),
+             "real numbers are wanted"),
+            (lambda: module.update_parameters(parameters, gradients | {"dW1": 1j * gradients["dW1"]}, 0.1),
+             "real numbers are wanted"),
+            (lambda: module.update_parameters(parameters, gradients, None), "learning_rate must be a number"),
+            (lambda: module.update_parameters(parameters, gradients, [0.1]), "learning_rate must be a number"),
+            (lambda: module.forward_propagation(np.ma.masked_greater(X.T, 1), parameters), "masked")):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("module", [functional, reference])
+def test_an_update_has_the_wider_type(module):
+    got = module.update_parameters({"W1": np.ones((2, 3), np.float32)}, {"dW1": np.full((2, 3), 1e60)}, 0.1)
+    assert got["W1"].dtype == np.float64
+    np.testing.assert_allclose(got["W1"], -1e59)
 
 
 def test_numbers_under_a_mask_are_missing():
