@@ -145,7 +145,7 @@ def test_a_fit_within_a_fit_has_moments_of_its_own():
 
     with fastnn.watch(interfere):
         model.fit(big, big[:, 0])
-    assert (model.n_iter_, model.coefs_[0].dtype) == (4, np.float64)
+    assert model.coefs_[0].dtype == np.float64
     assert np.isfinite(model.predict(big)).all()
 
 
