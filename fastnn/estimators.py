@@ -412,7 +412,7 @@ class _MLP(BaseEstimator):
 
 
 class MLPClassifier(ClassifierMixin, _MLP):
-    """Multilayer perceptron for classification: scikit-learn's `MLPClassifier`, many times as fast.
+    """Multilayer perceptron for classification: scikit-learn's, many times as fast.
 
     It minimises the log loss.  Two classes (or several labels at once) have logistic outputs, more have softmax.
 
@@ -429,7 +429,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
     batch_size : int or "auto", default "auto"
         Examples in a batch; "auto" is min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
-        For "sgd": the schedule (see `fastnn.training.SGD`).
+        For "sgd", what becomes of the step size: nothing; at the end of an epoch, it is learning_rate_init /
+        (`t_` + 1)^power_t; or it is divided by 5 where training would stop, until it is below 1e-6.
     learning_rate_init : float, default 0.001
         The (first) step size.
     power_t : float, default 0.5
@@ -438,7 +439,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Epochs at most; for "lbfgs", iterations.
     shuffle : bool, default True
         Whether every epoch takes the examples in a new order.
-    random_state : int, RandomState or None
+    random_state : int, RandomState or None, default None
         For the initial weights, the order of the examples and the validation set.
     tol : float, default 1e-4
         What an epoch must improve the loss (or validation score) by, to count as progress.
@@ -446,15 +447,19 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Whether to print the loss of every epoch.
     warm_start : bool, default False
         Whether `fit` goes on from the last solution.
-    momentum, nesterovs_momentum : float, bool, defaults 0.9, True
-        For "sgd".
+    momentum : float, default 0.9
+        For "sgd": the decay of the velocity, between 0 and 1.
+    nesterovs_momentum : bool, default True
+        For "sgd": whether the gradient counts from where the velocity leads (Sutskever et al. 2013).
     early_stopping : bool, default False
         Whether to set aside `validation_fraction` of the examples, stop when their score improves no more, and
         return the best weights.
     validation_fraction : float, default 0.1
-        See there.
-    beta_1, beta_2, epsilon : float, defaults 0.9, 0.999, 1e-8
-        For "adam".
+        For `early_stopping`: the part of the examples that is set aside, between 0 and 1.
+    beta_1, beta_2 : float, defaults 0.9, 0.999
+        For "adam": the decays of the two moments.
+    epsilon : float, default 1e-8
+        For "adam": what keeps the division finite.
     n_iter_no_change : int, default 10
         Epochs without progress before training stops.
     max_fun : int, default 15000
@@ -474,8 +479,12 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Accuracy on the validation set after each epoch, and the best.
     n_iter_, t_ : int
         Epochs (or iterations) of the last fit, and examples seen in all.
-    n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_
-        As in scikit-learn.
+    n_features_in_, n_layers_, n_outputs_ : int
+        Columns of X, layers with the input's, and outputs.
+    feature_names_in_ : array of str
+        The names of the columns, where X is a data frame.
+    out_activation_ : {"logistic", "softmax", "identity", "exp"}
+        g of the output layer.
 
     Examples
     --------
@@ -570,6 +579,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Parameters
         ----------
         X : array-like or sparse matrix (n_samples, n_features)
+            Examples, one a row.
 
         Returns
         -------
@@ -583,6 +593,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Parameters
         ----------
         X : array-like or sparse matrix (n_samples, n_features)
+            Examples, one a row.
 
         Returns
         -------
@@ -597,6 +608,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Parameters
         ----------
         X : array-like or sparse matrix (n_samples, n_features)
+            Examples, one a row.
 
         Returns
         -------
@@ -654,7 +666,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
 
 
 class MLPRegressor(RegressorMixin, _MLP):
-    """Multilayer perceptron for regression: scikit-learn's `MLPRegressor`, many times as fast.
+    """Multilayer perceptron for regression: scikit-learn's, many times as fast.
 
     It minimises half the squared error, or half the Poisson deviance, for one target or several.
 
@@ -673,7 +685,8 @@ class MLPRegressor(RegressorMixin, _MLP):
     batch_size : int or "auto", default "auto"
         Examples in a batch; "auto" is min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
-        For "sgd": the schedule (see `fastnn.training.SGD`).
+        For "sgd", what becomes of the step size: nothing; at the end of an epoch, it is learning_rate_init /
+        (`t_` + 1)^power_t; or it is divided by 5 where training would stop, until it is below 1e-6.
     learning_rate_init : float, default 0.001
         The (first) step size.
     power_t : float, default 0.5
@@ -682,7 +695,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         Epochs at most; for "lbfgs", iterations.
     shuffle : bool, default True
         Whether every epoch takes the examples in a new order.
-    random_state : int, RandomState or None
+    random_state : int, RandomState or None, default None
         For the initial weights, the order of the examples and the validation set.
     tol : float, default 1e-4
         What an epoch must improve the loss (or validation score) by, to count as progress.
@@ -690,15 +703,19 @@ class MLPRegressor(RegressorMixin, _MLP):
         Whether to print the loss of every epoch.
     warm_start : bool, default False
         Whether `fit` goes on from the last solution.
-    momentum, nesterovs_momentum : float, bool, defaults 0.9, True
-        For "sgd".
+    momentum : float, default 0.9
+        For "sgd": the decay of the velocity, between 0 and 1.
+    nesterovs_momentum : bool, default True
+        For "sgd": whether the gradient counts from where the velocity leads (Sutskever et al. 2013).
     early_stopping : bool, default False
         Whether to set aside `validation_fraction` of the examples, stop when their score improves no more, and
         return the best weights.
     validation_fraction : float, default 0.1
-        See there.
-    beta_1, beta_2, epsilon : float, defaults 0.9, 0.999, 1e-8
-        For "adam".
+        For `early_stopping`: the part of the examples that is set aside, between 0 and 1.
+    beta_1, beta_2 : float, defaults 0.9, 0.999
+        For "adam": the decays of the two moments.
+    epsilon : float, default 1e-8
+        For "adam": what keeps the division finite.
     n_iter_no_change : int, default 10
         Epochs without progress before training stops.
     max_fun : int, default 15000
@@ -716,8 +733,12 @@ class MLPRegressor(RegressorMixin, _MLP):
         R^2 on the validation set after each epoch, and the best.
     n_iter_, t_ : int
         Epochs (or iterations) of the last fit, and examples seen in all.
-    n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_
-        As in scikit-learn.
+    n_features_in_, n_layers_, n_outputs_ : int
+        Columns of X, layers with the input's, and outputs.
+    feature_names_in_ : array of str
+        The names of the columns, where X is a data frame.
+    out_activation_ : {"logistic", "softmax", "identity", "exp"}
+        g of the output layer.
 
     Examples
     --------
@@ -808,6 +829,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         Parameters
         ----------
         X : array-like or sparse matrix (n_samples, n_features)
+            Examples, one a row.
 
         Returns
         -------

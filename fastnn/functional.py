@@ -36,14 +36,35 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
     Parameters
     ----------
     X : array (n_x, m)
+        One example a column.
     parameters : dict
-    activation, out_activation : str
+        W1, b1, W2, b2 ...
+    activation : {"identity", "logistic", "tanh", "relu"}
+        g of the hidden layers.
+    out_activation : {"logistic", "softmax", "identity", "exp"}
+        g of the output layer.
 
     Returns
     -------
     A_L : array (n_y, m)
+        The predictions.
     cache : dict
-        A1, A2 ... A_L.
+        A1, A2 ... A_L, for `backward_propagation`.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, or an activation is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import functional as nn
+    >>> parameters = {"W1": np.array([[1.0, -1.0]]), "b1": np.array([[0.0]])}
+    >>> X = np.array([[2.0, 0.0], [2.0, 3.0]])
+    >>> A, cache = nn.forward_propagation(X, parameters, out_activation="exp")
+    >>> A.round(3)
+    array([[1.  , 0.05]])
     """
     check_activations(activation, out_activation)
     sizes, X = layer_sizes_of(parameters), as_array("X", X)
@@ -66,11 +87,21 @@ def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic") -> floa
     Parameters
     ----------
     A_L, Y : array (n_y, m)
-    out_activation : str
+        Predictions and targets.
+    out_activation : {"logistic", "softmax", "identity", "exp"}
+        Of the outputs.
 
     Returns
     -------
     float
+        The cost.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import functional as nn
+    >>> nn.compute_cost(np.array([[1.0, 2.0]]), np.array([[3.0, 2.0]]), out_activation="identity")
+    1.0
     """
     check_activations("identity", out_activation)
     return float(_loss_and_dZ(A_L, Y, out_activation)[0].mean())
@@ -83,13 +114,26 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
     Parameters
     ----------
     parameters, cache : dict
+        W1, b1 ... and what `forward_propagation` returned.
     X, Y : array (n_x, m), (n_y, m)
+        Examples and targets.
     activation, out_activation : str
+        As in `forward_propagation`.
 
     Returns
     -------
     dict
         dW1 (n_1, n_x), db1 (n_1, 1), dW2 ...
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import functional as nn
+    >>> parameters = {"W1": np.array([[2.0]]), "b1": np.array([[0.0]])}
+    >>> X, Y = np.array([[1.0, 3.0]]), np.array([[1.0, 5.0]])
+    >>> _, cache = nn.forward_propagation(X, parameters, out_activation="identity")
+    >>> nn.backward_propagation(parameters, cache, X, Y, out_activation="identity")
+    {'dW1': array([[2.]]), 'db1': array([[1.]])}
     """
     check_activations(activation, out_activation)
     sizes = layer_sizes_of(parameters)
@@ -125,12 +169,21 @@ def update_parameters(parameters: Parameters, gradients: Parameters, learning_ra
     Parameters
     ----------
     parameters, gradients : dict
+        W1, b1 ... and dW1, db1 ...
     learning_rate : float
+        alpha.
 
     Returns
     -------
     dict
-        New parameters.
+        New parameters; the old ones stay as they are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import functional as nn
+    >>> nn.update_parameters({"W1": np.array([[2.0]])}, {"dW1": np.array([[4.0]])}, learning_rate=0.25)
+    {'W1': array([[1.]])}
     """
     check_gradients(parameters, gradients)
     check_learning_rate(learning_rate)
@@ -152,11 +205,17 @@ def gradient_descent(X: Array, Y: Array, *, layer_sizes: tuple[int, ...], learni
     Parameters
     ----------
     X, Y : array (n_x, m), (n_y, m)
+        Examples and targets, one a column; float32 where both are, else float64.
     layer_sizes : sequence of int
+        n_x, the widths of the hidden layers, n_y.  Two sizes: logistic (softmax, linear) regression.
     learning_rate : float
+        alpha.
     num_iterations : int
+        How many updates.
     rng : numpy.random.Generator, int or None
+        For the initial parameters.
     activation, out_activation : str
+        As in `forward_propagation`.
 
     Returns
     -------

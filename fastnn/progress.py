@@ -24,6 +24,15 @@ class Epoch:
         Examples trained on in this epoch.
     seconds : float
         How long that took, without the validation.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> epochs = []
+    >>> with fastnn.watch(epochs.append):
+    ...     _ = fastnn.MLPRegressor(max_iter=2, random_state=0).fit([[0.0], [1.0]], [0.0, 1.0])
+    >>> [epoch.n_iter for epoch in epochs]
+    [1, 2]
     """
 
     n_iter: int
@@ -95,6 +104,13 @@ def compilation(callback: Callable[[str], object]) -> Iterator[None]:
     ----------
     callback : callable
         Takes the name of the kernel.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> names = []
+    >>> with fastnn.compilation(names.append):
+    ...     fastnn.warmup()
     """
     report_compilations()
     with _added(callback, _compilation_watchers):

@@ -43,6 +43,7 @@ def _softmax(Z: Array) -> Array:
     return e / e.sum(axis=0)
 
 
+#: g(Z) of the output layer.
 OUT_ACTIVATIONS: dict[str, Function] = {
     "logistic": ACTIVATIONS["logistic"][0], "softmax": _softmax, "identity": ACTIVATIONS["identity"][0],
     "exp": np.exp}
@@ -109,6 +110,16 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
     ------
     ValueError
         If a shape does not fit, or an activation is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference as nn
+    >>> parameters = {"W1": np.array([[1.0, -1.0]]), "b1": np.array([[0.0]])}
+    >>> X = np.array([[2.0, 0.0], [2.0, 3.0]])
+    >>> A, cache = nn.forward_propagation(X, parameters, out_activation="exp")
+    >>> A.round(3)
+    array([[1.  , 0.05]])
     """
     check_activations(activation, out_activation)
     sizes = layer_sizes_of(parameters)
@@ -140,6 +151,13 @@ def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic") -> floa
     -------
     float
         The cost.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference as nn
+    >>> nn.compute_cost(np.array([[1.0, 2.0]]), np.array([[3.0, 2.0]]), out_activation="identity")
+    1.0
     """
     check_activations("identity", out_activation)
     A, Y = as_array("A_L", A_L), as_array("Y", Y)
@@ -178,6 +196,16 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
     -------
     dict
         dW1 (n_1, n_x), db1 (n_1, 1), dW2 ...
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference as nn
+    >>> parameters = {"W1": np.array([[2.0]]), "b1": np.array([[0.0]])}
+    >>> X, Y = np.array([[1.0, 3.0]]), np.array([[1.0, 5.0]])
+    >>> _, cache = nn.forward_propagation(X, parameters, out_activation="identity")
+    >>> nn.backward_propagation(parameters, cache, X, Y, out_activation="identity")
+    {'dW1': array([[2.]]), 'db1': array([[1.]])}
     """
     check_activations(activation, out_activation)
     sizes = layer_sizes_of(parameters)
@@ -211,6 +239,13 @@ def update_parameters(parameters: Parameters, gradients: Parameters, learning_ra
     -------
     dict
         New parameters; the old ones stay as they are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference as nn
+    >>> nn.update_parameters({"W1": np.array([[2.0]])}, {"dW1": np.array([[4.0]])}, learning_rate=0.25)
+    {'W1': array([[1.]])}
     """
     check_gradients(parameters, gradients)
     check_learning_rate(learning_rate)
@@ -288,6 +323,13 @@ def sgd(theta: Array, gradient: Array, velocity: Array, learning_rate: float, mo
     -------
     theta, velocity : array
         New ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference as nn
+    >>> nn.sgd(np.array([1.0]), np.array([2.0]), np.array([0.0]), learning_rate=0.25, nesterov=False)
+    (array([0.5]), array([-0.5]))
     """
     velocity = momentum * velocity - learning_rate * gradient
     return theta + (momentum * velocity - learning_rate * gradient if nesterov else velocity), velocity
@@ -310,6 +352,14 @@ def adam(theta: Array, gradient: Array, mean: Array, variance: Array, t: int, le
     -------
     theta, mean, variance : array
         New ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference as nn
+    >>> theta, mean, variance = nn.adam(np.array([1.0]), np.array([2.0]), np.zeros(1), np.zeros(1), t=1)
+    >>> theta
+    array([0.999])
     """
     mean = beta_1 * mean + (1 - beta_1) * gradient
     variance = beta_2 * variance + (1 - beta_2) * gradient**2
