@@ -25,7 +25,6 @@ exclude_patterns = ["_build"]
 nitpicky = True                                # a name in a cross-reference that nobody documents is a warning
 nitpick_ignore_regex = [                       # what others document, on sites of their own
     ("py:.*", r"(numba|numpy|pandas|scipy|sklearn)\..*"), ("std:ref", "(accuracy|r2)_score"),
-    ("py:obj", "TableEncoder"),
 ]
 smartquotes = False                            # "relu" is typed so
 pygments_dark_style = "monokai"
@@ -47,7 +46,6 @@ numpydoc_validation_exclude = {
     r"fastnn\.Epoch$",                         # a record: its attributes are its parameters
     r"fastnn\.reference\.(check_|common_dtype|layer_sizes_of)",       # imported there, and not on its page
     r"fastnn\.reference\.[A-Z_]+$",            # tables, no functions
-    r"fastnn\.get_n_threads$",
 }
 
 html_theme = "furo"

@@ -58,7 +58,7 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
     model : MLPClassifier, MLPRegressor or sklearn.pipeline.Pipeline
         A fitted estimator of fastnn or of scikit-learn, or a fitted Pipeline of a `TableEncoder` and such an estimator.
     path : path
-        Without an extension, `.fastnn` is added.
+        Without an extension, ``.fastnn`` is added.
     **extra
         Anything that JSON can hold; `read` returns it.
 
@@ -139,7 +139,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     Parameters
     ----------
     path : path
-        Without an extension, `.fastnn` is added.
+        Without an extension, ``.fastnn`` is added.
 
     Returns
     -------

@@ -48,9 +48,25 @@ def set_n_threads(n_threads: int | None) -> None:
 
 
 def get_n_threads(n_threads: int | None = None) -> int:
-    """How many threads may be used, where n_threads are asked for; None stands for what `set_n_threads` says.
+    """How many threads may be used.
 
     Numba starts its threads once: there are never more than that, nor than `numba.set_num_threads` allows.
+
+    Parameters
+    ----------
+    n_threads : int or None, default None
+        How many are asked for; None for what `set_n_threads` says.
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.get_n_threads(1)
+    1
     """
     import numba
 

@@ -20,7 +20,7 @@ VERSION = 2  # of the state; fastnn 0.1.0 wrote a list
 class TableEncoder(TransformerMixin, BaseEstimator):
     """Make a float32 matrix of a table with numbers, texts, booleans and dates.
 
-    What each column is, is decided in `fit` from all of its values (see `fastnn.tables.decisions`) and kept: the same
+    What each column is, is decided in `fit` from all of its values and kept: the same
     value gives the same inputs in every later table, whatever stands beside it.
 
     * Numbers, booleans and dates: one input, (x - mean) / scale; the median where a value is missing.
@@ -48,7 +48,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         What a user should know about the table, a sentence each.
     n_features_in_ : int
         Number of columns of the table.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str
         Their names, if they have some. Later tables may have other columns besides, in any order.
 
     Raises
@@ -86,7 +86,19 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self.max_categories = max_categories
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Decide what each column of X, a table of shape (n_rows, n_columns), is, and learn it; y is not looked at."""
+        """Decide what each column is, and learn it.
+
+        Parameters
+        ----------
+        X : DataFrame (pandas, polars, Arrow) or array of shape (n_rows, n_columns)
+            The table to learn from.
+        y : None
+            Not looked at.
+
+        Returns
+        -------
+        self
+        """
         frame = Frame.of(X)
         names, rows = frame.names, frame.rows
         forced = self._forced(names)
@@ -146,6 +158,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : DataFrame (pandas, polars, Arrow) or array of shape (n_rows, n_columns)
+            A table with the columns that `fit` saw.
+
+        Returns
+        -------
+        array (n_rows, n_features_out)
+            float32.
 
         Raises
         ------
@@ -160,14 +178,30 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return out
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
-        """One name for each column of the matrix: of the column, or `column=category`."""
+        """One name for each column of the matrix: of the column, or ``column=category``.
+
+        Parameters
+        ----------
+        input_features : sequence of str or None, default None
+            None, or the names that `fit` saw.
+
+        Returns
+        -------
+        array (n_features_out,) of str
+        """
         check_is_fitted(self)
         if input_features is not None and list(input_features) != self._names:
             raise ValueError("input_features is not equal to feature_names_in_")
         return np.array([name for column in self.columns_ for name in column.outputs], object)
 
     def summary(self) -> list[tuple[str, str, str]]:
-        """What was decided: (name, kind, detail) of each column; the kind is "left out" where it is not read."""
+        """What was decided of each column.
+
+        Returns
+        -------
+        list of (name, kind, detail)
+            The kind is "left out" where a column is not read; the detail is the reason then.
+        """
         check_is_fitted(self)
         read = {column.name: (column.name, str(column.kind), column.detail) for column in self.columns_}
         return [read.get(name, (name, "left out", self.left_out_.get(name, ""))) for name in self._names]
@@ -177,6 +211,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
         Values far outside the range (further from it than it is wide), values that are no numbers, unknown categories,
         and missing values where none was missing.
+
+        Parameters
+        ----------
+        X : DataFrame (pandas, polars, Arrow) or array of shape (n_rows, n_columns)
+            A table with the columns that `fit` saw.
+
+        Returns
+        -------
+        list of str
+            Empty where there is nothing to tell.
         """
         table, rows = self._columns_of(X)
         return [
@@ -186,7 +230,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ]
 
     def to_state(self) -> dict[str, Any]:
-        """The fitted encoder as dicts, lists, strings and numbers, for a JSON file."""
+        """The fitted encoder as dicts, lists, strings and numbers, for a JSON file.
+
+        Returns
+        -------
+        dict
+            What `from_state` takes.
+        """
         check_is_fitted(self)
         parameters = self.get_params()
         for name in ("categorical", "numeric", "dates", "ignore"):
@@ -205,6 +255,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     @classmethod
     def from_state(cls, state: dict[str, Any] | list[dict[str, Any]]) -> Self:
         """The encoder whose `to_state` this is, or that fastnn 0.1.0 kept.
+
+        Parameters
+        ----------
+        state : dict or list
+            What JSON made of it.
+
+        Returns
+        -------
+        TableEncoder
+            Fitted.
 
         Raises
         ------
