@@ -21,6 +21,6 @@ Rules that every kernel keeps:
 ``simd`` the vocabulary, ``activations``, ``losses``, ``layers`` (``rows``, for a first layer that takes the examples as
 they are) and ``optimizers`` the equations, ``team`` the threads, ``epoch`` whole runs of steps, ``small`` those of
 small networks and ``signs`` a short way through some of them, ``linear`` those of one row of weights, ``few`` those of
-one to three examples, ``shuffle`` their order, ``predict`` and ``passes`` whole arrays, ``jit`` the compiler and the
-cache.
+one to three examples, ``shuffle`` their order, ``predict`` and ``passes`` whole arrays, ``jit`` the compiler,
+``workers`` the processes that compile at the same time, ``cache`` where machine code is kept.
 """

@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from fastnn.kernels.jit import inline, kernel, law
+from fastnn.kernels.jit import inline, law, unit
 from fastnn.kernels.simd import fma, where_positive
 
 IDENTITY, LOGISTIC, TANH, RELU = range(4)
@@ -184,7 +184,7 @@ for _function, _single, _double in zip((exp, log, logistic, tanh), SINGLE, DOUBL
     _choose_by_dtype(_function, _single, _double)
 
 
-@kernel
+@unit
 def activate(Z, first, last, activation):
     """Z = g(Z) in the columns from first to last, for g = tanh or logistic; others leave Z alone.  Z (n, m)."""
     if activation == TANH:

@@ -212,6 +212,19 @@ class _Implementation(CompileResultCacheImpl):
         self._locator = _Locator(function, folder)
         self._filename_base = self.get_filename_base(function.__qualname__, getattr(sys, "abiflags", ""))
 
+    def reduce(self, compiled):
+        """The machine code, and which units it calls: these are loaded before it."""
+        from fastnn.kernels.jit import units_of
+
+        return units_of(compiled.library), super().reduce(compiled)
+
+    def rebuild(self, target_context, kept):
+        from fastnn.kernels.jit import load_units
+
+        units, payload = kept
+        load_units(units)
+        return super().rebuild(target_context, payload)
+
     def check_cachable(self, compiled):
         return not compiled.library.has_dynamic_globals       # as with NUMBA_OPT=0; Numba's own would warn
 

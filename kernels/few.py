@@ -33,7 +33,7 @@ from fastnn.kernels.epoch import (
     penalty,
     update,
 )
-from fastnn.kernels.jit import entry, inline, kernel, part
+from fastnn.kernels.jit import entry, inline, kernel, part, unit
 from fastnn.kernels.losses import CROSS_ENTROPY, loss_and_dZ, output, sum_first
 from fastnn.kernels.simd import (
     flush_subnormals,
@@ -61,7 +61,7 @@ MOST = 3
 MOST_PARTS = 4
 
 
-@kernel
+@unit
 def affine(W, b, A, Z, begin, end, activation):
     """Z = g(W A + b), example by example, by the rows of W from begin to end.
 
@@ -107,7 +107,7 @@ def _backproject_tile(W, dZ, dA, i, begin, end, k, count, cols):
         store(dA, i, k + c * lanes(W), d[0, c])
 
 
-@kernel
+@unit
 def backproject(W, dZ, dA, m, begin, end):
     """dA = W^T dZ, example by example, of the rows from begin to end.  W (n_out, n_in), dZ (m, n_out), dA (m, n_in)."""
     n_in, full = W.shape[1], lanes(W)
@@ -121,7 +121,7 @@ def backproject(W, dZ, dA, m, begin, end):
                 _backproject_tile(W, dZ, dA, i, begin, end, min(k, n_in - width), width, 4)
 
 
-@kernel
+@unit
 def join(dA, A, dZ, m, parts, begin, end, activation):
     """dZ = the sum of the parts of dA, * g'(A), of the units from begin to end.  dA (parts m, n), A, dZ (m, n)."""
     for i in range(m):
@@ -154,7 +154,7 @@ def _gradient(dZ, A, dW, begin, end, m):
             store_first(dW, j, whole, n_in - whole, _gradient_vector(d, A, whole, m))
 
 
-@kernel
+@unit
 def gradient(dZ, A, dW, db, m, begin, end):
     """dW = the sum of dZ A^T, and db, in the rows from begin to end, for m from 1 to MOST.
 

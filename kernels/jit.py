@@ -1,24 +1,34 @@
 """How kernels are compiled.
 
 ``@entry`` is for what Python calls: its machine code is kept on disk (see `cache`), so that it is compiled once per
-machine.  ``@kernel``, ``@inline`` and ``@law`` are for what other kernels call, and become part of those.
+machine.  ``@unit`` is for what takes long: it has machine code of its own as well, which is kept once for all that call
+it, and which other processes may compile at the same time (see `workers`).  ``@kernel``, ``@inline``, ``@part`` and
+``@law`` are for what other kernels call, and become part of those.
+
+A unit is called by its symbol, a name made of its own and the types of its arguments.  Whoever calls it is compiled
+without it, and loaded after it.
 """
 import gc
+import hashlib
 import threading
 from contextlib import contextmanager, suppress
+from importlib import import_module
 
+from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import _dynfunc, typeof, types
-from numba.core import cgutils, config
+from numba.core import cgutils, config, sigutils
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, CompilerBase, DefaultPassBuilder
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import register_pass
 from numba.core.registry import CPUDispatcher
 from numba.core.typed_passes import NativeLowering
+from numba.core.typing import make_concrete_template, signature
 from numba.extending import intrinsic
 
 from fastnn.kernels.cache import MachineCode
+from fastnn.kernels.workers import WORKERS
 
 #: NaN and inf keep their meaning: "nnan" and "ninf" are left out on purpose.  A kernel makes no arrays, so it needs
 #: none of the reference counting, whose calls would stand in every loop.
@@ -60,13 +70,18 @@ IN_VAIN = {"inline_closure_likes", "make_function_op_code_to_jit_function", "nop
            "find_literally", "literal_unroll", "LiteralPropagation", "Rewrite dynamic raises"}
 
 
+def _pipeline(state, lowering):
+    """Numba's, without what is in vain, and with this way down to LLVM."""
+    passes = DefaultPassBuilder.define_nopython_pipeline(state)
+    passes.passes = [(lowering if step is NativeLowering else step, about)
+                     for step, about in passes.passes if step._name not in IN_VAIN]
+    passes.finalize()
+    return passes
+
+
 class _FragmentCompiler(CompilerBase):
     def define_pipelines(self):
-        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes.passes = [(_FragmentLowering if step is NativeLowering else step, about)
-                         for step, about in passes.passes if step._name not in IN_VAIN]
-        passes.finalize()
-        return [passes]
+        return [_pipeline(self.state, _FragmentLowering)]
 
 
 class _CalledByKernels(CPUDispatcher):
@@ -96,6 +111,118 @@ def _inner(**options):
 def parallel(function):
     """njit for a region of threads, which entries contain."""
     return _njit(CPUDispatcher, function, parallel=True)
+
+
+def _usual(kind):
+    """The type that a unit takes an argument in: no literal, and whole numbers of one kind."""
+    kind = types.unliteral(kind)
+    return types.int64 if isinstance(kind, types.Integer) else kind
+
+
+#: The units by their names, and by their symbols with the types of their arguments.
+UNITS, SYMBOLS = {}, {}
+
+
+class _Unit(_CalledByKernels):
+    """A kernel with machine code of its own: who calls it knows its symbol, and need not wait until it is compiled."""
+
+    def get_call_template(self, args, kws):
+        pysig, args = self._compiler.fold_argument_types(args, kws)
+        args = tuple(map(_usual, args))
+        SYMBOLS[self.symbol(args)] = self, args
+        WORKERS.ask_for(self.full_name, args)
+        template = make_concrete_template(self.__name__, self.__name__, [signature(self.returns(args), *args)])
+        return template, pysig, args, {}
+
+    def get_overload(self, sig):
+        args, _ = sigutils.normalize_signature(sig)
+        symbol = self.symbol(args)
+        if symbol not in self.targetctx._defns:
+            def call(context, builder, sig, values):
+                kind = context.call_conv.get_function_type(sig.return_type, sig.args)
+                function = cgutils.get_or_insert_function(builder.module, kind, symbol)
+                return context.call_conv.call_function(builder, function, sig.return_type, sig.args, values)[1]
+
+            call.signature, call.libs = args, ()
+            self.targetctx._defns[symbol].append(call, args)
+        return symbol
+
+    @property
+    def full_name(self):
+        return f"{self.__module__}.{self.__qualname__}"
+
+    def symbol(self, args):
+        types_hash = hashlib.sha256(str(tuple(args)).encode()).hexdigest()
+        return f"{self.full_name}.{types_hash[:16]}"
+
+    def load(self, args):
+        """Have the machine code for these arguments where its symbol says."""
+        if args not in self.overloads:
+            with _compiling():
+                self.compile(args)
+            compiled = self.overloads[args]
+            address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+            llvm.add_symbol(self.symbol(args), address)
+
+
+def unit(function=None, returns=lambda args: types.none):
+    """A kernel that is compiled once for all that call it, beside them, and kept.
+
+    `returns` tells the type of its result by those of its arguments.
+
+    Not for what is so short that a call would take longer, and not where constants in a call decide much.
+    """
+    def decorate(function):
+        dispatcher = _njit(_Unit, function, _EntryCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+        dispatcher._cache, dispatcher.returns = MachineCode(function), returns
+        UNITS[dispatcher.full_name] = dispatcher
+        return dispatcher
+    return decorate if function is None else decorate(function)
+
+
+def units_of(library):
+    """The units that the machine code of a library calls: their names, and the types of their arguments."""
+    symbols = [function.name for function in library._final_module.functions if function.is_declaration]
+    return [(dispatcher.full_name, args) for dispatcher, args in (SYMBOLS[s] for s in symbols if s in SYMBOLS)]
+
+
+def find_unit(name):
+    """The unit of this name, whose module may have to be imported."""
+    if name not in UNITS:
+        import_module(name.rpartition(".")[0])
+    return UNITS[name]
+
+
+def load_units(units):
+    """Have the machine code of these units, which other processes may compile, ready for their caller."""
+    WORKERS.finish(units, lambda name, args: find_unit(name).load(args))
+
+
+class _Library(JITCodeLibrary):
+    """The code of an entry or a unit, which calls others by their symbols."""
+
+    def _finalize_final_module(self):
+        load_units(units_of(self))               # before LLVM has this module: whatever is loaded next links it
+        super()._finalize_final_module()
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _EntryLowering(NativeLowering):
+    _name = "entry_lowering"
+
+    def run_pass(self, state):
+        state.library = _Library(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return super().run_pass(state)
+
+
+class _EntryCompiler(CompilerBase):
+    def define_pipelines(self):
+        return [_pipeline(self.state, _EntryLowering)]
+
+    def compile_extra(self, function):
+        with WORKERS.at_work():                  # (what is kept is loaded without them)
+            return super().compile_extra(function)
 
 
 kernel = _inner()
@@ -159,7 +286,7 @@ class _CalledByPython(CPUDispatcher):
 def entry(function=None, **options):
     """Compile a function that Python calls, and keep its machine code."""
     def decorate(function):
-        dispatcher = _njit(_CalledByPython, function, **options)
+        dispatcher = _njit(_CalledByPython, function, _EntryCompiler, **options)
         dispatcher._cache = MachineCode(function)
         ENTRIES.add(dispatcher)
         return dispatcher

@@ -17,7 +17,7 @@ The rows of these arrays have room for whole vectors, and what lies beyond the l
 sums over the examples wants zeros there in dZ, and finite numbers in A; backproject of zeros leaves zeros.
 """
 from fastnn.kernels.activations import LOGISTIC, RELU, TANH, activate, times_derivative
-from fastnn.kernels.jit import inline, kernel
+from fastnn.kernels.jit import inline, unit
 from fastnn.kernels.simd import (
     COLS,
     FEW,
@@ -192,7 +192,7 @@ def _affine_few(W, b, A, Z, i, activation, cols):
         j += 1
 
 
-@kernel
+@unit
 def affine(W, b, A, Z, first, last, activation):
     """Z = g(W A + b) in the columns from first to last.  W (n_out, n_in or more), b (n_out), A (n_in, m), Z (n_out, m).
 
@@ -349,7 +349,7 @@ def _backproject(W, flipped, dZ, rest, A, dA, first, last, activation):
             _backproject_few(W, flipped, dZ, rest, A, dA, i, activation, 1)
 
 
-@kernel
+@unit
 def backproject(W, flipped, dZ, rest, A, dA, first, last, activation):
     """dA = (W^T dZ + rest) * g'(A) in the columns from first to last.  W (n_out, n_in), dZ (n_out, m), A, dA (n_in, m).
 
@@ -422,7 +422,7 @@ def _outer_strip(dZ, A_T, dW, X, soon, j, end, k, m, more, cols):
         j += 1
 
 
-@kernel
+@unit
 def outer(dZ, A_T, dW, X, soon, j, end, m, more):
     """dW = dZ A^T in the rows from j to end: the sum of the outer products of the m examples.  With `more`, +=.
 
@@ -446,7 +446,7 @@ def outer(dZ, A_T, dW, X, soon, j, end, m, more):
                     _outer_strip(dZ, half(panel), half(dW), X, soon, j, end, start, m, more, 1)
 
 
-@kernel
+@unit
 def row_sums(dZ, db, j, end, m, more):
     """db = the sums of the rows from j to end of dZ, over the m examples.  With `more`, +=.  dZ (n, any), db (1, n)."""
     g = square(dZ)
@@ -494,7 +494,7 @@ def _inner_tile(dZ, A, dW, db, j, end, k, m, more, cols, summed):
                 db[0, j + r] = db[0, j + r] + total if more else total
 
 
-@kernel
+@unit
 def inner(dZ, A, dW, db, j, end, m, more):
     """dW = dZ A^T in the rows from j to end, by inner products of rows, over the m examples; and db, the sums of dZ.
 
@@ -540,7 +540,7 @@ def _gather_square(X, rows_of_X, A, A_T, i, k, last, features, kept, down, strea
             store(A, k + f, i, t[f, 0])
 
 
-@kernel
+@unit
 def gather(X, rows_of_X, A, A_T, first, last, kept, streamed):
     """A[:, i] = X[rows_of_X[i]] for i from first to last: the chosen rows of X (any, n), as columns of A (n, m).
 
@@ -554,7 +554,7 @@ def gather(X, rows_of_X, A, A_T, first, last, kept, streamed):
             _gather_square(X, rows_of_X, A, A_T, i, n - n % full, last, n % full, kept, down, streamed)
 
 
-@kernel
+@unit
 def panels(A, A_T, begin, end, first, last, streamed):
     """A_T = A^T in the rows from begin, where a vector starts, to end of A (n, m), and the columns from first to last.
 
@@ -583,7 +583,7 @@ def _transpose_square(A, A_T, i, k, examples, units):
             store_first(A_T, i + e, k, units, t[e, 0])
 
 
-@kernel
+@unit
 def transpose(A, A_T, first, last):
     """A_T = A^T in the columns from first to last of A (n, m); A_T (m, n)."""
     n, full = A.shape[0], lanes(A)

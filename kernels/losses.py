@@ -11,7 +11,7 @@ Probabilities are kept eps away from 0 and 1 in the loss, as scikit-learn does.
 import numpy as np
 
 from fastnn.kernels.activations import LOGISTIC, activate, exp, log
-from fastnn.kernels.jit import kernel
+from fastnn.kernels.jit import kernel, unit
 from fastnn.kernels.simd import lanes, load, load_first, maximum, splat, store, sum_lanes, zero
 
 LOG_LOSS, CROSS_ENTROPY, SQUARED_ERROR, POISSON = range(4)
@@ -39,7 +39,7 @@ def softmax(Z, first, last):
             store(Z, j, i, load(Z, j, i) * share)
 
 
-@kernel
+@unit
 def output(Z, first, last, loss):
     """A_L = g(Z_L), in place, in the columns from first to last; for softmax, whole vectors of them.  Z (n_L, m)."""
     if loss == CROSS_ENTROPY:
@@ -53,7 +53,7 @@ def output(Z, first, last, loss):
                 z[i] = exp(z[i])
 
 
-@kernel
+@unit
 def loss_and_dZ(A, Y, losses, first, last, loss):
     """The loss of each example, and dZ_L = A_L - Y in the place of A_L.  A, Y (n_L, m), losses (m)."""
     number = A.dtype.type
@@ -86,7 +86,7 @@ def loss_and_dZ(A, Y, losses, first, last, loss):
                 a[i] -= y[i]
 
 
-@kernel
+@unit
 def loss_and_dZ_of_classes(A, classes, rows, losses, first, last):
     """The same for CROSS_ENTROPY, where classes[rows[i], 0] is the class of example i: its y is 1, the others are 0."""
     number = A.dtype.type
@@ -108,7 +108,7 @@ def sum_first(a, n):
     return sum_lanes(g + load_first(a, 0, whole, n - whole))
 
 
-@kernel
+@unit
 def weigh(dZ, losses, scratch, weights, rows, first, last):
     """Multiply the loss of example i, and its column of dZ, by weights[rows[i]].  dZ (n_L, m), losses, scratch (m)."""
     cost, weight = losses[first:last], scratch[first:last]

@@ -5,7 +5,7 @@
 
 Nothing is copied, and nothing is transposed, which takes longer than the products of a unit or a few.
 """
-from fastnn.kernels.jit import inline, kernel
+from fastnn.kernels.jit import inline, unit
 from fastnn.kernels.simd import (
     FEW,
     fma,
@@ -45,7 +45,7 @@ def _inner_products(X, rows, soon, w, Z, i, n_rows):
     store_first(Z, 0, i, n_rows, sum_rows(z))
 
 
-@kernel
+@unit
 def inner_products(X, rows, soon, w, Z):
     """Z = w X^T, of these rows of X (any, n_x); those that come soon are asked for.  w (1, n_x or more), Z (1, m)."""
     m, few, i = rows.size, min(FEW, lanes(X)), 0
@@ -88,7 +88,7 @@ def _sum_strip(dZ, X, rows, dw, k, count, more, parts, cols):
             store_first(dw, 0, k, count, g[0, c])
 
 
-@kernel
+@unit
 def sum_of_rows(dZ, X, rows, dw, more):
     """dw = dZ X, of these rows of X (any, n_x); with `more`, +=.  dZ (1, m), dw (1, n_x or more)."""
     n_x, across = X.shape[1], WIDE * lanes(X)

@@ -10,7 +10,7 @@ of W_2, and dz_i is dZ_2, a number.  So all gradients are in the sums over those
 Examples are rows, as in ``small``; the inputs have one more column, of ones.  Neither A_1 nor dZ_1 is ever written, and
 what takes the time of a matrix product, T, is additions alone.
 """
-from fastnn.kernels.jit import inline, kernel
+from fastnn.kernels.jit import inline, unit
 from fastnn.kernels.simd import (
     COLS,
     FEW,
@@ -68,7 +68,7 @@ def _forward_rows(A_0, W, w, signs, Z, i, n_in, n, rows):
     store_first(Z, 0, i, rows, sum_rows(outputs))
 
 
-@kernel
+@unit
 def forward(A_0, W, w, signs, Z, n):
     """Z_2 = w relu(Z_1), without b_2, and the signs of Z_1 = (x_i, 1) W, in whole vectors of n numbers.
 
@@ -120,7 +120,7 @@ def _back_rows(A_0, W, w, signs, G, dw, j, done, n, rows, cols):
         _back_tile(A_0, W, w, signs, G, dw, j, done, k, rows, 1)
 
 
-@kernel
+@unit
 def back(dZ, A_0, W, w, signs, G, dw, n):
     """G = (dW_1^T, db_1) and dw = dW_2.  dZ (1, m), G (n_in + 1, n), dw (1, n), the others as in `forward`.
 

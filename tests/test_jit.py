@@ -92,13 +92,21 @@ def float32_programs():
         entry for entry in jit.ENTRIES if entry.__module__.startswith("fastnn.kernels")}
     programs = {}
     for entry, arguments in calls:
-        fresh = numba.njit(**jit.OPTIONS)(entry.py_func)
-        fresh.compile(tuple(numba.typeof(argument) for argument in arguments))
-        program = "\n".join(fresh.inspect_llvm().values())
-        # The wrapper for Python turns its float objects into numbers: that is not in the kernel.
-        program = re.sub(r"^define[^\n]*@_ZN7cpython.*?^}", "", program, flags=re.M | re.S)
-        programs[f"{entry.__module__}.{entry.__name__}"] = program
+        programs[f"{entry.__module__}.{entry.__name__}"] = program_of(entry, map(numba.typeof, arguments))
+    for unit, args in list(jit.SYMBOLS.values()):
+        if not any(getattr(kind, "dtype", None) == numba.float64 for kind in args):
+            programs[unit.full_name] = program_of(unit, args)
+    assert programs.keys() >= jit.UNITS.keys()
     return programs
+
+
+def program_of(function, kinds):
+    """LLVM's text of what is made of it for arguments of these types, compiled anew."""
+    fresh = jit._njit(jit._CalledByPython, function.py_func, jit._EntryCompiler)
+    fresh.compile(tuple(kinds))
+    program = "\n".join(fresh.inspect_llvm().values())
+    # The wrapper for Python turns its float objects into numbers: that is not in the kernel.
+    return re.sub(r"^define[^\n]*@_ZN7cpython.*?^}", "", program, flags=re.M | re.S)
 
 
 def test_float32_kernels_hold_no_float64_arithmetic(float32_programs):

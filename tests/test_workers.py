@@ -1,0 +1,132 @@
+"""Units: compiled by other processes or by this one, loaded before whoever calls them; and no process left behind."""
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import typeof
+
+import fastnn
+from fastnn.kernels import cache, jit, passes, workers
+
+ROOT = Path(fastnn.__file__).parents[1]
+
+row_sums = jit.find_unit("fastnn.kernels.layers.row_sums")
+
+#: A worker is started, and asked for one unit; `now` is what happens then.
+PROGRAM = """
+import os, time
+import joblib
+joblib.cpu_count = lambda: 2
+from numba import boolean, float64, int64
+from fastnn.kernels import jit, layers, workers
+name, args = "fastnn.kernels.layers.row_sums", (float64[:, ::1], float64[:, ::1], int64, int64, int64, boolean)
+pool = workers.WORKERS
+compilation = pool.at_work()
+compilation.__enter__()
+pool.ask_for(name, args)
+(worker,) = pool.workers
+print(worker.process.pid, flush=True)
+def wait_until(done):
+    until = time.monotonic() + 60
+    while not done() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert done()
+{now}
+"""
+
+
+def run(now, folder):
+    got = subprocess.run([sys.executable, "-c", PROGRAM.format(now=now)], cwd="/", capture_output=True, text=True,
+                         env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(folder)}, check=False)
+    assert got.returncode == 0, got.stderr
+    pid, *printed = got.stdout.split()
+    return int(pid), printed
+
+
+def is_alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to look for processes")
+
+
+def test_what_a_worker_has_compiled_is_loaded(tmp_path):
+    _, printed = run("""
+wait_until(lambda: pool.jobs[name, args] == workers.DONE)
+pool.finish([(name, args)], lambda name, args: jit.find_unit(name).load(args))
+print(sum(layers.row_sums.stats.cache_hits.values()), sum(layers.row_sums.stats.cache_misses.values()))
+""", tmp_path)
+    assert printed == ["1", "0"]
+
+
+def test_what_no_worker_has_begun_is_compiled_here(tmp_path):
+    _, printed = run("""
+pool.finish([(name, args)], lambda name, args: jit.find_unit(name).load(args))
+print(pool.jobs[name, args] == workers.DONE, len(layers.row_sums.overloads))
+""", tmp_path)
+    assert printed == ["True", "1"]
+
+
+def test_the_work_of_a_worker_that_dies_is_done_here(tmp_path):
+    _, printed = run("""
+wait_until(lambda: pool.jobs[name, args] == workers.RUNNING)
+worker.process.kill()
+pool.finish([(name, args)], lambda name, args: jit.find_unit(name).load(args))
+wait_until(lambda: not pool.workers)
+print(len(layers.row_sums.overloads))
+""", tmp_path)
+    assert printed == ["1"]
+
+
+@needs_proc
+@pytest.mark.parametrize("now", ["", "wait_until(lambda: pool.jobs[name, args] == workers.RUNNING)",
+                                 "compilation.__exit__(None, None, None)\nwait_until(lambda: not pool.workers)",
+                                 "os._exit(0)"],
+                         ids=["at once", "while it compiles", "idle", "without farewell"])
+def test_no_worker_is_left_behind(tmp_path, now):
+    pid, _ = run(now, tmp_path)
+    until = time.monotonic() + 30
+    while is_alive(pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not is_alive(pid)
+
+
+@pytest.mark.parametrize("reason", ["one core", "nowhere to write", "frozen", "no interpreter", "a daemon", "a worker"])
+def test_none_is_started_where_it_could_not_help(monkeypatch, reason):
+    monkeypatch.setattr("joblib.cpu_count", lambda: 1 if reason == "one core" else 3)
+    monkeypatch.setattr(cache, "CAN_WRITE", reason != "nowhere to write")
+    monkeypatch.setattr(sys, "frozen", reason == "frozen", raising=False)
+    monkeypatch.setattr(sys, "executable", "" if reason == "no interpreter" else sys.executable)
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", reason == "a daemon")
+    monkeypatch.setenv("FASTNN_WORKER", "1" if reason == "a worker" else "")
+    assert workers._n_workers() == 0
+
+
+def test_where_it_can_one_is_started_for_each_other_core(monkeypatch):
+    monkeypatch.setattr("joblib.cpu_count", lambda: 3)
+    monkeypatch.setattr(cache, "CAN_WRITE", True)
+    assert workers._n_workers() == 2
+
+
+def test_a_unit_is_one_for_all_whole_numbers_and_constants():
+    dZ, db = np.ones((2, 16)), np.zeros((1, 2))
+    passes.row_sums(dZ, db)
+
+    @jit.entry
+    def other(dZ, db, m):
+        row_sums(dZ, db, np.uint32(0), 2, m, False)
+
+    other(dZ, db, 16)
+    np.testing.assert_array_equal(db, 16)
+    used = [args for unit, args in jit.SYMBOLS.values() if unit is row_sums and args[0] == typeof(dZ)]
+    assert len(used) == 1
+
