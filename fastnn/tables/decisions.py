@@ -1,4 +1,4 @@
-"""What a column is: decided once, from all of its values in training, with the evidence said.
+"""What a column is: decided once, from all of its values, with the evidence said.
 
 The rules, in their order, for a column of texts (numbers, booleans and dates of other types are what their type says):
 
@@ -12,6 +12,7 @@ The rules, in their order, for a column of texts (numbers, booleans and dates of
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ MARKS = (
 FEW = 20  # different whole numbers: with words among them, they may be codes
 ODD = 0.1  # part of the values that may be no numbers in a column of numbers ...
 ODD_WORDS = 5  # ... and how many different ones
+IN_TRAINING = " in the rows to train"
 UNIQUE = 20  # rows from which on it is no accident that all values are different
 
 
@@ -58,8 +60,16 @@ class Text:
     note: str = ""
 
 
-def decide(name: str, column: NDArray[Any], text: Text, forced: str | None, max_categories: int, rows: Any) -> Decision:
-    """Decide what a column is, and learn it.
+def decide(
+    name: str,
+    column: NDArray[Any],
+    text: Text,
+    forced: str | None,
+    max_categories: int,
+    rows: Any,
+    to_learn: NDArray[np.intp] | None = None,
+) -> Decision:
+    """Decide what a column is from all rows, and learn it from some.
 
     Parameters
     ----------
@@ -73,12 +83,14 @@ def decide(name: str, column: NDArray[Any], text: Text, forced: str | None, max_
     max_categories : int
     rows : sequence
         Names of the rows, for notes.
+    to_learn : ndarray of int or None
+        The rows that ranges, means and categories are of. None: all.
     """
     notes = [f"column {name!r}: {text.note}"] if text.note else []
     if text.kind == "empty":
         return Decision(reason="no values", notes=notes)
     if text.kind == "category":
-        return _category(name, column, forced is not None, max_categories, notes)
+        return _category(name, column, forced is not None, max_categories, notes, to_learn)
     x = Number(name, 0.0, 0.0, 1.0, text.kind, text.form).values(column)
     odd = np.isnan(x) & ~columns.absent(column)
     if np.isnan(x).all():
@@ -90,52 +102,81 @@ def decide(name: str, column: NDArray[Any], text: Text, forced: str | None, max_
         shown = Counter(column[odd].tolist() if column.dtype.kind == "O" else map(str, column[odd])).most_common(4)
         words = ", ".join(f"{word!r} ({n:,})" for word, n in shown[:3]) + (" ..." if len(shown) > 3 else "")
         notes.append(f"column {name!r}: {columns.no_values(odd, text.kind)}: {words}")
-    low, high = np.nanmin(x), np.nanmax(x)
+    learned_from = x if to_learn is None else x[to_learn]
+    if np.isnan(learned_from).all():
+        return Decision(reason="no values" + IN_TRAINING, notes=notes)
+    low, high = np.nanmin(learned_from), np.nanmax(learned_from)
     if high / 2 - low / 2 <= 1e-10 * max(abs(low), abs(high)) / 2:  # halves: the difference may overflow
         shown_as = columns.day(low) if text.kind == "date" else f"{low:g}"
-        return Decision(reason=f"always {shown_as}", notes=notes)
-    learned = Number.fit(name, x, text.kind, text.form)
-    if text.kind == "number" and not forced and not np.isnan(x).any():
-        counts_rows = _counts_rows(x, unnamed=not name or name.startswith("Unnamed: "))
+        where = IN_TRAINING if np.nanmin(x) < low or np.nanmax(x) > high else ""
+        return Decision(reason=f"always {shown_as}{where}", notes=notes)
+    learned = Number.fit(name, learned_from, text.kind, text.form)
+    if text.kind == "number" and not forced:
+        present = x[~np.isnan(x)]
+        counts_rows = _counts_rows(name, present)
         if counts_rows:
             return Decision(learned, counts_rows, notes, row_numbers=True)
+        if len(present) >= UNIQUE and _whole(present) and (np.diff(present) > 0).all():
+            notes.append(f"column {name!r} rises with the rows: ignore it (--ignore {name!r}) if it numbers them")
     return Decision(learned, notes=notes)
 
 
-def _counts_rows(x: NDArray[np.float64], unnamed: bool) -> str:
-    """Why a column of numbers tells nothing but which row it is, or nothing.
+UNNAMED = re.compile(r"|Unnamed: \d+(\.\d+)?|index|level_\d+")  # what pandas calls row numbers, and what `read` does
 
-    Whole numbers, all different and almost without gaps: this is also seen when the rows were shuffled, or a part of
-    them was taken for a test.  Other numbers are as good as never like that.
+
+def _whole(x: NDArray[np.float64]) -> bool:
+    return bool((x == np.round(x)).all()) and float(np.abs(x).max()) < 2**53
+
+
+def _counts_rows(name: str, x: NDArray[np.float64]) -> str:
+    """Why a column of numbers, those that are not missing, tells nothing but which row it is; or nothing.
+
+    Whole numbers without heading, or all different and almost without gaps: this is also seen when the rows were
+    shuffled, or a part of them was taken for a test.  Other numbers are as good as never like that, but for years.
     """
-    n = len(x)
-    whole = bool((x == np.round(x)).all()) and float(np.abs(x).max()) < 2**53
-    if not whole or n < (2 if unnamed else UNIQUE) or x.max() - x.min() >= 2 * n or len(np.unique(x)) < n:
+    if not _whole(x):
         return ""
-    return "no heading, and it numbers the rows" if unnamed else "another whole number in each row, as in a list of ids"
+    if UNNAMED.fullmatch(name):
+        return "whole numbers without heading, as row numbers have none"
+    n = len(x)
+    years = x.min() >= 1500 and x.max() <= 2200
+    if n < UNIQUE or years or x.max() - x.min() >= 2 * n or len(np.unique(x)) < n:
+        return ""
+    return "another whole number in each row, as in a list of ids"
 
 
-def _category(name: str, column: NDArray[Any], forced: bool, max_categories: int, notes: list[str]) -> Decision:
+def _category(
+    name: str,
+    column: NDArray[Any],
+    forced: bool,
+    max_categories: int,
+    notes: list[str],
+    to_learn: NDArray[np.intp] | None,
+) -> Decision:
     texts = columns.labels(column)
-    counts = Counter(texts.tolist())
-    n_missing = sum(counts.pop(mark, 0) for mark in [None, *MISSING])
-    if not counts:
+    everywhere = count(texts)
+    if not everywhere:
         return Decision(reason="no values", notes=notes)
-    if len(counts) == 1 and not n_missing:
-        return Decision(reason=f"always {next(iter(counts))!r}", notes=notes)
-    n = len(texts) - n_missing
-    if not forced and len(counts) == n >= UNIQUE:
+    n = sum(everywhere.values())
+    if not forced and len(everywhere) == n and (n >= UNIQUE or n > max_categories):
         return Decision(reason="another text in every row", notes=notes)
+    if to_learn is not None:
+        texts = texts[to_learn]
+    counts = count(texts)
+    n_missing = len(texts) - sum(counts.values())
+    if not counts:
+        return Decision(reason="no values" + IN_TRAINING, notes=notes)
+    if len(counts) == 1 and not n_missing:
+        where = IN_TRAINING if len(everywhere) > 1 else ""
+        return Decision(reason=f"always {next(iter(counts))!r}{where}", notes=notes)
     kept = counts
     if len(counts) > max_categories:
         kept = Counter({label: m for label, m in counts.items() if m > 1}) or counts
-        if not forced and len(kept) == len(counts) == n:
-            return Decision(reason="another text in every row", notes=notes)
         kept = Counter(dict(sorted(kept.items(), key=lambda item: (-item[1], item[0]))[:max_categories]))
-        rare = n - sum(kept.values())
+        rare = sum(m for label, m in everywhere.items() if label not in kept)
         if rare:
             notes.append(
-                f"column {name!r}: of {len(counts):,} categories the {len(kept):,} most frequent are kept; "
+                f"column {name!r}: of {len(everywhere):,} categories the {len(kept):,} most frequent are kept; "
                 f"the others, {rare:,} values, are no category"
             )
     return Decision(Category(name, sorted(kept), n_missing > 0), notes=notes)
