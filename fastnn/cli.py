@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from .tables import TableEncoder
 
 INTERRUPTED = 130  # what a shell calls the end by Ctrl-C
-LARGEST = 1e100  # its square is a number still
 MOST_PARAMETERS = 10**12  # some terabytes: no use to try
 LEFT_OUT = "left out"  # the kind of a column that is not read
 EXTRA = ("typer", "rich", "pandas", "matplotlib", "clevercsv")
@@ -595,7 +594,9 @@ def read_table(
             raise ValueError(f"--{option} {target!r} is the target{advice.get(option, '')}")
     if frame.shape[1] == 1:
         raise ValueError(f"no column to learn from: {path} has the target {target!r} only")
-    answer = tables.target(frame[target], task, decimal)
+    told = {*columns["categorical"], *columns["ignore"], target}  # their marks are of no numbers
+    numbers = frame[[column for column in frame if column not in told]]
+    answer = tables.target(frame[target], task, decimal, others=numbers)
     name = "standard input" if path == Path("-") else str(path)
     source = Source(name, answer.task, frame.drop(columns=target), answer.y, np.flatnonzero(answer.rows))
     source.encoder = tables.TableEncoder(
@@ -608,8 +609,6 @@ def read_table(
     source.notes = table.notes + answer.notes
     if n_left_out := int((~answer.rows).sum()):
         source.notes.append(f"rows left out because {target} is missing: {n_left_out:,}")
-    if source.task == "regression" and (largest := np.abs(source.y).max()) > LARGEST:
-        raise ValueError(f"target {target!r} holds {largest:g}, too large to compute with: another unit may do")
     if source.task == "regression" and scores.is_very_skewed(source.y):
         n_times = source.y.max() / np.median(source.y)
         source.notes.append(
@@ -626,8 +625,10 @@ def prepare(source: Source, fractions: dict[str, float], seed: int) -> Problem:
 
     rows = split(source.y, source.task, fractions, seed)
     y = {part: source.y[rows[part]] for part in rows}
-    if (y["train"] == y["train"][0]).all():
-        raise ValueError(f"all {len(y['train'])} rows to train hold {y['train'][0]}: there is nothing to learn")
+    some = y["train"][0]
+    alike = y["train"] == some if source.task == "classification" else abs(y["train"] - some) <= 1e-10 * abs(some)
+    if alike.all():
+        raise ValueError(f"all {len(y['train'])} rows to train hold {some}: there is nothing to learn")
     classes = np.unique(y["train"]).tolist() if source.task == "classification" else []
     if source.encoder is None:
         X = {part: (source.X[rows[part]] / source.X_scale).astype(np.float32) for part in rows}

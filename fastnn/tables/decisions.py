@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -215,6 +215,12 @@ def decimal_marks(texts: Collection[str]) -> set[str]:
             if point != comma:
                 found.add("." if point else ",")
     return found
+
+
+def told_marks(table: Iterable[NDArray[Any]]) -> set[str]:
+    """The decimal marks of those columns that can be read with one alone: they decide for the others."""
+    marks = [decimal_marks(count(column)) for column in table if column.dtype.kind == "O"]
+    return {mark for found in marks if len(found) == 1 for mark in found}
 
 
 def decide_text(name: str, counts: Counter[str], forced: str | None, decimal: str | None, others: set[str]) -> Text:

@@ -119,9 +119,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             else:
                 texts[name] = known
         open_ = [name for name in counts if forced.get(name) != "category"]
-        marks = {name: decisions.decimal_marks(counts[name]) for name in open_}
-        # Columns that can be read with one mark only decide for those that could be read with either.
-        others = {mark for found in marks.values() if len(found) == 1 for mark in found}
+        others = decisions.told_marks(table[name] for name in open_)
         orders = dict(self.dates) if isinstance(self.dates, Mapping) else {}
         for name in counts:
             texts[name] = (
