@@ -464,6 +464,7 @@ def bad(tmp_path_factory, folder):
         ("train --hidden-layer-sizes 99999999,99999999", "not enough memory: the network"),
         ("predict . good.csv", ".: Is a directory"),
         ("predict none.fastnn good.csv", "none.fastnn: No such file or directory"),
+        ("predict none good.csv", "none: No such file or directory, nor none.fastnn"),
         ("predict cut.fastnn good.csv", "cut.fastnn is damaged or cut short"),
         ("predict text.fastnn good.csv", "text.fastnn is not a fastnn model file"),
         ("predict good.csv good.csv", "good.csv is not a fastnn model file"),

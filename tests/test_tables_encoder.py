@@ -115,6 +115,13 @@ def test_booleans_and_dates_are_numbers_of_one_column_each(people):
         (["900 €", "1.200,50 €", "-5 €"], [900, 1200.5, -5]),
         (["12 %", "7.5%", "100%"], [12, 7.5, 100]),
         (["(1,250.50)", "3.5", "\u22127.25"], [-1250.5, 3.5, -7.25]),
+        (["1.250,00-", "12,50", "3,5-"], [-1250, 12.5, -3.5]),
+        (["(12.50)", "$(0.01)", "($2.5)", "3"], [-12.5, -0.01, -2.5, 3]),
+        (['="0.27"', "0.5", '="-3"'], [0.27, 0.5, -3]),
+        (["'0.27", "0.5", "'12"], [0.27, 0.5, 12]),
+        (["CHF 1'250.-", "CHF 90.50", "Fr. 7.\u2013", "CHF 5.--"], [1250, 90.5, 7, 5]),
+        (["1250,-", "12,5", "\u20ac 7,-"], [1250, 12.5, 7]),
+        (["01", "0.5", "12.25"], [1, 0.5, 12.25]),
         (["1,250", "2,500.0", "7"], [1250, 2500, 7]),
         (["1,250", "2,50", "7"], [1.25, 2.5, 7]),
     ],
@@ -138,6 +145,9 @@ def test_numbers_are_read_as_people_write_them(values, expected):
         (["1", "2", "3"] * 9, "number"),
         (["01", "02", "10"] * 9, "category"),
         (["00060", "12345"] * 9, "category"),
+        (["001", "008.45", "250.5"] * 9, "category"),
+        (['="0060"', '="1234"'] * 9, "category"),
+        (["1-", "2-", "3"] * 9, "category"),
         (["TRUE", "FALSE", "unknown"] * 9, "category"),
         (["TRUE", "FALSE"] * 9, "boolean"),
         (["true", "", "False"] * 9, "boolean"),
@@ -311,6 +321,30 @@ def test_whole_numbers_without_heading_are_left_out_unless_named(name, values):
 )
 def test_years_are_no_ids(values, kind):
     assert decided(pd.DataFrame({"n": values, "x": np.sqrt(range(80))}))["n"] == kind
+
+
+def test_a_code_among_plain_numbers_is_told():
+    values = [str(i % 9) for i in range(40)]
+    encoder = TableEncoder().fit(texts(*values, "07"))
+    assert encoder.columns_[0].kind == "category"
+    assert "07 is a code and no number, so all are taken for a category (see --numeric)" in encoder.notes_[0]
+    assert TableEncoder(numeric=["x"]).fit(texts(*values, "07")).notes_ == []
+    assert TableEncoder().fit(texts(*["01", "02", "10"] * 9)).notes_ == []
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (["12%", "0.12", "7 %"], "12% as 12, 0.12 as 0.12"),
+        (["$900", "\u20ac5", "7"], "$900 as 900, \u20ac5 as 5"),
+        (["12%", "0", "7 %"], None),
+        (["$900", "7", "$5"], None),
+        (["Fr. 900", "Fr 7"], None),
+    ],
+)
+def test_numbers_of_several_units_are_told(values, told):
+    notes = TableEncoder().fit(texts(*values)).notes_
+    assert told in notes[0] if told else notes == []
 
 
 def test_whole_numbers_that_rise_with_the_rows_are_told():

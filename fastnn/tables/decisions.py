@@ -3,7 +3,8 @@
 The rules, in their order, for a column of texts (numbers, booleans and dates of other types are what their type says):
 
 1. true and false: a boolean.
-2. Codes: a zero before other digits, or 16 digits and more: a category. A number would forget what was written.
+2. Codes: a zero before other digits, or 16 digits and more: a category. A number would forget what was written. Where
+   there are fractions such as 0.5, they are numbers.
 3. Dates, if nine values in ten are: 2024-01-31, or 31/01/2024 and 01/31/2024 where the column shows which is the day.
 4. Numbers, if nine values in ten are, and the rest are a few different words: they count as missing. Whole numbers of a
    few values with words among them are codes.
@@ -244,15 +245,24 @@ def decide_text(name: str, counts: Counter[str], forced: str | None, decimal: st
     if not forced:
         if all(text.casefold() in ("true", "false") for text in counts):
             return Text("boolean")
-        if any(_is_code(text) for text in counts):
-            return Text("category")
+        codes = [text for text in counts if _is_code(text)]
+        if codes and not _has_fractions(counts):
+            few = 2 * sum(counts[text] for text in codes) < sum(counts.values())
+            note = f"{codes[0]} is a code and no number, so all are taken for a category (see --numeric)" if few else ""
+            return Text("category", note=note)
     dates = _dates(name, counts, forced == "date") if forced != "number" else None
     if dates or forced == "date":
         return dates or Text("date", "ymd")
     return _numbers(counts, forced == "number", decimal, others)
 
 
+def _has_fractions(texts: Collection[str]) -> bool:
+    """Whether 0.5 or the like is among them, and no 008.45, which is a code as well."""
+    return bool(decimal_marks(texts)) and not any(re.match(r"0\d+[.,]", text) for text in texts)
+
+
 def _is_code(text: str) -> bool:
+    text = columns.bare(text)
     return text.isdecimal() and (len(text) > 15 or (len(text) > 1 and text[0] == "0"))
 
 
@@ -291,6 +301,21 @@ def _dates(name: str, counts: Counter[str], forced: bool) -> Text | None:
     )
 
 
+def _mixed_units(texts: list[str], form: str) -> str:
+    """What to say where numbers of several units are in a column, or percentages beside other numbers."""
+    if all(text[0] in "0123456789+-." and text[-1] in "0123456789." for text in texts):
+        return ""
+    units: dict[str, str] = {}
+    for text in texts:
+        if number(text, form) != 0:
+            units.setdefault(columns.unit(text, form), text)
+    plain = units.get("")
+    if len(units) - (plain is not None) < 2 and not (plain and "%" in units):
+        return ""
+    shown = ", ".join(f"{text} as {number(text, form):.12g}" for text in [*units.values()][:3])
+    return f"numbers of several units are read without them: {shown}"
+
+
 def _numbers(counts: Counter[str], forced: bool, decimal: str | None, others: set[str]) -> Text:
     """The numbers that a column holds, if it does."""
     marks = decimal_marks(counts)
@@ -320,16 +345,16 @@ def _numbers(counts: Counter[str], forced: bool, decimal: str | None, others: se
                 shown = columns.listed(words + limits, 3)
                 note = f"{n_good:,} of {n:,} values are numbers, but not {shown}: taken for a category (see --numeric)"
             return Text("category", note=note)
+    notes = []
     if decimal and form != decimal:
         shown = next(text for text in texts.tolist() if form in text and not np.isnan(number(text, form)))
-        return Text("number", form, f"{shown} is a number with a decimal {'point' if form == '.' else 'comma'} alone")
-    if len(possible) == 1 or marks or not len(good):
-        return Text("number", form)
-    either = np.flatnonzero(~np.isnan(x) & (read["."] != read[","]))
-    if not len(either):
-        return Text("number", form)
-    other = "," if form == "." else "."
-    first = either[0]
-    why = " as in other columns" if len(others) == 1 else ""
-    note = f"{texts[first]} is read as {x[first]:.12g}{why}; with --decimal {other} it is {read[other][first]:.12g}"
-    return Text("number", form, note)
+        notes.append(f"{shown} is a number with a decimal {'point' if form == '.' else 'comma'} alone")
+    elif len(possible) == 2 and not marks:
+        other = "," if form == "." else "."
+        for first in np.flatnonzero(~np.isnan(x) & (read["."] != read[","]))[:1]:
+            why = " as in other columns" if len(others) == 1 else ""
+            now, then = x[first], read[other][first]
+            notes.append(f"{texts[first]} is read as {now:.12g}{why}; with --decimal {other} it is {then:.12g}")
+    if units := _mixed_units(texts[~np.isnan(x)].tolist(), form):
+        notes.append(units)
+    return Text("number", form, "; ".join(notes))
