@@ -319,7 +319,7 @@ def number(text: str, decimal: str = ".") -> float:
     n_signs = sum(found[group] is not None for group in ("bracket", "sign1", "sign2", "sign3"))
     if bool(found["bracket"]) != bool(found["end"]) or n_signs > 1:
         return np.nan
-    if found["sign3"] and not (found["part"] or found["only"]):  # 2- may be a grade
+    if found["sign3"] and not (found["part"] or found["only"] or not found["whole"].isdecimal()):  # 2- may be a grade
         return np.nan
     digits = re.sub(r"\D", "", found["whole"] or "0") + "." + (found["part"] or found["only"] or "0")
     x = float(digits + (found["exponent"] or ""))
