@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import fastnn
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from .tables import TableEncoder
 
 INTERRUPTED = 130  # what a shell calls the end by Ctrl-C
-LARGEST = 1e100  # its square is a number still
 MOST_PARAMETERS = 10**12  # some terabytes: no use to try
 LEFT_OUT = "left out"  # the kind of a column that is not read
 EXTRA = ("typer", "rich", "pandas", "matplotlib", "clevercsv")
@@ -380,12 +380,16 @@ def bench(
 
 @dataclass
 class Source:
-    """What is to be learned, as it was read: a table or a matrix, and its target."""
+    """What is to be learned, as it was read: a table or a matrix, and its target.
+
+    X has the rows whose target is missing, too: they show what a column is.
+    """
 
     name: str
     task: str
     X: Any
     y: NDArray[Any]
+    at: NDArray[np.intp]  # the row of X that each of y belongs to
     X_scale: float = 1.0
     encoder: TableEncoder | None = None  # of a table
     notes: list[str] = field(default_factory=list)
@@ -555,10 +559,11 @@ def named_separator(separator: str | None) -> str | None:
 
 def digits() -> Source:
     """scikit-learn's pictures of handwritten digits, 8 x 8 pixels from 0 to 16."""
+    import numpy as np
     from sklearn.datasets import load_digits
 
     X, y = load_digits(return_X_y=True)
-    return Source("scikit-learn's handwritten digits", "classification", X, y, X_scale=16)
+    return Source("scikit-learn's handwritten digits", "classification", X, y, np.arange(len(y)), X_scale=16)
 
 
 def read_table(
@@ -570,7 +575,7 @@ def read_table(
     separator: str | None,
     decimal: str | None,
 ) -> Source:
-    """The rows of a table whose target is known; `columns` are those that the user has decided about."""
+    """A table and its target; `columns` are those that the user has decided about."""
     import numpy as np
 
     from . import scores, tables
@@ -589,9 +594,11 @@ def read_table(
             raise ValueError(f"--{option} {target!r} is the target{advice.get(option, '')}")
     if frame.shape[1] == 1:
         raise ValueError(f"no column to learn from: {path} has the target {target!r} only")
-    answer = tables.target(frame[target], task, decimal)
+    told = {*columns["categorical"], *columns["ignore"], target}  # their marks are of no numbers
+    numbers = frame[[column for column in frame if column not in told]]
+    answer = tables.target(frame[target], task, decimal, others=numbers)
     name = "standard input" if path == Path("-") else str(path)
-    source = Source(name, answer.task, frame[answer.rows].drop(columns=target), answer.y)
+    source = Source(name, answer.task, frame.drop(columns=target), answer.y, np.flatnonzero(answer.rows))
     source.encoder = tables.TableEncoder(
         categorical=columns["categorical"],
         numeric=columns["numeric"],
@@ -602,8 +609,6 @@ def read_table(
     source.notes = table.notes + answer.notes
     if n_left_out := int((~answer.rows).sum()):
         source.notes.append(f"rows left out because {target} is missing: {n_left_out:,}")
-    if source.task == "regression" and (largest := np.abs(source.y).max()) > LARGEST:
-        raise ValueError(f"target {target!r} holds {largest:g}, too large to compute with: another unit may do")
     if source.task == "regression" and scores.is_very_skewed(source.y):
         n_times = source.y.max() / np.median(source.y)
         source.notes.append(
@@ -615,25 +620,26 @@ def read_table(
 
 
 def prepare(source: Source, fractions: dict[str, float], seed: int) -> Problem:
-    """Split and scale; all that scaling needs to know is taken from the training rows."""
+    """Split and scale: what a column is, all rows decide; how it is scaled, those to train."""
     import numpy as np
 
     rows = split(source.y, source.task, fractions, seed)
     y = {part: source.y[rows[part]] for part in rows}
-    if (y["train"] == y["train"][0]).all():
-        raise ValueError(f"all {len(y['train'])} rows to train hold {y['train'][0]}: there is nothing to learn")
+    some = y["train"][0]
+    alike = y["train"] == some if source.task == "classification" else abs(y["train"] - some) <= 1e-10 * abs(some)
+    if alike.all():
+        raise ValueError(f"all {len(y['train'])} rows to train hold {some}: there is nothing to learn")
     classes = np.unique(y["train"]).tolist() if source.task == "classification" else []
     if source.encoder is None:
         X = {part: (source.X[rows[part]] / source.X_scale).astype(np.float32) for part in rows}
         return Problem(source, X, y, rows, [f"x{i}" for i in range(source.X.shape[1])], classes)
-    frames = {part: source.X.iloc[rows[part]] for part in rows}
-    encoder = source.encoder.fit(frames["train"])
+    encoder = source.encoder.fit(source.X, rows=source.at[rows["train"]])
     source.notes += encoder.notes_
     filled = [column.name for column in encoder.columns_ if column.kind != "category"]
     missing = {name: n_missing(source.X[name]) for name in filled}
     if named := [f"{name} ({n:,})" for name, n in missing.items() if n]:
         source.notes.append(f"missing values, for which the median stands: {shortened(named)}")
-    X = {part: encoder.transform(frames[part]) for part in rows}
+    X = {part: encoder.transform(source.X.iloc[source.at[rows[part]]]) for part in rows}
     problem = Problem(source, X, y, rows, encoder.get_feature_names_out().tolist(), classes)
     if not classes:
         mean, scale = float(y["train"].mean()), float(y["train"].std())

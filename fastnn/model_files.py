@@ -163,8 +163,13 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Any]]:
     """As `load`, with the dict of what `save` was given besides the model."""
-    path = _with_extension(path)
-    with path.open("rb") as file:
+    typed, path = path, _with_extension(path)
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        nor = "" if path == Path(typed) else f", nor {path}"
+        raise FileNotFoundError(errno.ENOENT, f"{error.strerror}{nor}", str(typed)) from None
+    with file:
         if file.read(4) != b"PK\3\4":
             raise ModelFileError(f"{path} is not a fastnn model file")
         file.seek(0)

@@ -464,6 +464,7 @@ def bad(tmp_path_factory, folder):
         ("train --hidden-layer-sizes 99999999,99999999", "not enough memory: the network"),
         ("predict . good.csv", ".: Is a directory"),
         ("predict none.fastnn good.csv", "none.fastnn: No such file or directory"),
+        ("predict none good.csv", "none: No such file or directory, nor none.fastnn"),
         ("predict cut.fastnn good.csv", "cut.fastnn is damaged or cut short"),
         ("predict text.fastnn good.csv", "text.fastnn is not a fastnn model file"),
         ("predict good.csv good.csv", "good.csv is not a fastnn model file"),
@@ -504,3 +505,21 @@ def test_a_process_of_its_own_ends_with_status_2_and_no_traceback(tmp_path):
     out, err = command.communicate()
     assert (command.returncode, out) == (2, "")
     assert err == f"fastnn: no such file: {tmp_path / 'none.csv'}\n"
+
+
+def test_what_a_column_is_does_not_depend_on_the_seed(tmp_path):
+    random = np.random.RandomState(0)
+    x = ["3,512", "4,512"] * 29 + ["3,512", "2,5"]
+    frame = pd.DataFrame({"row": range(60), "x": x, "z": random.rand(60), "y": random.rand(60)})
+    frame.loc[59, "y"] = None  # the row that shows the decimal mark has no target
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    columns = []
+    for seed in range(3):
+        arguments = ["--target", "y", "--output", tmp_path / "run", "--seed", seed, "--no-compare", *QUICK]
+        result = run("train", tmp_path / "t.csv", *arguments)
+        assert result.code == 0, result.err
+        columns.append(json.loads((tmp_path / "run/report.json").read_text())["columns"])
+        assert "numbers with a decimal comma, such as 3,512, are in 'x'" in result.out
+    assert [{c["name"]: c["kind"] for c in of_seed} for of_seed in columns] == [
+        {"row": "left out", "x": "number", "z": "number"}
+    ] * 3

@@ -115,6 +115,14 @@ def test_booleans_and_dates_are_numbers_of_one_column_each(people):
         (["900 €", "1.200,50 €", "-5 €"], [900, 1200.5, -5]),
         (["12 %", "7.5%", "100%"], [12, 7.5, 100]),
         (["(1,250.50)", "3.5", "\u22127.25"], [-1250.5, 3.5, -7.25]),
+        (["1.250,00-", "12,50", "3,5-"], [-1250, 12.5, -3.5]),
+        (["1,250-", "2,300.5", "900"], [-1250, 2300.5, 900]),
+        (["(12.50)", "$(0.01)", "($2.5)", "3"], [-12.5, -0.01, -2.5, 3]),
+        (['="0.27"', "0.5", '="-3"'], [0.27, 0.5, -3]),
+        (["'0.27", "0.5", "'12"], [0.27, 0.5, 12]),
+        (["CHF 1'250.-", "CHF 90.50", "Fr. 7.\u2013", "CHF 5.--"], [1250, 90.5, 7, 5]),
+        (["1250,-", "12,5", "\u20ac 7,-"], [1250, 12.5, 7]),
+        (["01", "0.5", "12.25"], [1, 0.5, 12.25]),
         (["1,250", "2,500.0", "7"], [1250, 2500, 7]),
         (["1,250", "2,50", "7"], [1.25, 2.5, 7]),
     ],
@@ -138,6 +146,9 @@ def test_numbers_are_read_as_people_write_them(values, expected):
         (["1", "2", "3"] * 9, "number"),
         (["01", "02", "10"] * 9, "category"),
         (["00060", "12345"] * 9, "category"),
+        (["001", "008.45", "250.5"] * 9, "category"),
+        (['="0060"', '="1234"'] * 9, "category"),
+        (["1-", "2-", "3"] * 9, "category"),
         (["TRUE", "FALSE", "unknown"] * 9, "category"),
         (["TRUE", "FALSE"] * 9, "boolean"),
         (["true", "", "False"] * 9, "boolean"),
@@ -278,11 +289,104 @@ def test_what_tells_nothing_is_left_out_with_a_reason():
     encoder = TableEncoder().fit(frame)
     assert encoder.get_feature_names_out().tolist() == ["x"]
     assert encoder.left_out_ == {
-        "Unnamed: 0": "no heading, and it numbers the rows",
+        "Unnamed: 0": "whole numbers without heading, as row numbers have none",
         "id": "another text in every row",
         "number": "another whole number in each row, as in a list of ids",
         "none": "no values",
         "always": "always 14.62",
+    }
+
+
+@pytest.mark.parametrize(
+    "values",
+    [range(10), [3, 8, 11, 40, 90], [0, 1, 2] * 4, [5.0, None, 4.0, 9.0], [4, 1, 3, 2]],
+    ids=["counting", "with gaps", "repeated", "with a blank", "shuffled"],
+)
+@pytest.mark.parametrize("name", ["Unnamed: 0", "", "index"])
+def test_whole_numbers_without_heading_are_left_out_unless_named(name, values):
+    frame = pd.DataFrame({name: values, "x": np.sqrt(range(len(values)))})
+    assert decided(frame)[name] == "left out"
+    assert decided(frame, numeric=[name])[name] == "number"
+    assert decided(frame.assign(**{name: frame["x"]}))[name] == "number"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([*range(1900, 1980)], "number"),
+        ([*range(1, 81)], "left out"),
+        ([*range(3000, 3080)], "left out"),
+        ([*range(19000, 19080)], "left out"),
+        ([*range(1, 40), None, *range(41, 81)], "left out"),
+    ],
+)
+def test_years_are_no_ids(values, kind):
+    assert decided(pd.DataFrame({"n": values, "x": np.sqrt(range(80))}))["n"] == kind
+
+
+def test_a_code_among_plain_numbers_is_told():
+    values = [str(i % 9) for i in range(40)]
+    encoder = TableEncoder().fit(texts(*values, "07"))
+    assert encoder.columns_[0].kind == "category"
+    assert "07 is a code and no number, so all are taken for a category (see --numeric)" in encoder.notes_[0]
+    assert TableEncoder(numeric=["x"]).fit(texts(*values, "07")).notes_ == []
+    assert TableEncoder().fit(texts(*["01", "02", "10"] * 9)).notes_ == []
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (["12%", "0.12", "7 %"], "12% as 12, 0.12 as 0.12"),
+        (["$900", "\u20ac5", "7"], "$900 as 900, \u20ac5 as 5"),
+        (["12%", "0", "7 %"], None),
+        (["$900", "7", "$5"], None),
+        (["Fr. 900", "Fr 7"], None),
+    ],
+)
+def test_numbers_of_several_units_are_told(values, told):
+    notes = TableEncoder().fit(texts(*values)).notes_
+    assert told in notes[0] if told else notes == []
+
+
+def test_whole_numbers_that_rise_with_the_rows_are_told():
+    x = np.sqrt(range(40))
+    n = np.arange(40) ** 2
+    assert "'n' rises with the rows: ignore it" in TableEncoder().fit(pd.DataFrame({"n": n, "x": x})).notes_[0]
+    assert TableEncoder(numeric=["n"]).fit(pd.DataFrame({"n": n, "x": x})).notes_ == []
+    assert TableEncoder().fit(pd.DataFrame({"n": n[::-1], "x": x})).notes_ == []
+
+
+def test_what_a_column_is_does_not_depend_on_the_rows_to_learn_from():
+    n = 60
+    words = ["w", "x", *["y", "x"] * (n // 2 - 1)]
+    frame = pd.DataFrame(
+        {
+            "comma": ["3,512", "4,512"] * (n // 2 - 1) + ["3,512", "2,5"],
+            "day": ["01/02/2024", "03/04/2024"] * (n // 2 - 1) + ["25/12/2024"] * 2,
+            "code": ["7", "12"] * (n // 2 - 1) + ["07"] * 2,
+            "id": range(1, n + 1),
+            "gap": [None] * (n // 2) + [1.5, 2.5] * (n // 4),
+            "word": words,
+        },
+        dtype=object,
+    )
+    half = np.random.RandomState(0).permutation(n - 2)[: n // 2 + 5]
+    encoder, everything = TableEncoder().fit(frame, rows=half), TableEncoder().fit(frame)
+    assert [row[:2] for row in encoder.summary()] == [row[:2] for row in everything.summary()]
+    assert encoder.notes_ == everything.notes_
+    # ... but ranges and categories are of those rows alone
+    learned = TableEncoder().fit(frame.iloc[:, 4:].assign(x=np.sqrt(range(n))), rows=range(1, n - 5))
+    x = np.sqrt(range(1, n - 5))
+    assert learned.columns_[-1].mean == pytest.approx(x.mean())
+    assert learned.columns_[1].categories == ["x", "y"]
+
+
+def test_a_column_of_one_value_in_the_rows_to_learn_from_is_left_out():
+    frame = pd.DataFrame({"n": [1.5] * 5 + [2.5], "word": ["a"] * 5 + ["b"], "no": [None] * 5 + [3], "x": range(6)})
+    assert TableEncoder().fit(frame, rows=range(5)).left_out_ == {
+        "n": "always 1.5 in the rows to train",
+        "word": "always 'a' in the rows to train",
+        "no": "no values in the rows to train",
     }
 
 

@@ -71,6 +71,12 @@ ODD_FILES = {
     "names of rows": ('"a","b"\n"r1",1,"x"\n"r2",2,"y"\n', "a b", [["1", "x"], ["2", "y"]]),
     "names of rows, one column": ('"a"\n"1",1.5\n"2",2.5\n', "a", [["1.5"], ["2.5"]]),
     "names of rows, between blanks": ('"a" "b"\n"1" 1.5 "x"\n"2" 2.5 "y z"\n', "a b", [["1.5", "x"], ["2.5", "y z"]]),
+    "names of rows without quotes": ("a,b\nMazda RX4,1.5,x\nValiant,2,y\n", "a b", [["1.5", "x"], ["2", "y"]]),
+    "exponents between blanks": (
+        "  a  b\n -1.5e-02   3.6e+01\n  2.5e-01  -1.2E-03\n",
+        "a b",
+        [["-1.5e-02", "3.6e+01"], ["2.5e-01", "-1.2E-03"]],
+    ),
     "row numbers of pandas": (",a\n0,x\n1,y\n", ["Unnamed: 0", "a"], [["0", "x"], ["1", "y"]]),
     "short rows": ("a,b,c\n1,2,3\n4,5\n6\n", "a b c", [["1", "2", "3"], ["4", "5", _], ["6", _, _]]),
     "Windows": ("a,b\r\n1,x\r\n2,y\r\n", "a b", [["1", "x"], ["2", "y"]]),
@@ -86,6 +92,8 @@ ODD_FILES = {
     "one column of texts": ("town\nBonn, Beuel\nUlm\nSan Remo\n", "town", [["Bonn, Beuel"], ["Ulm"], ["San Remo"]]),
     "one column of percentages": ("share\n50 %\n20 %\n", ["share"], [["50 %"], ["20 %"]]),
     "one column, a comma in its heading": ("speed (m/s, mean)\n1\n2\n", ["speed (m/s, mean)"], [["1"], ["2"]]),
+    "one column, empty cells": ("a\n1\n\n2\n  \n3\n\n\n", "a", [["1"], [_], ["2"], [_], ["3"]]),
+    "one column, empty quotes": ('a\n1\n""\n2\n""\n', "a", [["1"], [_], ["2"], [_]]),
     "one row": ("a,b\n1,x\n", "a b", [["1", "x"]]),
     "the same name twice": ("x,y,y\n1,2,3\n", ["x", "y", "y.1"], [["1", "2", "3"]]),
     "empty lines": ("\n\na,b\n\n1,x\n   \n2,y\n\n\n", "a b", [["1", "x"], ["2", "y"]]),
@@ -137,6 +145,12 @@ def test_a_file_as_people_have_it_is_read(written, content, heading, rows):
         ("a,b\n", "has no rows below its heading"),
         ("a,b\n1,2\n1,2,3\n", "line 3: 3 fields between commas, but the heading has 2; .*--separator"),
         ("a,b\n1,2,3,4\n1,2,3,4\n", "line 2: 4 fields between commas, but the heading has 2"),
+        ("a,b\n1,5,2\n3,7,4\n", "line 2: 3 fields between commas, .* around a text or number"),
+        ("item,price\nA,1,250.00\nB,2,500.50\n", "line 2: 3 fields"),
+        ("a,b\nSmith\\, J,2\nDoe\\, K,4\n", "line 2: 3 fields"),
+        ("a,b\nAustin, Texas,2\nReno, Nevada,4\n", "line 2: 3 fields"),
+        ("a,b\nr1,x,2\nr1,y,4\n", "line 2: 3 fields"),
+        ("  -1.5e-02   3.6e-01\n   3.6e-01  -3.0e-01\n", "seems to have no heading: its first line is '-1.5e-02'"),
         ('a,b\n"x\ny",2\n1,2,3\n', "line 4: 3 fields"),
         ('a,b\n1,2\n3,"4\n5,6\n', "line 3: a quotation mark is opened and not closed"),
         ('a,b\n1,"' + "x\n" * 70_000, "line 2: a text of more than 131,072 characters; a quotation mark that is not"),
@@ -195,6 +209,11 @@ def test_the_separator_and_the_decimal_mark_can_be_told(written):
     assert list(read(path, separator=",").frame) == ["a;b", "c"]
     assert list(read(path, separator=";").frame) == ["a", "b,c"]
     assert list(read(path, decimal=",").frame) == ["a", "b,c"]
+
+
+def test_a_decimal_comma_that_is_told_separates_nothing(written):
+    frame = read(written("a b c\n1,5 2,5 3,5\n4,5 5,5 6,5\n"), decimal=",").frame
+    assert frame.to_numpy().tolist() == [["1,5", "2,5", "3,5"], ["4,5", "5,5", "6,5"]]
 
 
 @pytest.mark.parametrize("told", [{"separator": "::"}, {"separator": '"'}, {"decimal": ";"}])

@@ -72,7 +72,10 @@ def test_rows_without_a_target_are_left_out():
     found = target(texts(["1.5", None, "?", "NA", "-", "2.5", "3.5"] + [str(i + 0.5) for i in range(20)]))
     assert found.rows.tolist() == [True, False, False, False, False] + [True] * 22
     assert len(found.y) == 23
-    assert found.notes == ["target 'y': 1 value is no number and counts as missing: '-' (row 5)"]
+    assert found.notes == [
+        "target 'y': 1 value is no number and counts as missing: '-' (row 5)",
+        "target 'y': taken for a missing value: '?' (1 row), 'NA' (1 row)",
+    ]
     typed = target(column([1.0, np.nan, 0.0, 1.0, 0.0]))
     assert (typed.y.tolist(), typed.rows.tolist()) == ([1, 0, 1, 0], [True, False, True, True, True])
 
@@ -85,7 +88,41 @@ def test_a_word_for_nothing_is_a_class_among_words_and_missing_among_numbers(wor
     assert target(texts(["0", "1", word] * 4)).rows.tolist() == [True, True, False] * 4
     rare = target(texts(["mild", "severe"] * 200 + [word]))
     assert not rare.rows[-1]
-    assert f"{word!r} is taken for a missing value" in rare.notes[0]
+    assert f"taken for a missing value: {word!r} (1 row)" in rare.notes[0]
+
+
+@pytest.mark.parametrize("classes", [["0", "1"], ["True", "False"], ["-1", "0", "1"]])
+def test_a_frequent_none_is_a_class_beside_few_whole_numbers_and_booleans(classes):
+    found = target(texts([*classes, "None"] * 6 + ["nan", "NULL", "nan"]))
+    assert set(found.y) == {*classes, "None"}
+    assert "'None' is taken for a class (6 rows)" in found.notes[0]
+    assert found.notes[1] == "target 'y': taken for a missing value: 'nan' (2 rows), 'NULL' (1 row)"
+    rare = target(texts(classes * 60 + ["None"] * 5))
+    assert rare.y.dtype.kind in "ib"
+    assert rare.notes == ["target 'y': taken for a missing value: 'None' (5 rows)"]
+    numbers = target(texts([f"{i}.5" for i in range(50)] + ["None"] * 10))
+    assert (numbers.task, len(numbers.y)) == ("regression", 50)
+
+
+def test_the_other_columns_decide_the_decimal_mark_that_a_target_leaves_open():
+    y = texts(["1,250", "2,500", "7"])
+    comma = pd.DataFrame({"a": ["1,5", "2", "3"], "n": [1, 2, 3]})
+    assert target(y, others=comma).y.tolist() == [1.25, 2.5, 7]
+    assert target(y, others=comma[["n"]]).y.tolist() == [1250, 2500, 7]
+    assert target(y, others=comma, decimal=".").y.tolist() == [1250, 2500, 7]
+    assert "as in other columns" in target(y, others=comma).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [("{} kg", "numbers with a unit"), ("{}:30", "these are times"), ("A-{}", "an id or a free text")],
+)
+def test_many_classes_of_few_rows_are_told_with_the_likely_reason(label, reason):
+    found = target(texts([label.format(i) for i in range(30)] * 3))
+    assert "has 30 classes" in found.notes[0]
+    assert reason in found.notes[0]
+    assert target(texts([label.format(i) for i in range(30)] * 5)).notes == []
+    assert target(texts([label.format(i) for i in range(20)] * 3)).notes == []
 
 
 @pytest.mark.parametrize(
@@ -99,6 +136,9 @@ def test_a_word_for_nothing_is_a_class_among_words_and_missing_among_numbers(wor
         (["a", "1"], "regression", "should hold numbers, but row 1 holds 'a'"),
         (["a", "b"], "regression", "should hold numbers, but row 1 holds 'a'"),
         ([2, 2, 2, 2], "regression", "is 2 in every row"),
+        ([2.5, 2.5, 2.5 + 1e-13], "auto", "is nearly 2.5 in every row"),
+        ([1e-200, 2e-200, 5e-201], "auto", "holds 5e-201 to 2e-200, too small to compute with"),
+        ([1.5, 2.5, -1e200], "auto", "holds -1e.200, too large to compute with"),
         ([1.0, np.inf], "auto", "should hold finite numbers, but row 2 holds inf"),
         (
             pd.to_datetime(["2024-01-01", "2024-01-02"]),

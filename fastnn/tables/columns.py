@@ -283,27 +283,47 @@ _BLANK = "[ \u00a0\u2009\u202f'\u2019]"
 
 @cache
 def number_pattern(decimal: str) -> re.Pattern[str]:
-    """Numbers as people write them, with this decimal mark: 1250, 1,250.00, 1 250.0, 1.25e3, $900, -5 %, (1,250.00)."""
+    """Numbers as people write them, with this decimal mark.
+
+    1250, 1,250.00, 1 250.0, 1.25e3, $900, -5 %, (1,250.00), $(0.01), 1.50-, CHF 1'250.-
+    """
     point, group = (r"\.", ",") if decimal == "." else (",", r"\.")
     grouped = rf"[1-9]\d{{0,2}}(?:(?:{group}\d{{3}})+|(?:{_BLANK}\d{{3}})+)"
-    body = rf"(?P<whole>{grouped}|\d+)(?:{point}(?P<part>\d*))?|{point}(?P<only>\d+)"
+    body = rf"(?P<whole>{grouped}|\d+)(?:[.,][-\u2013\u2014]{{1,2}}|{point}(?P<part>\d*))?|{point}(?P<only>\d+)"
     sign = "(?P<sign{}>[-+\u2212])?\\s*"
     return re.compile(
-        rf"(?P<bracket>\()?\s*{sign.format(1)}(?:{_MONEY}\s*)?{sign.format(2)}(?:{body})(?P<exponent>[eE][-+]?\d+)?"
-        rf"\s*(?:{_MONEY}|%)?\s*(?P<end>\))?"
+        rf"(?:(?P<unit1>{_MONEY})\s*(?=\())?(?P<bracket>\()?\s*{sign.format(1)}(?:(?P<unit2>{_MONEY})\s*)?"
+        rf"{sign.format(2)}(?:{body})(?P<exponent>[eE][-+]?\d+)?(?P<sign3>[-\u2212])?"
+        rf"\s*(?P<unit3>{_MONEY}|%)?\s*(?P<end>\))?"
     )
+
+
+def bare(text: str) -> str:
+    """A text without what spreadsheets are told by: ="0.27" and '0.27 are 0.27."""
+    if text.startswith('="') and text.endswith('"'):
+        return text[2:-1]
+    return text.removeprefix("'")
+
+
+def unit(text: str, decimal: str = ".") -> str:
+    """The currency or percent sign of a number, or nothing."""
+    found = number_pattern(decimal).fullmatch(bare(text))
+    return (found["unit1"] or found["unit2"] or found["unit3"] or "").rstrip(".") if found else ""
 
 
 def number(text: str, decimal: str = ".") -> float:
     """The number that a text is, or nan. Of `12 %` it is 12."""
-    found = number_pattern(decimal).fullmatch(text)
+    found = number_pattern(decimal).fullmatch(bare(text))
     if not found:
         return np.nan
-    if bool(found["bracket"]) != bool(found["end"]) or (found["sign1"] and found["sign2"]):
+    n_signs = sum(found[group] is not None for group in ("bracket", "sign1", "sign2", "sign3"))
+    if bool(found["bracket"]) != bool(found["end"]) or n_signs > 1:
+        return np.nan
+    if found["sign3"] and not (found["part"] or found["only"] or not found["whole"].isdecimal()):  # 2- may be a grade
         return np.nan
     digits = re.sub(r"\D", "", found["whole"] or "0") + "." + (found["part"] or found["only"] or "0")
     x = float(digits + (found["exponent"] or ""))
-    negative = found["bracket"] or (found["sign1"] or found["sign2"] or "+") != "+"
+    negative = found["bracket"] or (found["sign1"] or found["sign2"] or found["sign3"] or "+") != "+"
     return np.nan if np.isinf(x) else -x if negative else x
 
 

@@ -1,9 +1,10 @@
-"""What a column is: decided once, from all of its values in training, with the evidence said.
+"""What a column is: decided once, from all of its values, with the evidence said.
 
 The rules, in their order, for a column of texts (numbers, booleans and dates of other types are what their type says):
 
 1. true and false: a boolean.
-2. Codes: a zero before other digits, or 16 digits and more: a category. A number would forget what was written.
+2. Codes: a zero before other digits, or 16 digits and more: a category. A number would forget what was written. Where
+   there are fractions such as 0.5, they are numbers.
 3. Dates, if nine values in ten are: 2024-01-31, or 31/01/2024 and 01/31/2024 where the column shows which is the day.
 4. Numbers, if nine values in ten are, and the rest are a few different words: they count as missing. Whole numbers of a
    few values with words among them are codes.
@@ -12,8 +13,9 @@ The rules, in their order, for a column of texts (numbers, booleans and dates of
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -36,6 +38,7 @@ MARKS = (
 FEW = 20  # different whole numbers: with words among them, they may be codes
 ODD = 0.1  # part of the values that may be no numbers in a column of numbers ...
 ODD_WORDS = 5  # ... and how many different ones
+IN_TRAINING = " in the rows to train"
 UNIQUE = 20  # rows from which on it is no accident that all values are different
 
 
@@ -58,8 +61,16 @@ class Text:
     note: str = ""
 
 
-def decide(name: str, column: NDArray[Any], text: Text, forced: str | None, max_categories: int, rows: Any) -> Decision:
-    """Decide what a column is, and learn it.
+def decide(
+    name: str,
+    column: NDArray[Any],
+    text: Text,
+    forced: str | None,
+    max_categories: int,
+    rows: Any,
+    to_learn: NDArray[np.intp] | None = None,
+) -> Decision:
+    """Decide what a column is from all rows, and learn it from some.
 
     Parameters
     ----------
@@ -73,12 +84,14 @@ def decide(name: str, column: NDArray[Any], text: Text, forced: str | None, max_
     max_categories : int
     rows : sequence
         Names of the rows, for notes.
+    to_learn : ndarray of int or None
+        The rows that ranges, means and categories are of. None: all.
     """
     notes = [f"column {name!r}: {text.note}"] if text.note else []
     if text.kind == "empty":
         return Decision(reason="no values", notes=notes)
     if text.kind == "category":
-        return _category(name, column, forced is not None, max_categories, notes)
+        return _category(name, column, forced is not None, max_categories, notes, to_learn)
     x = Number(name, 0.0, 0.0, 1.0, text.kind, text.form).values(column)
     odd = np.isnan(x) & ~columns.absent(column)
     if np.isnan(x).all():
@@ -90,52 +103,81 @@ def decide(name: str, column: NDArray[Any], text: Text, forced: str | None, max_
         shown = Counter(column[odd].tolist() if column.dtype.kind == "O" else map(str, column[odd])).most_common(4)
         words = ", ".join(f"{word!r} ({n:,})" for word, n in shown[:3]) + (" ..." if len(shown) > 3 else "")
         notes.append(f"column {name!r}: {columns.no_values(odd, text.kind)}: {words}")
-    low, high = np.nanmin(x), np.nanmax(x)
+    learned_from = x if to_learn is None else x[to_learn]
+    if np.isnan(learned_from).all():
+        return Decision(reason="no values" + IN_TRAINING, notes=notes)
+    low, high = np.nanmin(learned_from), np.nanmax(learned_from)
     if high / 2 - low / 2 <= 1e-10 * max(abs(low), abs(high)) / 2:  # halves: the difference may overflow
         shown_as = columns.day(low) if text.kind == "date" else f"{low:g}"
-        return Decision(reason=f"always {shown_as}", notes=notes)
-    learned = Number.fit(name, x, text.kind, text.form)
-    if text.kind == "number" and not forced and not np.isnan(x).any():
-        counts_rows = _counts_rows(x, unnamed=not name or name.startswith("Unnamed: "))
+        where = IN_TRAINING if np.nanmin(x) < low or np.nanmax(x) > high else ""
+        return Decision(reason=f"always {shown_as}{where}", notes=notes)
+    learned = Number.fit(name, learned_from, text.kind, text.form)
+    if text.kind == "number" and not forced:
+        present = x[~np.isnan(x)]
+        counts_rows = _counts_rows(name, present)
         if counts_rows:
             return Decision(learned, counts_rows, notes, row_numbers=True)
+        if len(present) >= UNIQUE and _whole(present) and (np.diff(present) > 0).all():
+            notes.append(f"column {name!r} rises with the rows: ignore it (--ignore {name!r}) if it numbers them")
     return Decision(learned, notes=notes)
 
 
-def _counts_rows(x: NDArray[np.float64], unnamed: bool) -> str:
-    """Why a column of numbers tells nothing but which row it is, or nothing.
+UNNAMED = re.compile(r"|Unnamed: \d+(\.\d+)?|index|level_\d+")  # what pandas calls row numbers, and what `read` does
 
-    Whole numbers, all different and almost without gaps: this is also seen when the rows were shuffled, or a part of
-    them was taken for a test.  Other numbers are as good as never like that.
+
+def _whole(x: NDArray[np.float64]) -> bool:
+    return bool((x == np.round(x)).all()) and float(np.abs(x).max()) < 2**53
+
+
+def _counts_rows(name: str, x: NDArray[np.float64]) -> str:
+    """Why a column of numbers, those that are not missing, tells nothing but which row it is; or nothing.
+
+    Whole numbers without heading, or all different and almost without gaps: this is also seen when the rows were
+    shuffled, or a part of them was taken for a test.  Other numbers are as good as never like that, but for years.
     """
-    n = len(x)
-    whole = bool((x == np.round(x)).all()) and float(np.abs(x).max()) < 2**53
-    if not whole or n < (2 if unnamed else UNIQUE) or x.max() - x.min() >= 2 * n or len(np.unique(x)) < n:
+    if not _whole(x):
         return ""
-    return "no heading, and it numbers the rows" if unnamed else "another whole number in each row, as in a list of ids"
+    if UNNAMED.fullmatch(name):
+        return "whole numbers without heading, as row numbers have none"
+    n = len(x)
+    years = x.min() >= 1500 and x.max() <= 2200
+    if n < UNIQUE or years or x.max() - x.min() >= 2 * n or len(np.unique(x)) < n:
+        return ""
+    return "another whole number in each row, as in a list of ids"
 
 
-def _category(name: str, column: NDArray[Any], forced: bool, max_categories: int, notes: list[str]) -> Decision:
+def _category(
+    name: str,
+    column: NDArray[Any],
+    forced: bool,
+    max_categories: int,
+    notes: list[str],
+    to_learn: NDArray[np.intp] | None,
+) -> Decision:
     texts = columns.labels(column)
-    counts = Counter(texts.tolist())
-    n_missing = sum(counts.pop(mark, 0) for mark in [None, *MISSING])
-    if not counts:
+    everywhere = count(texts)
+    if not everywhere:
         return Decision(reason="no values", notes=notes)
-    if len(counts) == 1 and not n_missing:
-        return Decision(reason=f"always {next(iter(counts))!r}", notes=notes)
-    n = len(texts) - n_missing
-    if not forced and len(counts) == n >= UNIQUE:
+    n = sum(everywhere.values())
+    if not forced and len(everywhere) == n and (n >= UNIQUE or n > max_categories):
         return Decision(reason="another text in every row", notes=notes)
+    if to_learn is not None:
+        texts = texts[to_learn]
+    counts = count(texts)
+    n_missing = len(texts) - sum(counts.values())
+    if not counts:
+        return Decision(reason="no values" + IN_TRAINING, notes=notes)
+    if len(counts) == 1 and not n_missing:
+        where = IN_TRAINING if len(everywhere) > 1 else ""
+        return Decision(reason=f"always {next(iter(counts))!r}{where}", notes=notes)
     kept = counts
     if len(counts) > max_categories:
         kept = Counter({label: m for label, m in counts.items() if m > 1}) or counts
-        if not forced and len(kept) == len(counts) == n:
-            return Decision(reason="another text in every row", notes=notes)
         kept = Counter(dict(sorted(kept.items(), key=lambda item: (-item[1], item[0]))[:max_categories]))
-        rare = n - sum(kept.values())
+        rare = sum(m for label, m in everywhere.items() if label not in kept)
         if rare:
             notes.append(
-                f"column {name!r}: of {len(counts):,} categories the {len(kept):,} most frequent are kept; "
+                f"column {name!r}: of {len(everywhere):,} categories the {len(kept):,} most frequent are kept; "
                 f"the others, {rare:,} values, are no category"
             )
     return Decision(Category(name, sorted(kept), n_missing > 0), notes=notes)
@@ -176,6 +218,12 @@ def decimal_marks(texts: Collection[str]) -> set[str]:
     return found
 
 
+def told_marks(table: Iterable[NDArray[Any]]) -> set[str]:
+    """The decimal marks of those columns that can be read with one alone: they decide for the others."""
+    marks = [decimal_marks(count(column)) for column in table if column.dtype.kind == "O"]
+    return {mark for found in marks if len(found) == 1 for mark in found}
+
+
 def decide_text(name: str, counts: Counter[str], forced: str | None, decimal: str | None, others: set[str]) -> Text:
     """What a column of texts is.
 
@@ -197,15 +245,24 @@ def decide_text(name: str, counts: Counter[str], forced: str | None, decimal: st
     if not forced:
         if all(text.casefold() in ("true", "false") for text in counts):
             return Text("boolean")
-        if any(_is_code(text) for text in counts):
-            return Text("category")
+        codes = [text for text in counts if _is_code(text)]
+        if codes and not _has_fractions(counts):
+            few = 2 * sum(counts[text] for text in codes) < sum(counts.values())
+            note = f"{codes[0]} is a code and no number, so all are taken for a category (see --numeric)" if few else ""
+            return Text("category", note=note)
     dates = _dates(name, counts, forced == "date") if forced != "number" else None
     if dates or forced == "date":
         return dates or Text("date", "ymd")
     return _numbers(counts, forced == "number", decimal, others)
 
 
+def _has_fractions(texts: Collection[str]) -> bool:
+    """Whether 0.5 or the like is among them, and no 008.45, which is a code as well."""
+    return bool(decimal_marks(texts)) and not any(re.match(r"0\d+[.,]", text) for text in texts)
+
+
 def _is_code(text: str) -> bool:
+    text = columns.bare(text)
     return text.isdecimal() and (len(text) > 15 or (len(text) > 1 and text[0] == "0"))
 
 
@@ -244,6 +301,21 @@ def _dates(name: str, counts: Counter[str], forced: bool) -> Text | None:
     )
 
 
+def _mixed_units(texts: list[str], form: str) -> str:
+    """What to say where numbers of several units are in a column, or percentages beside other numbers."""
+    if all(text[0] in "0123456789+-." and text[-1] in "0123456789." for text in texts):
+        return ""
+    units: dict[str, str] = {}
+    for text in texts:
+        if number(text, form) != 0:
+            units.setdefault(columns.unit(text, form), text)
+    plain = units.get("")
+    if len(units) - (plain is not None) < 2 and not (plain and "%" in units):
+        return ""
+    shown = ", ".join(f"{text} as {number(text, form):.12g}" for text in [*units.values()][:3])
+    return f"numbers of several units are read without them: {shown}"
+
+
 def _numbers(counts: Counter[str], forced: bool, decimal: str | None, others: set[str]) -> Text:
     """The numbers that a column holds, if it does."""
     marks = decimal_marks(counts)
@@ -273,16 +345,16 @@ def _numbers(counts: Counter[str], forced: bool, decimal: str | None, others: se
                 shown = columns.listed(words + limits, 3)
                 note = f"{n_good:,} of {n:,} values are numbers, but not {shown}: taken for a category (see --numeric)"
             return Text("category", note=note)
+    notes = []
     if decimal and form != decimal:
         shown = next(text for text in texts.tolist() if form in text and not np.isnan(number(text, form)))
-        return Text("number", form, f"{shown} is a number with a decimal {'point' if form == '.' else 'comma'} alone")
-    if len(possible) == 1 or marks or not len(good):
-        return Text("number", form)
-    either = np.flatnonzero(~np.isnan(x) & (read["."] != read[","]))
-    if not len(either):
-        return Text("number", form)
-    other = "," if form == "." else "."
-    first = either[0]
-    why = " as in other columns" if len(others) == 1 else ""
-    note = f"{texts[first]} is read as {x[first]:.12g}{why}; with --decimal {other} it is {read[other][first]:.12g}"
-    return Text("number", form, note)
+        notes.append(f"{shown} is a number with a decimal {'point' if form == '.' else 'comma'} alone")
+    elif len(possible) == 2 and not marks:
+        other = "," if form == "." else "."
+        for first in np.flatnonzero(~np.isnan(x) & (read["."] != read[","]))[:1]:
+            why = " as in other columns" if len(others) == 1 else ""
+            now, then = x[first], read[other][first]
+            notes.append(f"{texts[first]} is read as {now:.12g}{why}; with --decimal {other} it is {then:.12g}")
+    if units := _mixed_units(texts[~np.isnan(x)].tolist(), form):
+        notes.append(units)
+    return Text("number", form, "; ".join(notes))

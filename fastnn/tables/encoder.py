@@ -85,7 +85,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self.decimal = decimal
         self.max_categories = max_categories
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, rows: Any = None) -> Self:
         """Decide what each column is, and learn it.
 
         Parameters
@@ -94,13 +94,20 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             The table to learn from.
         y : None
             Not looked at.
+        rows : array of int, default None
+            Positions of the rows to learn medians, means and categories from, such as those that a split has put aside
+            to train; None: all. What a column is, its decimal mark and its order of dates, is decided from all rows, so
+            that it does not depend on the split.
 
         Returns
         -------
         self
         """
         frame = Frame.of(X)
-        names, rows = frame.names, frame.rows
+        names = frame.names
+        to_learn = None if rows is None else np.arange(len(frame.rows))[rows]
+        if to_learn is not None and not len(to_learn):
+            raise ValueError("rows is empty, but the positions of rows to learn from are wanted")
         forced = self._forced(names)
         table = {name: frame.column(j) for j, name in enumerate(names) if forced.get(name) != "ignore"}
         texts: dict[str, decisions.Text] = {}
@@ -112,9 +119,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             else:
                 texts[name] = known
         open_ = [name for name in counts if forced.get(name) != "category"]
-        marks = {name: decisions.decimal_marks(counts[name]) for name in open_}
-        # Columns that can be read with one mark only decide for those that could be read with either.
-        others = {mark for found in marks.values() if len(found) == 1 for mark in found}
+        others = decisions.told_marks(table[name] for name in open_)
         orders = dict(self.dates) if isinstance(self.dates, Mapping) else {}
         for name in counts:
             texts[name] = (
@@ -133,7 +138,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             if name not in table:
                 self.left_out_[name] = "as told"
                 continue
-            decision = decisions.decide(name, table[name], texts[name], forced.get(name), self.max_categories, rows)
+            decision = decisions.decide(
+                name, table[name], texts[name], forced.get(name), self.max_categories, frame.rows, to_learn
+            )
             self.notes_ += decision.notes
             if decision.column is None or decision.row_numbers:
                 self.left_out_[name] = decision.reason
@@ -147,7 +154,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 self.notes_.append(f"column {found.name!r} is read although it holds {reason}: there is no other")
         if not self.columns_:
             reasons = ", ".join(f"{name!r} ({reason})" for name, reason in list(self.left_out_.items())[:20])
-            one = "; there is 1 sample only" if len(rows) == 1 else ""
+            one = "; there is 1 sample only" if len(frame.rows) == 1 else ""
             raise TableError(f"no column to learn from{one}; left out are {reasons}")
         self._keep_names(names, frame.named)
         return self

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import re
 import sys
@@ -236,11 +237,19 @@ class _Record:
         return sum(1 for text in self.fields if text.strip())
 
     def holds_number(self) -> bool:
-        return any(number(text.strip(), mark) == number(text.strip(), mark) for text in self.fields for mark in ".,")
+        return any(_is_number(text, mark) for text in self.fields for mark in ".,")
+
+    def divided(self, separator: str) -> set[int]:
+        """The fields that may be one with the next: a number such as 1,5 or an escaped comma, without quotes."""
+        return {
+            j
+            for j, (text, after) in enumerate(pairwise(self.fields))
+            if text.endswith("\\") or any(text and _is_number(text + separator + after, mark) for mark in ".,")
+        }
 
 
 def _csv(text: str, name: str, separator: str | None, decimal: str | None, notes: list[str]) -> pd.DataFrame:
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n ") + "\n"
     for start, kind in _FOREIGN.items():
         if text[:1000].lstrip().lower().startswith(start):
             raise TableError(f"{name} is {kind}: a table is wanted as CSV or Parquet")
@@ -309,6 +318,8 @@ def _separator(sample: str, comment: str, decimal: str | None) -> str:
     heading = _without_quoted(lines[0] if lines else comment)
     below = _without_quoted("\n".join(lines[1:] or lines))
     candidates = [mark for mark in SEPARATORS if mark in below]
+    if decimal == "," and "," not in heading:
+        candidates = [mark for mark in candidates if mark != ","]
     others = set(candidates) & set(heading) - {","}
     if others and (decimal == "," or not re.search(r",\S", below)):  # of numbers, or of texts
         candidates = [mark for mark in candidates if mark != ","]
@@ -328,7 +339,7 @@ def _separator(sample: str, comment: str, decimal: str | None) -> str:
     blanks = [len(next(csv.reader([line.strip()], delimiter=" ", skipinitialspace=True))) for line in lines]
     named = len(lines) > 1 and (blanks[0] == blanks[1] or (blanks[0] == blanks[1] - 1 and lines[1].startswith('"')))
     if named and blanks[1] > 1 and set(blanks[1:]) == {blanks[1]}:
-        if all(re.search(r"(^| )[-+]?[\d.,]+( |$)", line) for line in lines[1:]):
+        if all(re.search(r"(^| )[-+]?[\d.,]+([eE][-+]?\d+)?( |$)", line) for line in lines[1:]):
             return " "
     return NO_SEPARATOR
 
@@ -374,8 +385,8 @@ def _heading(stream: io.StringIO, separator: str, line: int, comment: str, name:
     return first
 
 
-def _is_number(text: str) -> bool:
-    return number(text.strip()) == number(text.strip())
+def _is_number(text: str, decimal: str = ".") -> bool:
+    return not math.isnan(number(text.strip(), decimal))
 
 
 def _records(stream: io.StringIO, separator: str, line: int, name: str) -> Iterator[_Record]:
@@ -406,6 +417,8 @@ def _check_widths(
     """
     n_named = len(heading.fields)
     widest, n, n_short, n_one_more = n_named, 0, 0, 0
+    row_names, divided = set[str](), set(range(n_named))
+    below = stream.getvalue()[stream.tell() :]
     short = long = last = _Record(0, [])
     more_filled = False
     line = heading.line + 1 + sum(text.count("\n") for text in heading.fields)
@@ -417,16 +430,22 @@ def _check_widths(
             n_short, short = n_short + 1, short if n_short else record
         elif width > n_named:
             n_one_more += width == n_named + 1
+            row_names.add(record.fields[0])
+            divided &= record.divided(separator) if divided else divided
             more_filled = more_filled or bool(record.fields[-1].strip())
             if not long.line and any(text.strip() for text in record.fields[n_named:]):
                 long = record
-    if n and n_one_more == n and more_filled:
-        return widest, True, last.line
+    if more_filled and n_one_more == n == len(row_names):
+        quoted = all(text.startswith('"') for text in below.split("\n") if text)
+        # R quotes names, unless told not to: then no number or text in all rows may be the one that is divided.
+        if quoted or not (divided or (separator != " " and f"{separator} " in below)):
+            return widest, True, last.line
     if long.line:
         between = NAMED.get(separator, repr(separator))
         raise TableError(
             f"{name}, line {long.line}: {len(long.fields)} fields between {between}, but the heading has {n_named}; "
-            f"put quotation marks around a text that holds the separator, or name another one with --separator"
+            "put quotation marks around a text or number that holds the separator, or name another one with "
+            "--separator"
         )
     if n_short:
         notes.append(
@@ -452,6 +471,7 @@ def _fields(stream: io.StringIO, separator: str, width: int, name: str, last: in
                 dtype=object,
                 na_filter=False,
                 skipinitialspace=True,
+                skip_blank_lines=width > 1,  # of one column, it is a row whose value is missing
             )
     except pd.errors.EmptyDataError:
         return pd.DataFrame(columns=range(width), dtype=object)
@@ -480,6 +500,8 @@ def _filled(frame: pd.DataFrame, names: list[str], notes: list[str]) -> pd.DataF
     table = pd.DataFrame(columns)
     filled = table.notna().any(axis=1).to_numpy()
     n = int(filled.nonzero()[0][-1]) + 1 if filled.any() else 0
+    if frame.shape[1] == 1:
+        n = len(filled)
     if n < len(filled):
         notes.append(f"{len(filled) - n:,} empty row{'s' if len(filled) - n > 1 else ''} at the end: left out")
     return table.iloc[:n].set_axis([names[j] for j in columns], axis="columns")

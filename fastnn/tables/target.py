@@ -14,6 +14,9 @@ from . import columns, decisions
 from .columns import TableError, examples
 from .frames import series_values
 
+MANY_CLASSES, FEW_ROWS = 20, 5  # more classes, and fewer rows of each: the target may be none of classes
+LARGEST = 1e100  # its square is a number still
+_OTHER_UNIT = "too {} to compute with: another unit may do"
 MAX_INTEGER_CLASSES = 20  # more distinct integers than that are quantities, not names of classes
 NAMES = ("None", "NA", "N/A", "n/a")  # mean a missing value in numbers, but may be the name of a class among words
 
@@ -40,7 +43,7 @@ class Target:
     notes: list[str] = field(default_factory=list)
 
 
-def target(column: Any, task: str = "auto", decimal: str | None = None) -> Target:
+def target(column: Any, task: str = "auto", decimal: str | None = None, *, others: Any = None) -> Target:
     """The target that a column holds, and the task.
 
     Parameters
@@ -51,6 +54,8 @@ def target(column: Any, task: str = "auto", decimal: str | None = None) -> Targe
         where they are written as 1,250.00 or $900.
     decimal : {None, ".", ","}
         The decimal mark of numbers that are written as text. None: as the values show.
+    others : pandas.DataFrame or None, default None
+        The other columns of the table, which decide the decimal mark where the values leave it open.
 
     Raises
     ------
@@ -71,7 +76,10 @@ def target(column: Any, task: str = "auto", decimal: str | None = None) -> Targe
         values = columns.labels(values)
     if values.dtype.kind == "O":
         counts = decisions.count(values)
-        text = _decide(name, counts, task, decimal)
+        marks = set[str]()
+        if others is not None and not decimal and any("," in text for text in counts):
+            marks = decisions.told_marks(series_values(str(other), others[other]) for other in others)
+        text = _decide(name, counts, task, decimal, marks)
         if str(column.dtype) == "category" and task != "regression":
             text = decisions.Text("category")
     else:
@@ -79,7 +87,9 @@ def target(column: Any, task: str = "auto", decimal: str | None = None) -> Targe
         text = decisions.typed(name, values) or decisions.Text("number")
         _check_finite(name, column)
     if text.kind in ("number", "boolean"):
-        return _numbers(name, values, rows, task, text)
+        found = _numbers(name, values, rows, task, text)
+        if found.task != "classification" or not _is_frequent(values, "None"):
+            return found
     if task == "regression":
         some = next((value for value in values.tolist() if value is not None), None)
         raise TableError(f"target {name!r} should hold numbers, but holds {some!r}" if some else _missing(name))
@@ -91,9 +101,24 @@ def target(column: Any, task: str = "auto", decimal: str | None = None) -> Targe
     return _labels(name, values, counts)
 
 
-def _decide(name: str, counts: Counter[str], task: str, decimal: str | None) -> decisions.Text:
+def _is_frequent(values: NDArray[Any], word: str) -> bool:
+    """Whether a word for nothing occurs so often beside classes that it may be one."""
+    n = int((values == word).sum())
+    return n >= 5 and n >= 0.05 * len(values)
+
+
+def _taken_for_missing(name: str, values: NDArray[Any], known: NDArray[np.bool_]) -> list[str]:
+    """A note that counts the signs that stand for a missing value; nothing is said of empty cells."""
+    if values.dtype.kind != "O":
+        return []
+    marks = Counter(text for text in values[~known].tolist() if text in columns.MISSING)
+    told = ", ".join(f"{mark!r} ({n:,} row{'s' if n > 1 else ''})" for mark, n in marks.most_common())
+    return [f"target {name!r}: taken for a missing value: {told}"] if told else []
+
+
+def _decide(name: str, counts: Counter[str], task: str, decimal: str | None, others: set[str]) -> decisions.Text:
     try:
-        return decisions.decide_text(name, counts, "number" if task == "regression" else None, decimal, set())
+        return decisions.decide_text(name, counts, "number" if task == "regression" else None, decimal, others)
     except TableError:  # dates that may be of either order
         return decisions.Text("date")
 
@@ -120,6 +145,7 @@ def _numbers(name: str, values: NDArray[Any], rows: list[Any], task: str, text: 
         raise TableError(f"target {name!r} should hold numbers, but row {rows[row]} holds {values[row]!r}")
     if not known.any():
         raise TableError(_missing(name))
+    notes += _taken_for_missing(name, values, known)
     y = x[known]
     written = _written(values[known], y, text.form)
     whole = bool((np.abs(y) < 2**53).all()) and bool((y == np.round(y)).all())
@@ -129,8 +155,15 @@ def _numbers(name: str, values: NDArray[Any], rows: list[Any], task: str, text: 
         task = "classification" if whole and few and not written else "regression"
     if task == "regression":
         told = text.note or written or ("numbers are read with a decimal comma" if text.form == "," else "")
-        if y.max() == y.min():
-            raise TableError(f"target {name!r} is {y[0]:g} in every row: there is nothing to learn")
+        low, high = float(y.min()), float(y.max())
+        if high / 2 - low / 2 <= 1e-10 * max(abs(low), abs(high)) / 2:  # halves: the difference may overflow
+            nearly = "nearly " if low < high else ""
+            raise TableError(f"target {name!r} is {nearly}{y[0]:g} in every row: there is nothing to learn")
+        for extreme in (low, high):
+            if abs(extreme) > LARGEST:
+                raise TableError(f"target {name!r} holds {extreme:g}, {_OTHER_UNIT.format('large')}")
+        if high - low < 1 / LARGEST:
+            raise TableError(f"target {name!r} holds {low:g} to {high:g}, {_OTHER_UNIT.format('small')}")
         return Target(y, task, known, [*([f"target {name!r}: {told}"] if told else []), *notes])
     if not whole:
         value = y[(y != np.round(y)) | (np.abs(y) >= 2**53)][0]
@@ -154,13 +187,12 @@ def _labels(name: str, values: NDArray[Any], counts: Counter[str]) -> Target:
     for word in NAMES:
         named = values == word
         n = int(named.sum())
-        if n and counts and n >= min(min(counts.values()), 0.02 * len(values)):
+        if n and counts and (n >= min(min(counts.values()), 0.02 * len(values)) or _is_frequent(values, word)):
             known |= named
             notes.append(
                 f"target {name!r}: {word!r} is taken for a class ({n:,} rows); if it is none, empty these cells"
             )
-        elif n:
-            notes.append(f"target {name!r}: {word!r} is taken for a missing value ({n:,} rows)")
+    notes += _taken_for_missing(name, values, known)
     if not known.any():
         raise TableError(_missing(name))
     return _classes(name, values[known].astype(str), known, notes)
@@ -174,6 +206,11 @@ def _classes(name: str, y: NDArray[Any], known: NDArray[np.bool_], notes: list[s
         raise TableError(
             f"target {name!r} has another class in most rows ({len(classes):,} in {len(y):,}, such as "
             f"{columns.listed(classes, 3)}): {_reason(y)}"
+        )
+    if len(classes) > MANY_CLASSES and np.median(counts) < FEW_ROWS:
+        notes.append(
+            f"target {name!r} has {len(classes):,} classes, such as {columns.listed(classes, 3)}, and half of them in "
+            f"fewer than {FEW_ROWS} rows: {_reason(y)}"
         )
     return Target(y, "classification", known, notes)
 
@@ -204,4 +241,4 @@ def _reason(y: NDArray[Any]) -> str:
             return "numbers that are different in most rows are predicted by --task regression; see also --decimal"
         odd = next(text for text, good in zip(texts, is_number, strict=True) if not good)
         return f"most are numbers, but not {odd!r}: mend or empty such cells"
-    return "an id or a free text? There is nothing to learn from a class that occurs once; choose another target"
+    return "an id or a free text? There is nothing to learn from classes that hardly occur; choose another target"
