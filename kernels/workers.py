@@ -91,8 +91,11 @@ class Workers:
         """A compilation: the workers are started, and stay until it ends, and a while longer."""
         with self.changed:
             self.compilations += 1
-            for _ in range(0 if self.are_useless else _n_workers() - len(self.workers)):
-                self.workers.append(_Worker(self))
+            try:
+                for _ in range(0 if self.are_useless else _n_workers() - len(self.workers)):
+                    self.workers.append(_Worker(self))
+            except (OSError, RuntimeError):      # there may be no more processes, or threads
+                self.are_useless = True
         try:
             yield
         finally:

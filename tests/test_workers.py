@@ -116,6 +116,20 @@ def test_where_it_can_one_is_started_for_each_other_core(monkeypatch):
     assert workers._n_workers() == 2
 
 
+@pytest.mark.parametrize("error", [OSError("no more processes"), RuntimeError("can't start new thread")])
+def test_where_none_can_be_started_everything_is_compiled_here(monkeypatch, error):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(workers, "_n_workers", lambda: 1)
+    monkeypatch.setattr(workers.subprocess, "Popen", refuse)
+    pool, loaded = workers.Workers(), []
+    with pool.at_work():
+        pool.ask_for("a", ())
+        pool.finish([("a", ())], lambda name, args: loaded.append(name))
+    assert (set(loaded), pool.workers, pool.are_useless) == ({"a"}, [], True)
+
+
 def test_a_unit_is_one_for_all_whole_numbers_and_constants(monkeypatch):
     asked = set()
     monkeypatch.setattr(jit.WORKERS, "ask_for", lambda name, args: asked.add((name, args)))
