@@ -4,28 +4,56 @@
 gradient descent on the kernels, ``reference`` the same in plain NumPy.  Everything is imported when it is
 first used, so that ``import fastnn`` costs next to nothing.
 """
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastnn import functional, reference
     from fastnn.estimators import MLPClassifier, MLPRegressor
+    from fastnn.laws import activation, loss
     from fastnn.model_files import load, save
     from fastnn.progress import Epoch, compilation, watch
     from fastnn.system import get_n_threads, set_n_threads, system_info
     from fastnn.tables import TableEncoder
-    from fastnn.training import warmup
+    from fastnn.warming import warmup
 
 __version__ = "0.1.0"
 
-__all__ = ["Epoch", "MLPClassifier", "MLPRegressor", "TableEncoder", "compilation", "functional", "get_n_threads",
-           "load", "reference", "save", "set_n_threads", "system_info", "warmup", "watch"]
+__all__ = [
+    "Epoch",
+    "MLPClassifier",
+    "MLPRegressor",
+    "TableEncoder",
+    "activation",
+    "compilation",
+    "functional",
+    "get_n_threads",
+    "load",
+    "loss",
+    "reference",
+    "save",
+    "set_n_threads",
+    "system_info",
+    "warmup",
+    "watch",
+]
 
 _HOME = {
-    "MLPClassifier": "estimators", "MLPRegressor": "estimators",
-    "TableEncoder": "tables.encoder", "save": "model_files", "load": "model_files",
-    "Epoch": "progress", "watch": "progress", "compilation": "progress",
-    "get_n_threads": "system", "set_n_threads": "system", "system_info": "system", "warmup": "training",
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "activation": "laws",
+    "loss": "laws",
+    "TableEncoder": "tables.encoder",
+    "save": "model_files",
+    "load": "model_files",
+    "Epoch": "progress",
+    "watch": "progress",
+    "compilation": "progress",
+    "get_n_threads": "system",
+    "set_n_threads": "system",
+    "system_info": "system",
+    "warmup": "warming",
 }
 
 

@@ -87,43 +87,123 @@ WORKLOADS = {
     workload.name: workload
     for workload in (
         Workload(
-            "defaults", 20, (100,), 1, "relu", "binary", 20_000, 200, "float32",
+            "defaults",
+            20,
+            (100,),
+            1,
+            "relu",
+            "binary",
+            20_000,
+            200,
+            "float32",
             "everyone's first call to scikit-learn",
         ),
         Workload(
-            "sklearnex-1104", 8, (128, 32), 1, "relu", "binary", 200_000, 70, "float32",
+            "sklearnex-1104",
+            8,
+            (128, 32),
+            1,
+            "relu",
+            "binary",
+            200_000,
+            70,
+            "float32",
             "the user who asked Intel's accelerator for an MLP",
         ),
         Workload(
-            "skorch-1100", 4, (500,), 1, "relu", "regression", 1_000_000, 200, "float32",
+            "skorch-1100",
+            4,
+            (500,),
+            1,
+            "relu",
+            "regression",
+            1_000_000,
+            200,
+            "float32",
             "the user who found a wrapper 10x slower than PyTorch",
         ),
         Workload(
-            "small-tanh", 4, (32, 32), 1, "tanh", "regression", 10_000, 32, "float32",
+            "small-tanh",
+            4,
+            (32, 32),
+            1,
+            "tanh",
+            "regression",
+            10_000,
+            32,
+            "float32",
             "surrogates and control",
         ),
         Workload(
-            "bench-mnist", 784, (100, 100), 10, "relu", "multiclass", 60_000, 200, "float32",
+            "bench-mnist",
+            784,
+            (100, 100),
+            10,
+            "relu",
+            "multiclass",
+            60_000,
+            200,
+            "float32",
             "scikit-learn's own benchmark",
         ),
         Workload(
-            "sciml", 32, (256,) * 6, 10, "relu", "multiclass", 20_000, 128, "float32",
+            "sciml",
+            32,
+            (256,) * 6,
+            10,
+            "relu",
+            "multiclass",
+            20_000,
+            128,
+            "float32",
             "SciMLBenchmarks' simple_networks",
         ),
         Workload(
-            "higgs", 28, (300,) * 5, 1, "tanh", "binary", 200_000, 100, "float32",
+            "higgs",
+            28,
+            (300,) * 5,
+            1,
+            "tanh",
+            "binary",
+            200_000,
+            100,
+            "float32",
             "OpenNN against PyTorch",
         ),
         Workload(
-            "wide", 784, (512, 512), 10, "relu", "multiclass", 60_000, 256, "float32",
+            "wide",
+            784,
+            (512, 512),
+            10,
+            "relu",
+            "multiclass",
+            60_000,
+            256,
+            "float32",
             "where BLAS is at its best",
         ),
         Workload(
-            "defaults-float64", 20, (100,), 1, "relu", "binary", 20_000, 200, "float64",
+            "defaults-float64",
+            20,
+            (100,),
+            1,
+            "relu",
+            "binary",
+            20_000,
+            200,
+            "float64",
             "what scikit-learn users get without asking",
         ),
         Workload(
-            "bench-mnist-float64", 784, (100, 100), 10, "relu", "multiclass", 60_000, 200, "float64",
+            "bench-mnist-float64",
+            784,
+            (100, 100),
+            10,
+            "relu",
+            "multiclass",
+            60_000,
+            200,
+            "float64",
             "what scikit-learn users get without asking",
         ),
     )
@@ -241,8 +321,16 @@ class Fastnn(Rival):
         X, Y, _ = self.model._checked(X, y, None, incremental=False, classes=None)
         self.network = Network(workload.layer_sizes, workload.activation, self.model.out_activation_, self.model.loss)
         self.theta = training.pack(self.network, self.model.coefs_, self.model.intercepts_, X.dtype)
-        self.trainer = training.Trainer(self.network, self.theta, self.model._new_optimizer(), X, Y,
-                                        workload.batch_size, self.model.alpha, n_threads=n_threads)
+        self.trainer = training.Trainer(
+            self.network,
+            self.theta,
+            self.model._new_optimizer(),
+            X,
+            Y,
+            workload.batch_size,
+            self.model.alpha,
+            n_threads=n_threads,
+        )
         self.order: Any = np.arange(workload.n_samples)
         self.n_done = 0
 
@@ -535,8 +623,8 @@ class Peak(Rival):
 
     def __init__(self, workload: Workload, X: NDArray[Any], y: NDArray[Any], n_threads: int) -> None:
         super().__init__(workload, X, y, n_threads)
-        from fastnn.kernels.peak import peak
-        from fastnn.kernels.simd import COLS, REGISTER_BYTES, ROWS
+        from fastnn.kernels.machine.peak import peak
+        from fastnn.kernels.machine.simd import COLS, REGISTER_BYTES, ROWS
 
         self.kernel: Any = peak
         self.numbers = np.zeros((ROWS, COLS * REGISTER_BYTES // np.dtype(workload.dtype).itemsize), workload.dtype)
@@ -631,8 +719,10 @@ def measure(
             rival.run(1 + length // 10)  # wakes the threads and fills the caches
             results.append(1e6 * timed(rival, length))
             n_used.append(rival.n_used)
-    return [Timing(workload, *turn, mode(n_used), tuple(results))
-            for turn, n_used, results in zip(turns, used, runs, strict=True)]
+    return [
+        Timing(workload, *turn, mode(n_used), tuple(results))
+        for turn, n_used, results in zip(turns, used, runs, strict=True)
+    ]
 
 
 def timed(rival: Rival, n_steps: int) -> float:

@@ -1,4 +1,5 @@
 """To scikit-learn's own estimators and back, with the state of the optimizer."""
+
 from copy import deepcopy
 from itertools import chain
 from typing import Any
@@ -7,14 +8,20 @@ import numpy as np
 
 from fastnn.network import Network, common_dtype, layer_sizes_of_coefs
 
+#: The laws that scikit-learn has.
+SKLEARN_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+SKLEARN_LOSSES = ("log_loss", "squared_error", "poisson")
 #: What is not copied as it is: the parameters, and what is made of them.
 _OWN = ("coefs_", "intercepts_", "_kept", "_optimizer", "_best_coefs", "_best_intercepts")
 
 
 def _state(model: Any) -> dict[str, Any]:
     """Everything that training has left in the model, but parameters of the network and of the constructor."""
-    return {name: deepcopy(value) for name, value in vars(model).items()
-            if name not in _OWN and name not in model.get_params(deep=False)}
+    return {
+        name: deepcopy(value)
+        for name, value in vars(model).items()
+        if name not in _OWN and name not in model.get_params(deep=False)
+    }
 
 
 def _network(model: Any) -> Network:
@@ -28,7 +35,10 @@ def to_sklearn(model: Any, kind: type) -> Any:
 
     from fastnn.training import Adam, unpack
 
-    known = kind().get_params()                  # not n_threads, nor those of a subclass
+    for name, laws in ("activation", SKLEARN_ACTIVATIONS), ("loss", SKLEARN_LOSSES):
+        if getattr(model, name) not in laws:
+            raise ValueError(f"scikit-learn has no {name}={getattr(model, name)!r}")
+    known = kind().get_params()  # not n_threads, nor those of a subclass
     theirs = kind(**deepcopy({name: value for name, value in model.get_params(deep=False).items() if name in known}))
     vars(theirs).update(_state(model))
     if not hasattr(model, "coefs_"):
@@ -48,8 +58,9 @@ def to_sklearn(model: Any, kind: type) -> Any:
         optimizer = AdamOptimizer(params, ours.learning_rate_init, ours.beta_1, ours.beta_2, ours.epsilon)
         optimizer.t, (optimizer.ms, optimizer.vs) = ours.t, moments
     else:
-        optimizer = SGDOptimizer(params, ours.learning_rate_init, ours.lr_schedule, ours.momentum,
-                                 ours.nesterovs_momentum, ours.power_t)
+        optimizer = SGDOptimizer(
+            params, ours.learning_rate_init, ours.lr_schedule, ours.momentum, ours.nesterovs_momentum, ours.power_t
+        )
         (optimizer.velocities,) = moments
     optimizer.learning_rate = ours.learning_rate
     theirs._optimizer = optimizer
@@ -74,11 +85,13 @@ def from_sklearn(model: Any, kind: type) -> Any:
             ours._optimizer = Adam(theirs.learning_rate_init, theirs.beta_1, theirs.beta_2, theirs.epsilon, theirs.t)
             moments = [theirs.ms, theirs.vs]
         else:
-            ours._optimizer = SGD(theirs.learning_rate_init, theirs.momentum, theirs.nesterov, theirs.lr_schedule,
-                                  theirs.power_t)
+            ours._optimizer = SGD(
+                theirs.learning_rate_init, theirs.momentum, theirs.nesterov, theirs.lr_schedule, theirs.power_t
+            )
             ours._optimizer.learning_rate = theirs.learning_rate
             moments = [theirs.velocities]
         n_layers, dtype = len(ours.coefs_), common_dtype(*ours.coefs_)
-        ours._optimizer.moments = np.concatenate([pack(network, moment[:n_layers], moment[n_layers:], dtype)
-                                                  for moment in moments])
+        ours._optimizer.moments = np.concatenate(
+            [pack(network, moment[:n_layers], moment[n_layers:], dtype) for moment in moments]
+        )
     return ours

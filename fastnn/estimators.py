@@ -1,4 +1,5 @@
 """MLPClassifier and MLPRegressor: scikit-learn's multilayer perceptrons on the kernels."""
+
 import time
 import warnings
 from collections.abc import Callable
@@ -20,38 +21,46 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import _multilayer_perceptron as multilayer_perceptron
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils._param_validation import Interval, InvalidParameterError
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastnn import conversion, progress
+from fastnn.kernels.laws.activations import ACTIVATIONS, Activation
+from fastnn.kernels.laws.losses import LOSSES, Loss
 from fastnn.network import Array, Network, common_dtype, layer_sizes_of_coefs
 from fastnn.system import blas_on_one_thread
 
 #: One object for each kind of network: what it computes of itself is kept, because one row is soon predicted.
 _network = lru_cache(maxsize=32)(Network)
-#: What scikit-learn's parameters may be, it knows itself; this one is ours.
-_N_THREADS = {"n_threads": [Interval(Integral, 1, None, closed="left"), None]}
+#: What scikit-learn's parameters may be, it knows itself; these are ours, or may be more.
+_OURS: dict[str, list[Any]] = {
+    "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    "activation": [StrOptions(set(ACTIVATIONS)), Activation],
+}
+_REGRESSION_LOSSES = {name for name, out_activation in LOSSES if out_activation in ("identity", "exp")}
 
 
-_NOT_FINITE = ("Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-               "preprocessed.")
+_NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
 
 
 def _refuse_masked(array: Any, name: str) -> None:
     """Raise a ValueError for missing values: scikit-learn would take the numbers under the mask."""
     if np.ma.is_masked(array):
-        raise ValueError(f"Input {name} contains masked values, which are missing values: fill them in, or leave "
-                         "their rows out.")
+        raise ValueError(
+            f"Input {name} contains masked values, which are missing values: fill them in, or leave their rows out."
+        )
 
 
 class _MLP(BaseEstimator):
     """What the classifier and the regressor share: everything but the targets."""
 
-    _theirs: ClassVar[type]              # scikit-learn's class of the same name
-    loss: str
+    _theirs: ClassVar[type]  # scikit-learn's class of the same name
+    loss: str | Loss
     coefs_: list[Array]
     intercepts_: list[Array]
     loss_curve_: list[np.float64]
@@ -69,8 +78,9 @@ class _MLP(BaseEstimator):
 
         try:
             X, Y, sample_weight = self._checked(X, y, sample_weight, incremental, classes)
-            network = _network(layer_sizes_of_coefs(self.coefs_, self.intercepts_), self.activation,
-                               self.out_activation_, self.loss)
+            network = _network(
+                layer_sizes_of_coefs(self.coefs_, self.intercepts_), self.activation, self.out_activation_, self.loss
+            )
             theta = training.pack(network, self.coefs_, self.intercepts_, common_dtype(*self.coefs_, *self.intercepts_))
             if self.solver == "lbfgs":
                 train = self._lbfgs(network, theta, X, Y, sample_weight)
@@ -130,11 +140,12 @@ class _MLP(BaseEstimator):
         if n_y != n_outputs:
             raise ValueError(f"y takes {n_outputs} output{'s' * (n_outputs > 1)}, but this {name} has {n_y}: {advice}")
         if widths != hidden:
-            raise ValueError(f"hidden_layer_sizes is {hidden}, but this {name} has hidden layers of {widths}: "
-                             f"{advice}")
+            raise ValueError(f"hidden_layer_sizes is {hidden}, but this {name} has hidden layers of {widths}: {advice}")
         if self.out_activation_ != self._out_activation():
-            raise ValueError(f"the outputs are to be {self._out_activation()}, but those of this {name} are "
-                             f"{self.out_activation_}: {advice}")
+            raise ValueError(
+                f"the outputs are to be {self._out_activation()}, but those of this {name} are "
+                f"{self.out_activation_}: {advice}"
+            )
 
     def _check_parameters(self) -> None:
         """Validate the parameters in a later `partial_fit` too, unless they are those of last time."""
@@ -161,9 +172,14 @@ class _MLP(BaseEstimator):
             coefs.append(self._random_state.uniform(-bound, bound, (n_in, n_out)).astype(dtype))
             intercepts.append(self._random_state.uniform(-bound, bound, n_out).astype(dtype))
         self.coefs_, self.intercepts_ = coefs, intercepts
-        self._kept: dict[str, Any] = {}          # what the next prediction may use again
-        for name in ("loss_curve_", "_no_improvement_count", "validation_scores_", "best_validation_score_",
-                     "best_loss_"):
+        self._kept: dict[str, Any] = {}  # what the next prediction may use again
+        for name in (
+            "loss_curve_",
+            "_no_improvement_count",
+            "validation_scores_",
+            "best_validation_score_",
+            "best_loss_",
+        ):
             self.__dict__.pop(name, None)
 
     def _begin_record(self, incremental: bool) -> None:
@@ -172,7 +188,7 @@ class _MLP(BaseEstimator):
             return
         for name, value in ("loss_curve_", []), ("_no_improvement_count", 0), ("t_", 0):
             self.__dict__.setdefault(name, value)
-        if not incremental or type(self.loss_curve_) is not list:      # what a user has kept of it does not grow
+        if not incremental or type(self.loss_curve_) is not list:  # what a user has kept of it does not grow
             self.loss_curve_ = [*self.loss_curve_]
         if self.early_stopping:
             self.best_loss_: Any = None
@@ -186,13 +202,13 @@ class _MLP(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        for name in ("_kept", "_random_state"):                # made of coefs_ and intercepts_, or by every fit
+        for name in ("_kept", "_random_state"):  # made of coefs_ and intercepts_, or by every fit
             state.pop(name, None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self.__dict__.pop("_theta", None)                         # of 0.1.0, whose coefs_ were transposed views of it
+        self.__dict__.pop("_theta", None)  # of 0.1.0, whose coefs_ were transposed views of it
         if hasattr(self, "coefs_"):
             self.coefs_, self._kept = [np.ascontiguousarray(coef) for coef in self.coefs_], {}
 
@@ -201,8 +217,9 @@ class _MLP(BaseEstimator):
 
         if self.solver == "adam":
             return training.Adam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
-        return training.SGD(self.learning_rate_init, self.momentum, self.nesterovs_momentum, self.learning_rate,
-                            self.power_t)
+        return training.SGD(
+            self.learning_rate_init, self.momentum, self.nesterovs_momentum, self.learning_rate, self.power_t
+        )
 
     def _lbfgs(self, network: Network, theta: Array, X: Any, Y: Array, sample_weight: Any) -> Callable[[], None]:
         """Ready to minimise the cost over all the examples, theta being trained in place."""
@@ -226,56 +243,74 @@ class _MLP(BaseEstimator):
             nonlocal start
             self.n_iter_, start = 0, time.perf_counter()
             with blas_on_one_thread():
-                result = minimize(objective, theta.astype(np.float64), method="L-BFGS-B", jac=True, callback=look,
-                                  options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol})
+                result = minimize(
+                    objective,
+                    theta.astype(np.float64),
+                    method="L-BFGS-B",
+                    jac=True,
+                    callback=look,
+                    options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
+                )
             self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
             theta[:], self.loss_ = result.x, np.float64(result.fun)
 
         return minimise
 
-    def _stochastic(self, network: Network, theta: Array, X: Any, Y: Array, sample_weight: Any,
-                    incremental: bool) -> Callable[[], None]:
+    def _stochastic(
+        self, network: Network, theta: Array, X: Any, Y: Array, sample_weight: Any, incremental: bool
+    ) -> Callable[[], None]:
         """Ready to run epochs of minibatch steps, theta being trained in place."""
         from fastnn import training
 
         optimizer = self._new_optimizer()
         last = getattr(self, "_optimizer", None)
         if incremental and last is not None and type(last) is type(optimizer):
-            optimizer = copy(last)               # where the fit diverges, this one is forgotten
+            optimizer = copy(last)  # where the fit diverges, this one is forgotten
             optimizer.moments = None if last.moments is None else np.array(last.moments)
         self._optimizer = optimizer
         order, validation = np.arange(X.shape[0]), None
         if self.early_stopping:
             stratify = Y if isinstance(self, ClassifierMixin) and self.n_outputs_ == 1 else None
-            order, held_out = train_test_split(order, random_state=self._random_state,
-                                               test_size=self.validation_fraction, stratify=stratify)
+            order, held_out = train_test_split(
+                order, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify
+            )
             if len(held_out) < 2:
-                raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of "
-                                 "your dataset.")
+                raise ValueError(
+                    "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+                )
             weights = None if sample_weight is None else sample_weight[held_out]
             validation = X[held_out], self._targets(Y[held_out]), weights
         batch_size = min(200, len(order)) if self.batch_size == "auto" else self.batch_size
         if batch_size > len(order):
-            warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                          stacklevel=1)
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=1
+            )
             batch_size = len(order)
-        trainer = training.Trainer(network, theta, self._optimizer, X, Y, batch_size, self.alpha, sample_weight,
-                          self.n_threads)
+        trainer = training.Trainer(
+            network, theta, self._optimizer, X, Y, batch_size, self.alpha, sample_weight, self.n_threads
+        )
         return partial(self._epochs, network, theta, trainer, order, validation, incremental)
 
-    def _epochs(self, network: Network, theta: Array, trainer: Any, order: npt.NDArray[np.int64],
-                validation: tuple[Any, Any, Any] | None, incremental: bool) -> None:
+    def _epochs(
+        self,
+        network: Network,
+        theta: Array,
+        trainer: Any,
+        order: npt.NDArray[np.int64],
+        validation: tuple[Any, Any, Any] | None,
+        incremental: bool,
+    ) -> None:
         from fastnn import training
 
         # The mean over the outputs, where the gradient has the sum: scikit-learn's convention.
-        scale = 1 / self.n_outputs_ if network.loss == "squared_error" else 1
+        scale = 1 / self.n_outputs_ if network.loss_law.is_mean_over_outputs else 1
         best = theta.copy() if validation is not None else theta
         try:
             self.n_iter_ = 0
             for _ in range(self.max_iter):
                 start = time.perf_counter()
                 if self.shuffle:
-                    training.shuffle(order, self._random_state)    # as sklearn.utils.shuffle, without its copies
+                    training.shuffle(order, self._random_state)  # as sklearn.utils.shuffle, without its copies
                 loss, penalty = trainer.epoch(order)
                 seconds = time.perf_counter() - start
                 self.n_iter_ += 1
@@ -288,8 +323,9 @@ class _MLP(BaseEstimator):
                     self._note_loss()
                 elif self._note_score(network, theta, *validation):
                     best[:] = theta
-                self._report(network, theta, None if validation is None else self.validation_scores_[-1], len(order),
-                             seconds)
+                self._report(
+                    network, theta, None if validation is None else self.validation_scores_[-1], len(order), seconds
+                )
                 self._optimizer.iteration_ends(self.t_)
                 if self._no_improvement_count > self.n_iter_no_change:
                     if self._optimizer.trigger_stopping(self._stopping_message(), self.verbose):
@@ -298,8 +334,12 @@ class _MLP(BaseEstimator):
                 if incremental:
                     break
                 if self.n_iter_ == self.max_iter:
-                    warnings.warn(f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                                  "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=1)
+                    warnings.warn(
+                        f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                        "optimization hasn't converged yet.",
+                        ConvergenceWarning,
+                        stacklevel=1,
+                    )
         finally:
             theta[:] = best
 
@@ -335,7 +375,7 @@ class _MLP(BaseEstimator):
         if score > self.best_validation_score_:
             self.best_validation_score_ = score
             return True
-        return weighs_nothing and self.best_validation_score_ == -np.inf      # nothing tells which are the best
+        return weighs_nothing and self.best_validation_score_ == -np.inf  # nothing tells which are the best
 
     def _stopping_message(self) -> str:
         what = "Validation score" if self.early_stopping else "Training loss"
@@ -357,13 +397,19 @@ class _MLP(BaseEstimator):
 
     def _validated(self, X: Any) -> Any:
         # What is right at first sight needs no more looks, which take longer than the prediction of one row.
-        if (type(X) is np.ndarray and X.ndim == 2 and X.dtype.char in "fd" and len(X)
-                and X.shape[1] == getattr(self, "n_features_in_", None) and not hasattr(self, "feature_names_in_")
-                and hasattr(self, "coefs_")):
-            return X                             # the predictor looks at its numbers
+        if (
+            type(X) is np.ndarray
+            and X.ndim == 2
+            and X.dtype.char in "fd"
+            and len(X)
+            and X.shape[1] == getattr(self, "n_features_in_", None)
+            and not hasattr(self, "feature_names_in_")
+            and hasattr(self, "coefs_")
+        ):
+            return X  # the predictor looks at its numbers
         check_is_fitted(self)
         _refuse_masked(X, "X")
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)      # no text, even if it is of digits
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)  # no text, even if it is of digits
         if X.dtype.kind not in "fiub":
             raise ValueError(f"X holds {X.dtype}, but {type(self).__name__} expects numbers")
         return X if X.dtype.char in "fd" else X.astype(common_dtype(X.dtype, *self.coefs_))
@@ -420,8 +466,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
     ----------
     hidden_layer_sizes : sequence of int, default (100,)
         The widths of the hidden layers; () for none, which is logistic (or softmax) regression.
-    activation : {"identity", "logistic", "tanh", "relu"}, default "relu"
-        g of the hidden layers.
+    activation : {"identity", "logistic", "tanh", "relu"} or Activation, default "relu"
+        g of the hidden layers; of your own, by `fastnn.activation`.
     solver : {"adam", "sgd", "lbfgs"}, default "adam"
         Adam (Kingma & Ba 2015), stochastic gradient descent with momentum, or SciPy's L-BFGS-B on all examples at once.
     alpha : float, default 0.0001
@@ -498,18 +544,38 @@ class MLPClassifier(ClassifierMixin, _MLP):
     True
     """
 
-    loss = "log_loss"                    # as scikit-learn's, which has it as an attribute and not as a parameter
+    loss = "log_loss"  # as scikit-learn's, which has it as an attribute and not as a parameter
     _theirs = multilayer_perceptron.MLPClassifier
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {**_theirs._parameter_constraints, **_N_THREADS}
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {**_theirs._parameter_constraints, **_OURS}
 
-    def __init__(self, hidden_layer_sizes: npt.ArrayLike = (100,), activation: str = "relu", *, solver: str = "adam",
-                 alpha: float = 0.0001, batch_size: int | str = "auto", learning_rate: str = "constant",
-                 learning_rate_init: float = 0.001, power_t: float = 0.5, max_iter: int = 200, shuffle: bool = True,
-                 random_state: int | np.random.RandomState | None = None, tol: float = 1e-4,
-                 verbose: bool | int = False, warm_start: bool = False, momentum: float = 0.9,
-                 nesterovs_momentum: bool = True, early_stopping: bool = False, validation_fraction: float = 0.1,
-                 beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
-                 n_iter_no_change: int | float = 10, max_fun: int = 15000, n_threads: int | None = None) -> None:
+    def __init__(
+        self,
+        hidden_layer_sizes: npt.ArrayLike = (100,),
+        activation: str | Activation = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int | float = 10,
+        max_fun: int = 15000,
+        n_threads: int | None = None,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.solver = solver
@@ -556,8 +622,9 @@ class MLPClassifier(ClassifierMixin, _MLP):
 
     @available_if(_MLP._check_solver)
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None,
-                    classes: npt.ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, classes: npt.ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch on X and y, going on from where the last call ended; not with "lbfgs".
 
         Parameters
@@ -622,8 +689,9 @@ class MLPClassifier(ClassifierMixin, _MLP):
             self._label_binarizer.fit(y if type_of_target(y).startswith("multilabel") else classes)
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Array, Array]:
-        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
-                             dtype=(np.float64, np.float32), reset=reset)
+        X, y = validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=(np.float64, np.float32), reset=reset
+        )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
@@ -633,14 +701,17 @@ class MLPClassifier(ClassifierMixin, _MLP):
             classes = unique_labels(y)
             if self.warm_start:
                 if set(classes) != set(self.classes_):
-                    raise ValueError("warm_start can only be used where `y` has the same classes as in the previous "
-                                     f"call to fit. Previously got {self.classes_}, `y` has {classes}")
+                    raise ValueError(
+                        "warm_start can only be used where `y` has the same classes as in the previous "
+                        f"call to fit. Previously got {self.classes_}, `y` has {classes}"
+                    )
             elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-                raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
-                                 f"'y' has {classes}.")
+                raise ValueError(
+                    f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
+                )
         if self._out_activation() == "softmax" and (y.ndim > 1 or issparse(y)):
             raise ValueError("The object was not fitted with multilabel input.")
-        if self._out_activation() == "softmax":      # numbers of classes: the rows of zeros and a one would be large
+        if self._out_activation() == "softmax":  # numbers of classes: the rows of zeros and a one would be large
             return X, np.searchsorted(self.classes_, y)
         return X, self._label_binarizer.transform(y).astype(bool)
 
@@ -672,12 +743,13 @@ class MLPRegressor(RegressorMixin, _MLP):
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson"}, default "squared_error"
-        What is minimised; for "poisson", targets are counts or rates, and the outputs are e^z.
+    loss : {"squared_error", "poisson"} or Loss, default "squared_error"
+        What is minimised; for "poisson", targets are counts or rates, and the outputs are e^z.  Of your own, by
+        `fastnn.loss`.
     hidden_layer_sizes : sequence of int, default (100,)
         The widths of the hidden layers; () for none, which is linear regression.
-    activation : {"identity", "logistic", "tanh", "relu"}, default "relu"
-        g of the hidden layers.
+    activation : {"identity", "logistic", "tanh", "relu"} or Activation, default "relu"
+        g of the hidden layers; of your own, by `fastnn.activation`.
     solver : {"adam", "sgd", "lbfgs"}, default "adam"
         Adam (Kingma & Ba 2015), stochastic gradient descent with momentum, or SciPy's L-BFGS-B on all examples at once.
     alpha : float, default 0.0001
@@ -751,17 +823,41 @@ class MLPRegressor(RegressorMixin, _MLP):
     """
 
     _theirs = multilayer_perceptron.MLPRegressor
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {**_theirs._parameter_constraints, **_N_THREADS}
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **_theirs._parameter_constraints,
+        **_OURS,
+        "loss": [StrOptions(_REGRESSION_LOSSES), Loss],
+    }
 
-    def __init__(self, loss: str = "squared_error", hidden_layer_sizes: npt.ArrayLike = (100,),
-                 activation: str = "relu", *, solver: str = "adam", alpha: float = 0.0001,
-                 batch_size: int | str = "auto", learning_rate: str = "constant", learning_rate_init: float = 0.001,
-                 power_t: float = 0.5, max_iter: int = 200, shuffle: bool = True,
-                 random_state: int | np.random.RandomState | None = None, tol: float = 1e-4,
-                 verbose: bool | int = False, warm_start: bool = False, momentum: float = 0.9,
-                 nesterovs_momentum: bool = True, early_stopping: bool = False, validation_fraction: float = 0.1,
-                 beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
-                 n_iter_no_change: int | float = 10, max_fun: int = 15000, n_threads: int | None = None) -> None:
+    def __init__(
+        self,
+        loss: str | Loss = "squared_error",
+        hidden_layer_sizes: npt.ArrayLike = (100,),
+        activation: str | Activation = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int | float = 10,
+        max_fun: int = 15000,
+        n_threads: int | None = None,
+    ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -838,13 +934,23 @@ class MLPRegressor(RegressorMixin, _MLP):
         return self._targets(self._outputs(self._validated(X)))
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Array, Array]:
-        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
-                             dtype=(np.float64, np.float32), reset=reset)
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
         if y.dtype.kind not in "fiub":
             raise ValueError(f"y holds {y.dtype} such as {y.flat[0]!r}, but MLPRegressor expects numbers")
         if self.loss == "poisson" and y.min() < 0:
-            raise ValueError("Some value(s) of y are out of the valid range of the loss 'HalfPoissonLoss': "
-                             f"loss='poisson' requires non-negative y, got {y.min():g}.")
+            raise ValueError(
+                "Some value(s) of y are out of the valid range of the loss 'HalfPoissonLoss': "
+                f"loss='poisson' requires non-negative y, got {y.min():g}."
+            )
         if not np.isfinite(y.astype(X.dtype, copy=False)).all():
             raise ValueError(_NOT_FINITE)
         if y.ndim == 2 and y.shape[1] == 1:
@@ -855,14 +961,19 @@ class MLPRegressor(RegressorMixin, _MLP):
         try:
             super()._validate_params()
         except InvalidParameterError as error:
-            if isinstance(self.loss, str):
+            if isinstance(self.loss, (str, Loss)):
                 raise
             raise InvalidParameterError(
                 f"{error} Since scikit-learn 1.7, the first position is `loss`: write "
-                f"MLPRegressor(hidden_layer_sizes={self.loss!r}).") from None
+                f"MLPRegressor(hidden_layer_sizes={self.loss!r})."
+            ) from None
 
     def _out_activation(self) -> str:
-        return "exp" if self.loss == "poisson" else "identity"
+        return (
+            self.loss.out_activation
+            if isinstance(self.loss, Loss)
+            else next(out_activation for name, out_activation in LOSSES if name == self.loss)
+        )
 
     def _targets(self, outputs: Array) -> Array:
         return outputs.ravel() if self.n_outputs_ == 1 else outputs

@@ -4,10 +4,13 @@ The same names, arguments, results and errors; there stand the equations and the
 are (n, m) with one example a column, float32 where everything is float32, else float64.  X needs no copy
 when it is the transpose of scikit-learn's C-contiguous (n_samples, n_features).
 """
+
 import numpy as np
 
-from fastnn import workspace
 from fastnn.kernels import passes
+from fastnn.kernels.laws.activations import KEPT, LINEAR, RELU, Activation
+from fastnn.kernels.laws.losses import Loss
+from fastnn.kernels.laws.units import activation_unit, address_of, loss_unit, output_unit
 from fastnn.network import (
     Array,
     Network,
@@ -19,18 +22,28 @@ from fastnn.network import (
     check_gradients,
     check_learning_rate,
     common_dtype,
+    law_of,
     layer_sizes_of,
-    loss_of,
+    loss_law,
 )
 from fastnn.reference import initialize_parameters
 from fastnn.training import SGD, Trainer
+from fastnn.training.memory import line
+from fastnn.training.ways.columns import is_narrow, panels
 
-__all__ = ["backward_propagation", "compute_cost", "forward_propagation", "gradient_descent",
-           "initialize_parameters", "update_parameters"]
+__all__ = [
+    "backward_propagation",
+    "compute_cost",
+    "forward_propagation",
+    "gradient_descent",
+    "initialize_parameters",
+    "update_parameters",
+]
 
 
-def forward_propagation(X: Array, parameters: Parameters, activation: str = "tanh",
-                        out_activation: str = "logistic") -> tuple[Array, dict[str, Array]]:
+def forward_propagation(
+    X: Array, parameters: Parameters, activation: str | Activation = "tanh", out_activation: str = "logistic"
+) -> tuple[Array, dict[str, Array]]:
     """Z_l = W_l A_{l-1} + b_l, A_l = g_l(Z_l); see `fastnn.reference.forward_propagation`.
 
     Parameters
@@ -39,8 +52,8 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
         One example a column.
     parameters : dict
         W1, b1, W2, b2 ...
-    activation : {"identity", "logistic", "tanh", "relu"}
-        g of the hidden layers.
+    activation : {"identity", "logistic", "tanh", "relu"} or Activation
+        g of the hidden layers; of your own, by `fastnn.activation`.
     out_activation : {"logistic", "softmax", "identity", "exp"}
         g of the output layer.
 
@@ -49,7 +62,7 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
     A_L : array (n_y, m)
         The predictions.
     cache : dict
-        A1, A2 ... A_L, for `backward_propagation`.
+        A1, A2 ... A_L, for `backward_propagation`; and D_l = g'(Z_l), where that is not written in A_l.
 
     Raises
     ------
@@ -72,16 +85,26 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
     check_examples("X", X, sizes[0])
     A, m, cache = _whole(dtype, X), X.shape[1], {}
     for l, n_out in enumerate(sizes[1:], 1):
-        Z = np.empty((n_out, A.shape[1]), dtype)
-        g = activation if l < len(sizes) - 1 else "identity"
-        passes.affine(_of(dtype, parameters[f"W{l}"]), _of(dtype, parameters[f"b{l}"]).reshape(-1), A, Z,
-                      workspace.ACTIVATIONS[g])
+        Z, law = np.empty((n_out, A.shape[1]), dtype), law_of(activation if l < len(sizes) - 1 else "identity")
+        D = np.empty_like(Z) if law.form == KEPT else Z[:0]
+        address = 0 if law.form in (LINEAR, RELU) else address_of(activation_unit(law), dtype)
+        passes.affine(
+            _of(dtype, parameters[f"W{l}"]),
+            _of(dtype, parameters[f"b{l}"]).reshape(-1),
+            A,
+            Z,
+            D,
+            law.form == RELU,
+            address,
+        )
         A, cache[f"A{l}"] = Z, Z[:, :m]
-    passes.output(A, workspace.LOSSES[loss_of(out_activation), out_activation])
+        if law.form == KEPT:
+            cache[f"D{l}"] = D[:, :m]
+    passes.output(A, address_of(output_unit(out_activation), dtype))
     return A[:, :m], cache
 
 
-def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic") -> float:
+def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic", loss: str | Loss = "") -> float:
     """J = (1/m) sum_i L(a_i, y_i); see `fastnn.reference.compute_cost`.
 
     Parameters
@@ -90,6 +113,8 @@ def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic") -> floa
         Predictions and targets.
     out_activation : {"logistic", "softmax", "identity", "exp"}
         Of the outputs.
+    loss : str or Loss
+        What is minimised; "" for the loss that belongs to the output activation.
 
     Returns
     -------
@@ -104,11 +129,18 @@ def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic") -> floa
     1.0
     """
     check_activations("identity", out_activation)
-    return float(_loss_and_dZ(A_L, Y, out_activation)[0].mean())
+    return float(_loss_and_dZ(A_L, Y, out_activation, loss)[0].mean())
 
 
-def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y: Array,
-                         activation: str = "tanh", out_activation: str = "logistic") -> dict[str, Array]:
+def backward_propagation(
+    parameters: Parameters,
+    cache: Parameters,
+    X: Array,
+    Y: Array,
+    activation: str | Activation = "tanh",
+    out_activation: str = "logistic",
+    loss: str | Loss = "",
+) -> dict[str, Array]:
     """dW_l, db_l for l = L ... 1, equations 1 to 6; see `fastnn.reference.backward_propagation`.
 
     Parameters
@@ -119,6 +151,8 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
         Examples and targets.
     activation, out_activation : str
         As in `forward_propagation`.
+    loss : str or Loss
+        What is minimised; "" for the loss that belongs to the output activation.
 
     Returns
     -------
@@ -140,25 +174,26 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
     X, Y = as_array("X", X), as_array("Y", Y)
     check_examples("X", X, sizes[0])
     check_examples("Y", Y, sizes[-1], X.shape[1])
-    check_cache(cache, sizes, X.shape[1])
+    check_cache(cache, sizes, X.shape[1], activation)
     L, m = len(sizes) - 1, X.shape[1]
     dtype = common_dtype(X, Y, *parameters.values(), *cache.values())
     gradients = {}
-    dZ = _loss_and_dZ(_of(dtype, cache[f"A{L}"]), _of(dtype, Y), out_activation)[1]
+    dZ = _loss_and_dZ(_of(dtype, cache[f"A{L}"]), _of(dtype, Y), out_activation, loss)[1]
     for l in range(L, 0, -1):
         A = cache[f"A{l - 1}"] if l > 1 else X
         n_out, n_in = sizes[l], sizes[l - 1]
         dW, db = np.empty((n_out, n_in), dtype), np.empty((1, n_out), dtype)
         A = _whole(dtype, A)
-        if workspace.is_narrow(n_in, n_out, m, dtype):
+        if is_narrow(n_in, n_out, m, dtype):
             passes.inner(dZ, A, dW, db)
         else:
-            passes.outer(dZ, A, np.empty(workspace.panels(n_in, A.shape[1], dtype), dtype), dW)
+            passes.outer(dZ, A, np.empty(panels(n_in, A.shape[1], dtype), dtype), dW)
             passes.row_sums(dZ, db)
         gradients[f"dW{l}"], gradients[f"db{l}"] = dW / dtype.type(m), db.T / dtype.type(m)
         if l > 1:
-            dA = np.empty_like(A)
-            passes.backproject(_of(dtype, parameters[f"W{l}"]), dZ, A, dA, workspace.ACTIVATIONS[activation])
+            dA, law = np.empty_like(A), law_of(activation)
+            slope = _whole(dtype, cache[f"D{l - 1}"]) if law.form == KEPT else A
+            passes.backproject(_of(dtype, parameters[f"W{l}"]), dZ, slope, dA, law.form)
             dZ = dA
     return gradients
 
@@ -191,15 +226,22 @@ def update_parameters(parameters: Parameters, gradients: Parameters, learning_ra
     for name, value in parameters.items():
         dtype = common_dtype(value, gradients[f"d{name}"])
         updated[name] = np.array(value, dtype, order="C")
-        passes.sgd(updated[name].reshape(-1), _of(dtype, gradients[f"d{name}"]).reshape(-1),
-                   dtype.type(learning_rate))
+        passes.sgd(updated[name].reshape(-1), _of(dtype, gradients[f"d{name}"]).reshape(-1), dtype.type(learning_rate))
     return updated
 
 
-def gradient_descent(X: Array, Y: Array, *, layer_sizes: tuple[int, ...], learning_rate: float = 0.1,
-                     num_iterations: int = 1000, rng: np.random.Generator | int | None = None,
-                     activation: str = "tanh", out_activation: str = "logistic"
-                     ) -> tuple[dict[str, Array], list[float]]:
+def gradient_descent(
+    X: Array,
+    Y: Array,
+    *,
+    layer_sizes: tuple[int, ...],
+    learning_rate: float = 0.1,
+    num_iterations: int = 1000,
+    rng: np.random.Generator | int | None = None,
+    activation: str | Activation = "tanh",
+    out_activation: str = "logistic",
+    loss: str | Loss = "",
+) -> tuple[dict[str, Array], list[float]]:
     """Initialise, then forward, cost, backward, update, in whole runs; see `fastnn.reference.gradient_descent`.
 
     Parameters
@@ -216,6 +258,8 @@ def gradient_descent(X: Array, Y: Array, *, layer_sizes: tuple[int, ...], learni
         For the initial parameters.
     activation, out_activation : str
         As in `forward_propagation`.
+    loss : str or Loss
+        What is minimised; "" for the loss that belongs to the output activation.
 
     Returns
     -------
@@ -236,7 +280,7 @@ def gradient_descent(X: Array, Y: Array, *, layer_sizes: tuple[int, ...], learni
     array([[0, 1, 1, 0]])
     """
     X, Y = as_array("X", X), as_array("Y", Y)
-    network = Network(tuple(layer_sizes), activation, out_activation)
+    network = Network(tuple(layer_sizes), activation, out_activation, loss)
     check_examples("X", X, layer_sizes[0])
     check_examples("Y", Y, layer_sizes[-1], X.shape[1])
     dtype, m = common_dtype(X, Y), X.shape[1]
@@ -254,17 +298,18 @@ def _of(dtype: np.dtype, array: Array) -> Array:
 
 def _whole(dtype: np.dtype, array: Array) -> Array:
     """The same for examples in columns, of which the kernels take whole vectors: zeros fill the last one up."""
-    missing = -array.shape[1] % workspace.line(dtype)
+    missing = -array.shape[1] % line(dtype)
     return _of(dtype, np.pad(array, ((0, 0), (0, missing))) if missing else array)
 
 
-def _loss_and_dZ(A_L: Array, Y: Array, out_activation: str) -> tuple[Array, Array]:
-    """The loss of each example (m,), and dZ_L = A_L - Y, in whole vectors."""
+def _loss_and_dZ(A_L: Array, Y: Array, out_activation: str, loss: str | Loss) -> tuple[Array, Array]:
+    """The loss of each example (m,), and dZ_L, in whole vectors."""
     A_L, Y = as_array("A_L", A_L), as_array("Y", Y)
     dtype = common_dtype(A_L, Y)
     check_examples("A_L", A_L, A_L.shape[0] if A_L.ndim else 0)
     check_examples("Y", Y, *A_L.shape)
     dZ = _whole(dtype, A_L).copy()
     cost = np.empty(dZ.shape[1], dtype)
-    passes.loss_and_dZ(dZ, _whole(dtype, Y), cost, workspace.LOSSES[loss_of(out_activation), out_activation])
-    return cost[:A_L.shape[1]], dZ
+    law = loss_law(loss, out_activation)
+    passes.loss_and_dZ(dZ, _whole(dtype, Y), cost, np.array(law.constants, dtype), address_of(loss_unit(law), dtype))
+    return cost[: A_L.shape[1]], dZ

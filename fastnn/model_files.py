@@ -70,8 +70,8 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
     Raises
     ------
     TypeError
-        The model is something else, or a Pipeline has another step (which the message names); or `extra`, or a class,
-        is nothing that the file can hold.
+        The model is something else, or a Pipeline has another step (which the message names); or `extra`, a class, or
+        a law of your own, is nothing that the file can hold.
     ValueError
         The arrays of the model do not fit one another.
     sklearn.exceptions.NotFittedError
@@ -87,6 +87,11 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
     steps, encoder, network = _parts(model)
     check_is_fitted(network, "coefs_")
     parameters = network.get_params()
+    for name in "activation", "loss":
+        if name in parameters and not isinstance(parameters[name], str):
+            raise TypeError(
+                f"{name} is a law of your own, whose functions a file cannot hold: pickle can, if they can be imported"
+            )
     if not isinstance(parameters["random_state"], int | np.integer):
         parameters["random_state"] = None
     sizes, n_features = layer_sizes_of_coefs(network.coefs_, network.intercepts_), network.n_features_in_
@@ -94,8 +99,10 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
         check_is_fitted(encoder)
         n_features = len(encoder.get_feature_names_out())
     if (sizes[0], sizes[-1]) != (n_features, network.n_outputs_):
-        raise ValueError(f"coefs_ are those of {sizes[0]} features and {sizes[-1]} outputs, but {n_features} and "
-                         f"{network.n_outputs_} are what the model has")
+        raise ValueError(
+            f"coefs_ are those of {sizes[0]} features and {sizes[-1]} outputs, but {n_features} and "
+            f"{network.n_outputs_} are what the model has"
+        )
     dtype = common_dtype(*network.coefs_, *network.intercepts_)
     arrays = {f"coefs_{i}": np.ascontiguousarray(coef, dtype) for i, coef in enumerate(network.coefs_)}
     arrays |= {f"intercepts_{i}": np.asarray(intercept, dtype) for i, intercept in enumerate(network.intercepts_)}
@@ -120,7 +127,7 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
         header["multilabel"] = network._label_binarizer.y_type_ == "multilabel-indicator"
     text = json.dumps(header, default=_plain)
     path = _with_extension(path)
-    target = path.resolve()                      # a link stays one
+    target = path.resolve()  # a link stays one
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
     temporary = target.with_name(f".{secrets.token_hex(8)}")
@@ -253,7 +260,7 @@ def _network(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
     for name in ATTRIBUTES:
         if name in attributes:
             setattr(model, name, attributes[name])
-    for name in ("loss_", "best_loss_"):         # NumPy's, as training leaves them
+    for name in ("loss_", "best_loss_"):  # NumPy's, as training leaves them
         if getattr(model, name, None) is not None:
             setattr(model, name, np.float64(getattr(model, name)))
     if hasattr(model, "loss_curve_"):

@@ -1,4 +1,5 @@
 """What a network is: layer sizes, activations, theta and its views; and the usual dict of parameters."""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,13 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastnn.kernels.laws.activations import ACTIVATIONS, KEPT, Activation
+from fastnn.kernels.laws.losses import LOSSES, OUT_ACTIVATIONS, Loss
+
 Array = npt.NDArray[np.floating[Any]]
 Parameters = Mapping[str, Array]
-
-ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
-OUT_ACTIVATIONS = ("logistic", "softmax", "identity", "exp")
-#: The losses, and the output activations that each may have.
-LOSSES = {"log_loss": ("logistic", "softmax"), "squared_error": ("identity",), "poisson": ("exp",)}
 
 
 def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike, boundary: int = 64) -> Array:
@@ -29,11 +28,11 @@ def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike, boundary: int = 
 class Block(NamedTuple):
     """A stretch of theta: the weights of a layer, or its biases."""
 
-    name: str                        # as in the notes: W1, b1, W2 ...
-    layer: int                       # from 1
-    shape: tuple[int, ...]           # W (n_out, n_in), b (n_out,)
-    start: int                       # where it begins in theta
-    is_penalised: bool               # whether the L2 penalty is on it
+    name: str  # as in the notes: W1, b1, W2 ...
+    layer: int  # from 1
+    shape: tuple[int, ...]  # W (n_out, n_in), b (n_out,)
+    start: int  # where it begins in theta
+    is_penalised: bool  # whether the L2 penalty is on it
 
     @property
     def end(self) -> int:
@@ -49,12 +48,13 @@ class Network:
     ----------
     layer_sizes : tuple of int
         n_0 (features), the widths of the hidden layers, n_L (outputs).  Two sizes: no hidden layer.
-    activation : {"identity", "logistic", "tanh", "relu"}
-        g of the hidden layers.
+    activation : str or Activation
+        g of the hidden layers: a name in the table of activations, or a law.
     out_activation : {"logistic", "softmax", "identity", "exp"}
         g of the output layer.
-    loss : {"log_loss", "squared_error", "poisson", ""}
-        What training minimises; "" for the first that belongs to the output activation (see `LOSSES`).
+    loss : str or Loss
+        What training minimises: a name in the table of losses, or a law; "" for the first that belongs to the output
+        activation.
 
     Raises
     ------
@@ -63,17 +63,25 @@ class Network:
     """
 
     layer_sizes: tuple[int, ...]
-    activation: str
+    activation: str | Activation
     out_activation: str
-    loss: str = ""
+    loss: str | Loss = ""
 
     def __post_init__(self) -> None:
         check_layer_sizes(self.layer_sizes)
         check_activations(self.activation, self.out_activation)
-        object.__setattr__(self, "loss", self.loss or loss_of(self.out_activation))
-        if self.out_activation not in LOSSES.get(self.loss, ()):
-            raise ValueError(f"loss must be one of {tuple(LOSSES)}, with outputs that it has, "
-                             f"got {self.loss!r} with {self.out_activation!r} outputs")
+        object.__setattr__(self, "loss", self.loss or self.loss_law.name)
+        loss_law(self.loss, self.out_activation)  # raises where there is none
+
+    @property
+    def activation_law(self) -> Activation:
+        """The activation of the hidden layers, as a law."""
+        return law_of(self.activation)
+
+    @property
+    def loss_law(self) -> Loss:
+        """The loss, as a law."""
+        return loss_law(self.loss, self.out_activation)
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -96,7 +104,7 @@ class Network:
 
     def views(self, theta: Array) -> dict[str, Array]:
         """The blocks of theta (n_params,) by their names, in their shapes, as views."""
-        return {block.name: theta[block.start:block.end].reshape(block.shape) for block in self.blocks}
+        return {block.name: theta[block.start : block.end].reshape(block.shape) for block in self.blocks}
 
     def as_dict(self, theta: Array) -> dict[str, Array]:
         """The same as the notes have them: b_l is a column (n_out, 1)."""
@@ -110,24 +118,53 @@ class Network:
         return theta
 
 
-def loss_of(out_activation: str) -> str:
-    """The loss that belongs to an output activation, where nobody says another."""
-    return next(loss for loss, outputs in LOSSES.items() if out_activation in outputs)
+def law_of(activation: str | Activation) -> Activation:
+    """An activation, by its name or itself."""
+    return activation if isinstance(activation, Activation) else ACTIVATIONS[activation]
+
+
+def loss_law(loss: str | Loss, out_activation: str) -> Loss:
+    """A loss, by its name or itself; "" for the one that belongs to the output activation.
+
+    Parameters
+    ----------
+    loss : str or Loss
+    out_activation : str
+
+    Raises
+    ------
+    ValueError
+        Where it is unknown, or has other outputs.
+    """
+    if isinstance(loss, Loss):
+        if loss.out_activation != out_activation:
+            raise ValueError(f"the loss {loss.name!r} has {loss.out_activation!r} outputs, got {out_activation!r}")
+        return loss
+    if not loss:
+        return next(law for law in LOSSES.values() if law.out_activation == out_activation)
+    if (loss, out_activation) not in LOSSES:
+        raise ValueError(
+            f"loss must be one of {sorted({name for name, _ in LOSSES})}, with outputs that it has, "
+            f"got {loss!r} with {out_activation!r} outputs"
+        )
+    return LOSSES[loss, out_activation]
 
 
 def check_layer_sizes(layer_sizes: Sequence[int]) -> None:
     """Raise a ValueError unless there are two sizes or more, all of them positive integers."""
     if len(layer_sizes) < 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in layer_sizes):
-        raise ValueError(f"layer_sizes must be two positive integers or more (features, hidden layers, outputs), "
-                         f"got {tuple(layer_sizes)}")
+        raise ValueError(
+            f"layer_sizes must be two positive integers or more (features, hidden layers, outputs), "
+            f"got {tuple(layer_sizes)}"
+        )
 
 
-def check_activations(activation: str, out_activation: str) -> None:
+def check_activations(activation: str | Activation, out_activation: str) -> None:
     """Raise a ValueError that names the choices, unless both are known."""
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {ACTIVATIONS}, got {activation!r}")
+    if not isinstance(activation, Activation) and activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {tuple(ACTIVATIONS)}, got {activation!r}")
     if out_activation not in OUT_ACTIVATIONS:
-        raise ValueError(f"out_activation must be one of {OUT_ACTIVATIONS}, got {out_activation!r}")
+        raise ValueError(f"out_activation must be one of {tuple(OUT_ACTIVATIONS)}, got {out_activation!r}")
 
 
 def layer_sizes_of(parameters: Parameters) -> tuple[int, ...]:
@@ -165,8 +202,9 @@ def layer_sizes_of_coefs(coefs: Sequence[Array], intercepts: Sequence[Array]) ->
         if not isinstance(arrays, (list, tuple)):
             raise ValueError(f"{name} is a {type(arrays).__name__}, but a list of arrays is wanted")
     if len(coefs) != len(intercepts) or not len(coefs):
-        raise ValueError(f"coefs_ has {len(coefs)} arrays and intercepts_ {len(intercepts)}, but one each a layer is "
-                         "wanted")
+        raise ValueError(
+            f"coefs_ has {len(coefs)} arrays and intercepts_ {len(intercepts)}, but one each a layer is wanted"
+        )
     sizes: list[int] = []
     for l, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
         for name, array in ("coefs_", coef), ("intercepts_", intercept):
@@ -177,8 +215,10 @@ def layer_sizes_of_coefs(coefs: Sequence[Array], intercepts: Sequence[Array]) ->
             rows = sizes[-1] if sizes else "n_features"
             raise ValueError(f"coefs_[{l}] has shape {coef.shape}, but this network expects ({rows}, n_units)")
         if intercept.shape != coef.shape[1:]:
-            raise ValueError(f"intercepts_[{l}] has shape {intercept.shape}, but coefs_[{l}] of shape {coef.shape} "
-                             f"expects {coef.shape[1:]}")
+            raise ValueError(
+                f"intercepts_[{l}] has shape {intercept.shape}, but coefs_[{l}] of shape {coef.shape} "
+                f"expects {coef.shape[1:]}"
+            )
         sizes += [coef.shape[1]] if sizes else [*coef.shape]
     return tuple(sizes)
 
@@ -193,20 +233,26 @@ def as_array(name: str, array: Any) -> Array:
 def check_examples(name: str, array: Array, rows: int, columns: int | None = None) -> None:
     """Raise a ValueError unless the array is (rows, m), with m = columns where that is given."""
     if array.ndim != 2 or array.shape[0] != rows or (columns is not None and array.shape[1] != columns):
-        raise ValueError(f"{name} has shape {array.shape}, but this network expects "
-                         f"({rows}, {'m' if columns is None else columns}): one example a column")
+        raise ValueError(
+            f"{name} has shape {array.shape}, but this network expects "
+            f"({rows}, {'m' if columns is None else columns}): one example a column"
+        )
     if array.shape[1] == 0:
         raise ValueError(f"{name} has shape {array.shape}: there is no example in it")
 
 
-def check_cache(cache: Parameters, layer_sizes: Sequence[int], n_samples: int) -> None:
-    """Raise a ValueError unless the cache of a forward propagation has A_l (n_l, m) of every layer."""
-    for l, n in enumerate(layer_sizes[1:], 1):
-        if f"A{l}" not in cache:
-            raise ValueError(f"cache has {', '.join(cache) or 'nothing'}, but this network expects A{l} as well")
-        A_l = np.asarray(cache[f"A{l}"])
-        check_examples(f"A{l} of cache", A_l, n, n_samples)
-        common_dtype(A_l)
+def check_cache(cache: Parameters, layer_sizes: Sequence[int], n_samples: int, activation: str | Activation) -> None:
+    """Raise a ValueError unless a cache has A_l (n_l, m) of every layer, and D_l of those whose laws keep it."""
+    wanted = [("A", l, n) for l, n in enumerate(layer_sizes[1:], 1)]
+    if law_of(activation).form == KEPT:
+        wanted += [("D", l, n) for l, n in enumerate(layer_sizes[1:-1], 1)]
+    for kind, l, n in wanted:
+        name = f"{kind}{l}"
+        if name not in cache:
+            raise ValueError(f"cache has {', '.join(cache) or 'nothing'}, but this network expects {name} as well")
+        array = np.asarray(cache[name])
+        check_examples(f"{name} of cache", array, n, n_samples)
+        common_dtype(array)
 
 
 def check_gradients(parameters: Parameters, gradients: Parameters) -> None:

@@ -1,4 +1,5 @@
 """Looking on: what happens in a fit, epoch by epoch, and what is being compiled."""
+
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -119,14 +120,17 @@ def compilation(callback: Callable[[str], object]) -> Iterator[None]:
 
 def _notice(name: str) -> None:
     global _noticed
-    from fastnn.kernels.cache import CAN_WRITE
+    from fastnn.kernels.machine.cache import CAN_WRITE
 
-    with suppress(AttributeError, OSError, ValueError):      # there may be no stderr, or anything in its place
+    with suppress(AttributeError, OSError, ValueError):  # there may be no stderr, or anything in its place
         if not _noticed and sys.stderr.isatty():
             _noticed = True
             kept = "they are kept for next time" if CAN_WRITE else "they cannot be kept (`fastnn info` says why)"
-            print(f"fastnn: compiling the kernels for this processor, which takes some seconds; {kept}",
-                  file=sys.stderr, flush=True)
+            print(
+                f"fastnn: compiling the kernels for this processor, which takes some seconds; {kept}",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 @cache
@@ -134,7 +138,7 @@ def report_compilations() -> None:
     """From now on, tell whoever watches what is being compiled."""
     from numba.core import event
 
-    from fastnn.kernels.jit import ENTRIES
+    from fastnn.kernels.machine.jit import ENTRIES
 
     class Listener(event.Listener):
         def on_start(self, compiling: Any) -> None:

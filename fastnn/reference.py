@@ -8,11 +8,14 @@ arrays of shape (n, m) with one example a column, for any number of layers:
 `fastnn.functional` has the same functions on the kernels: ``from fastnn import functional as nn`` and
 ``from fastnn import reference as nn`` are interchangeable in a program.
 """
+
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
+from fastnn.kernels.laws.activations import Activation
+from fastnn.kernels.laws.losses import Loss
 from fastnn.network import (
     Array,
     Parameters,
@@ -25,17 +28,25 @@ from fastnn.network import (
     check_learning_rate,
     common_dtype,
     layer_sizes_of,
+    loss_law,
 )
 
 Function = Callable[[Array], Array]
 
-#: g(Z) of the hidden layers, and g'(Z) written in A = g(Z).
-ACTIVATIONS: dict[str, tuple[Function, Function]] = {
-    "identity": (lambda Z: Z, lambda A: np.ones_like(A)),
-    "logistic": (lambda Z: 1 / (1 + np.exp(-Z)), lambda A: A * (1 - A)),
-    "tanh": (np.tanh, lambda A: 1 - A**2),
-    "relu": (lambda Z: np.maximum(Z, 0), lambda A: (A > 0).astype(A.dtype)),
+#: g(Z) of the hidden layers, g'(Z), and what that is written in: A = g(Z), or Z.
+ACTIVATIONS: dict[str, tuple[Function, Function, str]] = {
+    "identity": (lambda Z: Z, lambda A: np.ones_like(A), "A"),
+    "logistic": (lambda Z: 1 / (1 + np.exp(-Z)), lambda A: A * (1 - A), "A"),
+    "tanh": (np.tanh, lambda A: 1 - A**2, "A"),
+    "relu": (lambda Z: np.maximum(Z, 0), lambda A: (A > 0).astype(A.dtype), "A"),
 }
+
+
+def _of(activation: str | Activation) -> tuple[Function, Function, str]:
+    """A law of the table; or a user's own, number by number."""
+    if isinstance(activation, Activation):
+        return np.vectorize(activation.value, "d"), np.vectorize(activation.slope, "d"), "Z"
+    return ACTIVATIONS[activation]
 
 
 def _softmax(Z: Array) -> Array:
@@ -45,12 +56,48 @@ def _softmax(Z: Array) -> Array:
 
 #: g(Z) of the output layer.
 OUT_ACTIVATIONS: dict[str, Function] = {
-    "logistic": ACTIVATIONS["logistic"][0], "softmax": _softmax, "identity": ACTIVATIONS["identity"][0],
-    "exp": np.exp}
+    "logistic": ACTIVATIONS["logistic"][0],
+    "softmax": _softmax,
+    "identity": ACTIVATIONS["identity"][0],
+    "exp": np.exp,
+}
 
 
-def initialize_parameters(layer_sizes: tuple[int, ...], rng: np.random.Generator | int | None = None, *,
-                          dtype: npt.DTypeLike = np.float64) -> dict[str, Array]:
+def _clipped(A: Array) -> Array:
+    """Probabilities, kept eps away from 0 and 1."""
+    eps = np.finfo(common_dtype(A)).eps
+    return np.clip(A, eps, 1 - eps)
+
+
+def _difference(A: Array, Y: Array) -> Array:
+    return A - Y
+
+
+#: L(a, y) of each output, and its derivative by z: by the name of the loss and the output activation.
+LOSSES: dict[tuple[str, str], tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]] = {
+    ("log_loss", "logistic"): (lambda A, Y: -Y * np.log(_clipped(A)) - (1 - Y) * np.log(1 - _clipped(A)), _difference),
+    ("log_loss", "softmax"): (lambda A, Y: -Y * np.log(_clipped(A)), _difference),
+    ("squared_error", "identity"): (lambda A, Y: (A - Y) ** 2 / 2, _difference),
+    ("poisson", "exp"): (lambda A, Y: np.where(Y > 0, Y * np.log(np.where(Y > 0, Y, 1) / A), 0) - Y + A, _difference),
+}
+
+
+def _loss(
+    loss: str | Loss, out_activation: str
+) -> tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]:
+    """A loss of the table; or a user's own, number by number."""
+    law = loss_law(loss, out_activation)
+    if (law.name, out_activation) in LOSSES:
+        return LOSSES[law.name, out_activation]
+    return (
+        np.vectorize(lambda a, y: law.value(a, y, *law.constants), "d"),
+        np.vectorize(lambda a, y: law.slope(a, y, *law.constants), "d"),
+    )
+
+
+def initialize_parameters(
+    layer_sizes: tuple[int, ...], rng: np.random.Generator | int | None = None, *, dtype: npt.DTypeLike = np.float64
+) -> dict[str, Array]:
     """Random weights, as breaking the symmetry demands, and biases of zero.
 
     Parameters
@@ -84,8 +131,9 @@ def initialize_parameters(layer_sizes: tuple[int, ...], rng: np.random.Generator
     return parameters
 
 
-def forward_propagation(X: Array, parameters: Parameters, activation: str = "tanh",
-                        out_activation: str = "logistic") -> tuple[Array, dict[str, Array]]:
+def forward_propagation(
+    X: Array, parameters: Parameters, activation: str | Activation = "tanh", out_activation: str = "logistic"
+) -> tuple[Array, dict[str, Array]]:
     """Z_l = W_l A_{l-1} + b_l, A_l = g_l(Z_l): "Forward propagation" in the notes.
 
     Parameters
@@ -94,8 +142,8 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
         One example a column.
     parameters : dict
         W1, b1, W2, b2 ...
-    activation : {"identity", "logistic", "tanh", "relu"}
-        g of the hidden layers.
+    activation : {"identity", "logistic", "tanh", "relu"} or Activation
+        g of the hidden layers; of your own, by `fastnn.activation`.
     out_activation : {"logistic", "softmax", "identity", "exp"}
         g of the output layer.
 
@@ -104,7 +152,7 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
     A_L : array (n_y, m)
         The predictions.
     cache : dict
-        A1, A2 ... A_L, for `backward_propagation`.
+        A1, A2 ... A_L, for `backward_propagation`; and D_l = g'(Z_l), where that is not written in A_l.
 
     Raises
     ------
@@ -128,12 +176,18 @@ def forward_propagation(X: Array, parameters: Parameters, activation: str = "tan
     cache = {}
     for l in range(1, len(sizes)):
         Z = parameters[f"W{l}"] @ A + parameters[f"b{l}"]
-        A = ACTIVATIONS[activation][0](Z) if l < len(sizes) - 1 else OUT_ACTIVATIONS[out_activation](Z)
+        if l == len(sizes) - 1:
+            A = OUT_ACTIVATIONS[out_activation](Z)
+        else:
+            g, slope, written_in = _of(activation)
+            A = g(Z).astype(Z.dtype, copy=False)
+            if written_in == "Z":
+                cache[f"D{l}"] = slope(Z).astype(Z.dtype, copy=False)
         cache[f"A{l}"] = A
     return A, cache
 
 
-def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic") -> float:
+def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic", loss: str | Loss = "") -> float:
     """J = (1/m) sum_i L(a_i, y_i): "Cost function" in the notes, which leave out the sum.
 
     L(a, y) is sum_j -y_j log a_j - (1 - y_j) log(1 - a_j) for logistic outputs, -sum_j y_j log a_j for softmax,
@@ -146,6 +200,8 @@ def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic") -> floa
         Predictions and targets.
     out_activation : {"logistic", "softmax", "identity", "exp"}
         Of the outputs.
+    loss : str or Loss
+        What is minimised; "" for the loss that belongs to the output activation.
 
     Returns
     -------
@@ -162,24 +218,22 @@ def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic") -> floa
     check_activations("identity", out_activation)
     A, Y = as_array("A_L", A_L), as_array("Y", Y)
     check_examples("Y", Y, A.shape[0], A.shape[1])
-    if out_activation == "identity":
-        L = ((A - Y)**2).sum(axis=0) / 2
-    elif out_activation == "exp":
-        L = (np.where(Y > 0, Y * np.log(np.where(Y > 0, Y, 1) / A), 0) - Y + A).sum(axis=0)
-    else:
-        eps = np.finfo(common_dtype(A, Y)).eps
-        A = np.clip(A, eps, 1 - eps)
-        L = -(Y * np.log(A)).sum(axis=0)
-        if out_activation == "logistic":
-            L = L - ((1 - Y) * np.log(1 - A)).sum(axis=0)
+    L = _loss(loss, out_activation)[0](A.astype(common_dtype(A, Y), copy=False), Y).sum(axis=0)
     return float(L.mean())
 
 
-def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y: Array,
-                         activation: str = "tanh", out_activation: str = "logistic") -> dict[str, Array]:
+def backward_propagation(
+    parameters: Parameters,
+    cache: Parameters,
+    X: Array,
+    Y: Array,
+    activation: str | Activation = "tanh",
+    out_activation: str = "logistic",
+    loss: str | Loss = "",
+) -> dict[str, Array]:
     """The derivatives of the cost by all parameters: equations 1 to 6 of the notes.
 
-    dZ_L = A_L - Y (1), for each of the four outputs with its loss; then for l = L ... 1
+    dZ_L = A_L - Y (1), for each of the four outputs with its own loss; then for l = L ... 1
     dW_l = (1/m) dZ_l A_{l-1}^T (2, 5), db_l = (1/m) sum of the columns of dZ_l (3, 6) and
     dZ_{l-1} = W_l^T dZ_l * g'(Z_{l-1}) (4, where the notes have g for g').
 
@@ -191,6 +245,8 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
         Examples and targets.
     activation, out_activation : str
         As in `forward_propagation`.
+    loss : str or Loss
+        What is minimised; "" for the loss that belongs to the output activation.
 
     Returns
     -------
@@ -212,16 +268,17 @@ def backward_propagation(parameters: Parameters, cache: Parameters, X: Array, Y:
     X, Y = as_array("X", X), as_array("Y", Y)
     check_examples("X", X, sizes[0])
     check_examples("Y", Y, sizes[-1], X.shape[1])
-    check_cache(cache, sizes, X.shape[1])
+    check_cache(cache, sizes, X.shape[1], activation)
     L, m = len(sizes) - 1, X.shape[1]
     gradients = {}
-    dZ = cache[f"A{L}"] - Y
+    dZ = _loss(loss, out_activation)[1](cache[f"A{L}"], Y)
     for l in range(L, 0, -1):
         A = cache[f"A{l - 1}"] if l > 1 else X
         gradients[f"dW{l}"] = dZ @ A.T / m
         gradients[f"db{l}"] = dZ.sum(axis=1, keepdims=True) / m
         if l > 1:
-            dZ = parameters[f"W{l}"].T @ dZ * ACTIVATIONS[activation][1](A)
+            _, slope, written_in = _of(activation)
+            dZ = parameters[f"W{l}"].T @ dZ * (slope(A) if written_in == "A" else cache[f"D{l - 1}"])
     return gradients
 
 
@@ -249,14 +306,24 @@ def update_parameters(parameters: Parameters, gradients: Parameters, learning_ra
     """
     check_gradients(parameters, gradients)
     check_learning_rate(learning_rate)
-    return {name: value - common_dtype(value).type(learning_rate) * gradients[f"d{name}"]
-            for name, value in parameters.items()}
+    return {
+        name: value - common_dtype(value).type(learning_rate) * gradients[f"d{name}"]
+        for name, value in parameters.items()
+    }
 
 
-def gradient_descent(X: Array, Y: Array, *, layer_sizes: tuple[int, ...], learning_rate: float = 0.1,
-                     num_iterations: int = 1000, rng: np.random.Generator | int | None = None,
-                     activation: str = "tanh", out_activation: str = "logistic"
-                     ) -> tuple[dict[str, Array], list[float]]:
+def gradient_descent(
+    X: Array,
+    Y: Array,
+    *,
+    layer_sizes: tuple[int, ...],
+    learning_rate: float = 0.1,
+    num_iterations: int = 1000,
+    rng: np.random.Generator | int | None = None,
+    activation: str | Activation = "tanh",
+    out_activation: str = "logistic",
+    loss: str | Loss = "",
+) -> tuple[dict[str, Array], list[float]]:
     """Initialise, then repeat: forward propagation, cost, backpropagation, update, over all the examples.
 
     Parameters
@@ -273,6 +340,8 @@ def gradient_descent(X: Array, Y: Array, *, layer_sizes: tuple[int, ...], learni
         For the initial parameters.
     activation, out_activation : str
         As in `forward_propagation`.
+    loss : str or Loss
+        What is minimised; "" for the loss that belongs to the output activation.
 
     Returns
     -------
@@ -300,14 +369,15 @@ def gradient_descent(X: Array, Y: Array, *, layer_sizes: tuple[int, ...], learni
     costs = []
     for _ in range(num_iterations):
         A_L, cache = forward_propagation(X, parameters, activation, out_activation)
-        costs.append(compute_cost(A_L, Y, out_activation))
-        gradients = backward_propagation(parameters, cache, X, Y, activation, out_activation)
+        costs.append(compute_cost(A_L, Y, out_activation, loss))
+        gradients = backward_propagation(parameters, cache, X, Y, activation, out_activation, loss)
         parameters = update_parameters(parameters, gradients, learning_rate)
     return parameters, costs
 
 
-def sgd(theta: Array, gradient: Array, velocity: Array, learning_rate: float, momentum: float = 0.9,
-        nesterov: bool = True) -> tuple[Array, Array]:
+def sgd(
+    theta: Array, gradient: Array, velocity: Array, learning_rate: float, momentum: float = 0.9, nesterov: bool = True
+) -> tuple[Array, Array]:
     """v := mu v - alpha g, theta := theta + v; Nesterov: theta + mu v - alpha g (Sutskever et al. 2013).
 
     Parameters
@@ -335,8 +405,17 @@ def sgd(theta: Array, gradient: Array, velocity: Array, learning_rate: float, mo
     return theta + (momentum * velocity - learning_rate * gradient if nesterov else velocity), velocity
 
 
-def adam(theta: Array, gradient: Array, mean: Array, variance: Array, t: int, learning_rate: float = 0.001,
-         beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> tuple[Array, Array, Array]:
+def adam(
+    theta: Array,
+    gradient: Array,
+    mean: Array,
+    variance: Array,
+    t: int,
+    learning_rate: float = 0.001,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> tuple[Array, Array, Array]:
     """The algorithm of Kingma & Ba (2015), in the order of their section 2: epsilon is not corrected for the bias.
 
     Parameters

@@ -1,4 +1,5 @@
 """What the machine has: how many threads to use, and what `fastnn info` prints."""
+
 import os
 import platform
 import sys
@@ -110,12 +111,16 @@ def _processor() -> str:
 
 def _about_cache() -> str:
     """What the folders of machine code are used for, and which are not."""
-    from fastnn.kernels import cache
+    from fastnn.kernels.machine import cache
 
     elsewhere = f"kept in {cache.FOLDERS[-1]}" if cache.CAN_WRITE else "compiled by every process"
-    said = ["none can be used: everything is compiled by every process" if not cache.FOLDERS
-            else "read and written" if cache.CAN_WRITE and len(cache.FOLDERS) == 1
-            else f"read only; what is missing in it is {elsewhere}"]
+    said = [
+        "none can be used: everything is compiled by every process"
+        if not cache.FOLDERS
+        else "read and written"
+        if cache.CAN_WRITE and len(cache.FOLDERS) == 1
+        else f"read only; what is missing in it is {elsewhere}"
+    ]
     return "; ".join([*said, *(f"{place} is not used: {why}" for place, why in cache.REFUSED.items())])
 
 
@@ -134,12 +139,12 @@ def system_info() -> dict[str, Any]:
     import sklearn
     from numba.np.ufunc.parallel import _launch_threads, threading_layer
 
-    from fastnn.kernels import cache, simd
+    from fastnn.kernels.machine import cache, simd
 
-    _launch_threads()              # the layer is chosen when it is first needed
+    _launch_threads()  # the layer is chosen when it is first needed
     return {
         "fastnn": fastnn.__version__,
-        "numba": numba.__version__,                   # (a frozen application has no metadata)
+        "numba": numba.__version__,  # (a frozen application has no metadata)
         "llvmlite": llvmlite.__version__,
         "numpy": numpy.__version__,
         "scikit-learn": sklearn.__version__,

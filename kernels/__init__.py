@@ -7,9 +7,9 @@ Notation, everywhere the same: m examples in the batch, n_l units in layer l (n_
     theta (n_params)   all parameters in one flat vector; W_l and b_l are views of it
 
 Examples are columns, and the SIMD lanes run along them: every width of layer is equally good, width 1 included.
-In ``few``, ``small`` and ``linear`` they are rows, and the lanes run along the units: where the examples of a batch do
-not fill a vector, where the parameters are so few that to turn them is nothing beside turning the examples, and where
-there is nothing but a row of weights.
+In ``ways.online``, ``ways.units`` and ``ways.linear`` they are rows, and the lanes run along the units: where there is
+one example, where the parameters are so few that to turn them is nothing beside turning the examples, and where there
+is nothing but a row of weights.
 
 Rules that every kernel keeps:
 
@@ -18,9 +18,9 @@ Rules that every kernel keeps:
 * Constants take the dtype of the arrays: a float32 kernel holds no float64 arithmetic.
 * The result does not depend on the number of threads, to the bit.
 
-``simd`` the vocabulary, ``activations``, ``losses``, ``layers`` (``rows``, for a first layer that takes the examples as
-they are) and ``optimizers`` the equations, ``team`` the threads, ``epoch`` whole runs of steps, ``small`` those of
-small networks and ``signs`` a short way through some of them, ``linear`` those of one row of weights, ``few`` those of
-one to three examples, ``shuffle`` their order, ``predict`` and ``passes`` whole arrays, ``jit`` the compiler,
-``workers`` the processes that compile at the same time, ``cache`` where machine code is kept.
+``machine`` knows of no network: ``simd`` the vocabulary, ``team`` the threads, ``jit`` the compiler, ``workers`` the
+processes that compile at the same time, ``cache`` where machine code is kept.  ``laws`` are the activations, losses and
+optimizers, ``products`` what is done with W, ``ways`` how a step is cut into work, ``run`` the loop of steps,
+``predict`` forward propagation, ``passes`` whole arrays, ``shuffle`` the order of an epoch.  Each imports from those
+before it.
 """

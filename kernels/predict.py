@@ -6,17 +6,15 @@ is read is coef (n_in, n_out) = W^T, a row of it for each input:
 
     z = sum over k of x_k coef_k + intercept
 """
+
 from typing import NamedTuple
 
 import numpy as np
 
-from fastnn.kernels import few
-from fastnn.kernels.activations import RELU, activate
-from fastnn.kernels.epoch import A_OUT, ACTIVATION, N_IN, N_OUT, B, W, forward, inputs
-from fastnn.kernels.jit import call, entry, inline, kernel, packed
-from fastnn.kernels.layers import gather, transpose
-from fastnn.kernels.losses import CROSS_ENTROPY, output
-from fastnn.kernels.simd import (
+from fastnn.kernels.laws.activations import RELU
+from fastnn.kernels.laws.units import activate
+from fastnn.kernels.machine.jit import call, entry, inline, kernel, packed
+from fastnn.kernels.machine.simd import (
     REGISTERS,
     fma,
     lanes,
@@ -32,7 +30,11 @@ from fastnn.kernels.simd import (
     tile,
     zero,
 )
-from fastnn.kernels.team import region, roll_call, share, take
+from fastnn.kernels.machine.team import region, roll_call, share, take
+from fastnn.kernels.products.columns import gather, transpose
+from fastnn.kernels.products.vectors import softmax
+from fastnn.kernels.run import A_OUT, FORM, N_IN, N_OUT, VALUE, B, W
+from fastnn.kernels.ways.columns import forward, inputs
 
 #: Of few examples, as many go through the network at a time; and how many vectors of units a tile has.
 TOGETHER, UNITS = 4, 4 if REGISTERS == 32 else 2
@@ -43,9 +45,9 @@ PARTS = 4
 class Room(NamedTuple):
     """The workspace of a prediction by up to n_threads threads; `width` examples have room in each."""
 
-    work: np.ndarray             # (n_threads, any): the activations, at the offsets of the table of layers
+    work: np.ndarray  # (n_threads, any): the activations, at the offsets of the table of layers
     width: int
-    rows: np.ndarray             # 0, 1 ... for as many examples as are taken at a time
+    rows: np.ndarray  # 0, 1 ... for as many examples as are taken at a time
 
 
 @kernel
@@ -83,12 +85,12 @@ def predict(wanted, team, model, X, room, out, refused):
             while begin < end:
                 for i in range(begin * vector, min(end * vector, X.shape[0]), block):
                     m = min(block, min(end * vector, X.shape[0]) - i)
-                    gather(X[i:i + m], room.rows, A_0, A_0, 0, m, False, False)
-                    refused[rank] |= not is_finite(A_0, m)   # here, because X comes from memory once, and in parts
+                    gather(X[i : i + m], room.rows, A_0, A_0, 0, m, False, False)
+                    refused[rank] |= not is_finite(A_0, m)  # here, because X comes from memory once, and in parts
                     for l in range(n_layers):
                         forward(model, inputs(model, work, width, l), work, width, l, 0, layers[l, N_OUT], 0, m)
-                    output(A_L, 0, m + -m % vector, model.loss)
-                    transpose(A_L, out[i:i + m], 0, m)
+                    activate(model.output, A_L, A_L[:0], 0, m + -m % vector)
+                    transpose(A_L, out[i : i + m], 0, m)
                 begin, end = take(team, 0, rank, size, owner, first, last, 1)
 
 
@@ -202,7 +204,7 @@ def through(model, X, room, work, i, m, out):
     x, row = X, i
     for l in range(last + 1):
         layer = layers[l]
-        n_in, n_out, activation = layer[N_IN], layer[N_OUT], layer[ACTIVATION]
+        n_in, n_out = layer[N_IN], layer[N_OUT]
         intercept = matrix_at(X, layer[B], 1, n_out)
         Z = matrix(work, layer[A_OUT], m, room.width)
         if n_out == 1:
@@ -211,18 +213,18 @@ def through(model, X, room, work, i, m, out):
                 Z[e, 0] = inner_product(x, row + e, coef) + intercept[0, 0]
         else:
             units(x, row, m, matrix_at(X, layer[W], n_in, n_out), intercept, Z)
-        if activation == RELU:
+        if layer[FORM] == RELU:
             for e in range(m):
                 for j in range(0, n_out, lanes(Z)):
                     store(Z, e, j, maximum(load(Z, e, j), zero(Z)))
-        activate(Z, 0, n_out, activation)
+        activate(layer[VALUE], Z, Z[:0], 0, n_out)
         x, row = Z, 0
     for e in range(m):
         A_L = matrix(work, layers[last, A_OUT] + e * room.width, 1, layers[last, N_OUT])
-        if model.loss == CROSS_ENTROPY:
-            few.softmax(A_L)
+        if model.is_softmax:
+            softmax(A_L)
         else:
-            output(A_L, 0, A_L.shape[1], model.loss)
+            activate(model.output, A_L, A_L[:0], 0, A_L.shape[1])
         for j in range(A_L.shape[1]):
             out[i + e, j] = A_L[0, j]
 

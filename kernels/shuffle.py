@@ -3,9 +3,10 @@
 The generator is the Mersenne Twister (Matsumoto & Nishimura 1998).  Its next N numbers are made at once, in loops
 that LLVM turns into vectors; NumPy makes and asks for them one by one.
 """
+
 import numpy as np
 
-from fastnn.kernels.jit import entry, inline, kernel
+from fastnn.kernels.machine.jit import entry, inline, kernel
 
 #: Words of the generator's state, and how far apart those are that make a new one.
 N, M = 624, 397

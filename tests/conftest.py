@@ -1,23 +1,28 @@
 """What all tests share: four threads whatever the machine has, and the table of networks."""
+
 import os
 
-os.environ.setdefault("NUMBA_NUM_THREADS", "4")        # before Numba is imported: a team of four must be possible
-os.environ.setdefault("SCIPY_ARRAY_API", "1")          # before SciPy is: one of scikit-learn's checks asks for it
+os.environ.setdefault("NUMBA_NUM_THREADS", "4")  # before Numba is imported: a team of four must be possible
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before SciPy is: one of scikit-learn's checks asks for it
 
 import numpy as np
 import pytest
 
+from fastnn import reference
+from fastnn.training import Adam, trainer
+from fastnn.training.ways import columns, linear, online, units
+
 #: Layer sizes, activation, output activation: the shapes that hurt.
 NETWORKS = [
-    ((1, 1), "identity", "identity"),                  # nothing but a line
-    ((3, 1), "identity", "logistic"),                  # logistic regression
+    ((1, 1), "identity", "identity"),  # nothing but a line
+    ((3, 1), "identity", "logistic"),  # logistic regression
     ((20, 7, 1), "tanh", "logistic"),
     ((4, 5, 3), "logistic", "softmax"),
-    ((17, 65, 10), "relu", "softmax"),                 # one more than a vector, and than a tile
+    ((17, 65, 10), "relu", "softmax"),  # one more than a vector, and than a tile
     ((33, 18, 23, 2), "tanh", "identity"),
-    ((2, 1, 1, 9), "relu", "logistic"),                # a neck of one unit
+    ((2, 1, 1, 9), "relu", "logistic"),  # a neck of one unit
     ((40, 16, 8, 16, 40), "identity", "identity"),
-    ((5, 9, 2), "tanh", "exp"),                        # counts
+    ((5, 9, 2), "tanh", "exp"),  # counts
 ]
 
 
@@ -45,3 +50,57 @@ def examples(network, m, dtype, seed=0):
     else:
         Y = rng.standard_normal((n_y, m))
     return X.astype(dtype), Y.astype(dtype)
+
+
+def reference_steps(net, theta, X, Y, order, batch_size, n_steps, optimizer, alpha):
+    """The same steps with the equations of `fastnn.reference`."""
+    costs, moments = [], [np.zeros_like(theta), np.zeros_like(theta)]
+    weights = np.concatenate([np.full(block.end - block.start, block.is_penalised) for block in net.blocks])
+    for t in range(1, n_steps + 1):
+        first = (t - 1) % -(-order.size // batch_size) * batch_size
+        rows = order[first : first + batch_size]
+        parameters = net.as_dict(theta)
+        A_L, cache = reference.forward_propagation(X[:, rows], parameters, net.activation, net.out_activation)
+        costs.append(
+            (
+                reference.compute_cost(A_L, Y[:, rows], net.out_activation, net.loss),
+                alpha / (2 * rows.size) * (weights * theta**2).sum(),
+            )
+        )
+        gradients = reference.backward_propagation(
+            parameters, cache, X[:, rows], Y[:, rows], net.activation, net.out_activation, net.loss
+        )
+        gradient = net.from_dict({name[1:]: value for name, value in gradients.items()}, theta.dtype)
+        gradient += alpha / rows.size * weights * theta
+        if isinstance(optimizer, Adam):
+            theta, *moments = reference.adam(theta, gradient, *moments, t, optimizer.learning_rate_init)
+        else:
+            theta, moments[0] = reference.sgd(
+                theta,
+                gradient,
+                moments[0],
+                optimizer.learning_rate_init,
+                optimizer.momentum,
+                optimizer.nesterovs_momentum,
+            )
+    return theta, np.array(costs)
+
+
+def go(monkeypatch, *ways):
+    """Have steps be done by the first of these ways that can do them."""
+    monkeypatch.setattr(trainer, "way_of", lambda *case: next(way for way in ways if way.can(*case)))
+
+
+WAYS = {
+    "linear or online": (linear, online, columns),
+    "by units": (units, columns),
+    "by layers": (columns,),
+    "by strips": (columns,),
+}
+
+
+@pytest.fixture(params=WAYS)
+def way(request, monkeypatch):
+    """How steps are done, where that may be; and how a team shares them out."""
+    go(monkeypatch, *WAYS[request.param])
+    monkeypatch.setattr(columns, "goes_by_layers", lambda network, chunk, dtype: request.param == "by layers")

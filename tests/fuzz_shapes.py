@@ -4,6 +4,7 @@ Each example makes a model and does some things to it, of which some make no sen
 answer, or an exception that says what was wrong; a refused fit leaves the model as it was.  `test_safety.py` runs this
 in a process of its own, because what it looks for would end the process.
 """
+
 import pickle
 import sys
 import tempfile
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, functional, training
+from fastnn import MLPClassifier, MLPRegressor, functional
+from fastnn.training import prediction, trainer
 
 REFUSED = (ValueError, TypeError, AttributeError)
 sizes = st.sampled_from([1, 2, 3, 7, 20, 65])
@@ -97,13 +99,35 @@ def a_change(draw, model, n_features, dtype):
 
 
 def a_setting(draw, model, n_features, dtype):
-    name, value = draw(st.sampled_from([
-        ("n_outputs_", 1), ("n_outputs_", 5), ("n_features_in_", 3), ("n_features_in_", 65), ("n_layers_", 9),
-        ("out_activation_", "softmax"), ("out_activation_", "identity"), ("out_activation_", "nothing"),
-        ("activation", "tanh"), ("activation", "gelu"), ("hidden_layer_sizes", (7, 7)), ("hidden_layer_sizes", ()),
-        ("classes_", np.arange(9)), ("classes_", np.arange(1)), ("batch_size", 1), ("batch_size", 1000), ("t_", -1),
-        ("warm_start", False), ("solver", "sgd"), ("solver", "lbfgs"), ("loss", "poisson"), ("n_threads", 2),
-        ("early_stopping", True)]))
+    name, value = draw(
+        st.sampled_from(
+            [
+                ("n_outputs_", 1),
+                ("n_outputs_", 5),
+                ("n_features_in_", 3),
+                ("n_features_in_", 65),
+                ("n_layers_", 9),
+                ("out_activation_", "softmax"),
+                ("out_activation_", "identity"),
+                ("out_activation_", "nothing"),
+                ("activation", "tanh"),
+                ("activation", "gelu"),
+                ("hidden_layer_sizes", (7, 7)),
+                ("hidden_layer_sizes", ()),
+                ("classes_", np.arange(9)),
+                ("classes_", np.arange(1)),
+                ("batch_size", 1),
+                ("batch_size", 1000),
+                ("t_", -1),
+                ("warm_start", False),
+                ("solver", "sgd"),
+                ("solver", "lbfgs"),
+                ("loss", "poisson"),
+                ("n_threads", 2),
+                ("early_stopping", True),
+            ]
+        )
+    )
     setattr(model, name, value)
 
 
@@ -132,18 +156,26 @@ def estimators(data):
     draw = data.draw
     n_features, dtype = draw(sizes), draw(dtypes)
     model = draw(st.sampled_from([MLPClassifier, MLPRegressor]))(
-        hidden_layer_sizes=draw(st.sampled_from([(), (5,), (50,), (9, 33)])), max_iter=2,
+        hidden_layer_sizes=draw(st.sampled_from([(), (5,), (50,), (9, 33)])),
+        max_iter=2,
         batch_size=draw(st.sampled_from([1, 2, 50, 300])),
-        solver=draw(st.sampled_from(["adam", "adam", "sgd", "lbfgs"])), warm_start=draw(st.booleans()), random_state=0)
+        solver=draw(st.sampled_from(["adam", "adam", "sgd", "lbfgs"])),
+        warm_start=draw(st.booleans()),
+        random_state=0,
+    )
     a_fit(draw, model, n_features, dtype)
-    for action in draw(st.lists(st.sampled_from([a_fit, a_fit, a_prediction, a_prediction, a_change, a_setting,
-                                                 an_optimizer, a_copy]), max_size=6)):
+    for action in draw(
+        st.lists(
+            st.sampled_from([a_fit, a_fit, a_prediction, a_prediction, a_change, a_setting, an_optimizer, a_copy]),
+            max_size=6,
+        )
+    ):
         try:
             action(draw, model, n_features, dtype)
         except REFUSED:
             pass
         except IndexError:
-            if action is not a_change:           # it asks for a place that is not there
+            if action is not a_change:  # it asks for a place that is not there
                 raise
 
 
@@ -166,12 +198,15 @@ def functions(data):
         if draw(st.integers(0, 5)) == 0:
             del broken[name]
     X, Y, A_L = (draw(an_array()) if draw(st.integers(0, 3)) == 0 else array for array in (X, Y, A_L))
-    for call in (lambda: functional.forward_propagation(X, parameters, activation, out_activation),
-                 lambda: functional.backward_propagation(parameters, cache, X, Y, activation, out_activation),
-                 lambda: functional.update_parameters(parameters, gradients, 0.1),
-                 lambda: functional.compute_cost(A_L, Y, out_activation),
-                 lambda: functional.gradient_descent(X, Y, layer_sizes=layer_sizes, num_iterations=2,
-                                                     activation=activation, out_activation=out_activation)):
+    for call in (
+        lambda: functional.forward_propagation(X, parameters, activation, out_activation),
+        lambda: functional.backward_propagation(parameters, cache, X, Y, activation, out_activation),
+        lambda: functional.update_parameters(parameters, gradients, 0.1),
+        lambda: functional.compute_cost(A_L, Y, out_activation),
+        lambda: functional.gradient_descent(
+            X, Y, layer_sizes=layer_sizes, num_iterations=2, activation=activation, out_activation=out_activation
+        ),
+    ):
         try:
             call()
         except REFUSED:
@@ -181,9 +216,14 @@ def functions(data):
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
-    training.SERIAL_BELOW = training.PREDICT_SERIAL_BELOW = 0           # teams, however small the step
-    limits = settings(max_examples=int(sys.argv[1]), deadline=None, database=None, derandomize=True,
-                      suppress_health_check=list(HealthCheck))
+    trainer.SERIAL_BELOW = prediction.PREDICT_SERIAL_BELOW = 0  # teams, however small the step
+    limits = settings(
+        max_examples=int(sys.argv[1]),
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
     limits(estimators)()
     limits(functions)()
     print("nothing crashed")

@@ -1,7 +1,8 @@
 """A pytest plugin that lets scikit-learn's own tests of its MLPs run against fastnn's:
 
-    pytest -p sklearn_swap --pyargs sklearn.neural_network.tests.test_mlp
+pytest -p sklearn_swap --pyargs sklearn.neural_network.tests.test_mlp
 """
+
 import pytest
 from sklearn import neural_network
 
@@ -10,7 +11,7 @@ import fastnn
 #: What reaches so far into scikit-learn's own machinery that it says nothing about another one, and why.
 PRIVATE = {
     "test_gradient": "calls _loss_grad_lbfgs with lists that scikit-learn's backpropagation fills; here central "
-                     "differences prove the reference, and the reference the kernels",
+    "differences prove the reference, and the reference the kernels",
 }
 
 

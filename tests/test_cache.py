@@ -1,4 +1,5 @@
 """Machine code: kept between processes, never stale, never another user's, never in the way."""
+
 import compileall
 import os
 import shutil
@@ -11,7 +12,7 @@ import pytest
 
 import fastnn
 from fastnn import system
-from fastnn.kernels import cache
+from fastnn.kernels.machine import cache
 
 ROOT = Path(fastnn.__file__).parents[1]
 
@@ -29,8 +30,14 @@ print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 def output(program, package=ROOT, **environment):
     """What the program prints, in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(package), **environment}
-    got = subprocess.run([sys.executable, "-c", program], cwd="/", capture_output=True, text=True, check=False,
-                         env={name: value for name, value in environment.items() if value is not None})
+    got = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        env={name: value for name, value in environment.items() if value is not None},
+    )
     assert got.returncode == 0, got.stderr
     return got.stdout.strip()
 
@@ -42,14 +49,15 @@ def hits_and_misses(folder, package=ROOT, before="", **environment):
 @pytest.fixture
 def package(tmp_path):
     """A copy of the package, to be changed."""
-    shutil.copytree(ROOT / "fastnn", tmp_path / "package" / "fastnn", symlinks=False,
-                    ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "fastnn", tmp_path / "package" / "fastnn", symlinks=False, ignore=shutil.ignore_patterns("__pycache__")
+    )
     return tmp_path / "package"
 
 
 def change(package):
     """Make a new version of the package, with other code in a kernel file that `row_sums` does not import."""
-    with (package / "fastnn" / "kernels" / "losses.py").open("a") as file:
+    with (package / "fastnn" / "kernels" / "laws" / "losses.py").open("a") as file:
         file.write("\n\ndef new():\n    return lambda x: x + 1\n")
 
 
@@ -66,9 +74,16 @@ def test_a_second_process_does_not_compile(tmp_path):
 
 
 def test_two_processes_may_fill_a_folder_at_once(tmp_path):
-    both = [subprocess.Popen([sys.executable, "-c", PROGRAM], cwd="/", stdout=subprocess.PIPE, text=True,
-                             env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)})
-            for _ in range(2)]
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM],
+            cwd="/",
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)},
+        )
+        for _ in range(2)
+    ]
     assert {process.communicate()[0].strip() for process in both} <= {"0 1", "1 0"}
     assert [process.returncode for process in both] == [0, 0]
     assert hits_and_misses(tmp_path) == "1 0"
@@ -81,10 +96,10 @@ def test_a_change_in_any_kernel_file_is_other_machine_code(tmp_path, package):
 
 
 def test_every_kernel_file_counts(package):
-    files = sorted((package / "fastnn" / "kernels").glob("*.py"))
+    files = sorted((package / "fastnn" / "kernels").rglob("*.py"))
     program = f"""
 from pathlib import Path
-from fastnn.kernels import cache
+from fastnn.kernels.machine import cache
 print(cache.source_hash())
 for file in map(Path, {[str(file) for file in files]!r}):
     text = file.read_text()
@@ -163,30 +178,47 @@ def test_code_that_nobody_can_read_is_not_kept(tmp_path, package):
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("changed", [lambda x: x + 2, lambda x: x - 1, lambda x: abs(x), lambda x, y=1: x + 1,
-                                     lambda x: (lambda: x + 1)(), lambda x: x in {"a", "b"}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda x: x + 2,
+        lambda x: x - 1,
+        lambda x: abs(x),
+        lambda x, y=1: x + 1,
+        lambda x: (lambda: x + 1)(),
+        lambda x: x in {"a", "b"},
+    ],
+)
 def test_the_words_for_code_tell_all_that_it_does(changed):
-    assert cache._contents(changed.__code__) != cache._contents((lambda x: x + 1).__code__)
-    assert cache._contents(changed.__code__) == cache._contents(changed.__code__.replace(co_filename="elsewhere"))
+    assert cache.contents(changed.__code__) != cache.contents((lambda x: x + 1).__code__)
+    assert cache.contents(changed.__code__) == cache.contents(changed.__code__.replace(co_filename="elsewhere"))
 
 
 def test_damaged_machine_code_is_compiled_anew(tmp_path):
     hits_and_misses(tmp_path)
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert files
-    for damage in (lambda data: data[:len(data) // 2], lambda data: b"", lambda data: b"garbage" + data):
+    for damage in (lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"garbage" + data):
         for file in files:
             file.write_bytes(damage(file.read_bytes()))
         assert hits_and_misses(tmp_path) == "0 1"
     assert hits_and_misses(tmp_path) == "1 0"
 
 
-SWITCHES = [{}, {"NUMBA_OPT": "1"}, {"NUMBA_OPT": "max"}, {"NUMBA_BOUNDSCHECK": "1"}, {"NUMBA_LOOP_VECTORIZE": "0"},
-            {"NUMBA_SLP_VECTORIZE": "1"}, {"NUMBA_DEBUGINFO": "1"}, {"NUMBA_LLVM_REFPRUNE_PASS": "0"}]
+SWITCHES = [
+    {},
+    {"NUMBA_OPT": "1"},
+    {"NUMBA_OPT": "max"},
+    {"NUMBA_BOUNDSCHECK": "1"},
+    {"NUMBA_LOOP_VECTORIZE": "0"},
+    {"NUMBA_SLP_VECTORIZE": "1"},
+    {"NUMBA_DEBUGINFO": "1"},
+    {"NUMBA_LLVM_REFPRUNE_PASS": "0"},
+]
 
 
 def test_numbas_switches_have_machine_code_of_their_own(tmp_path):
-    program = "from fastnn.kernels import cache; print(cache.FOLDERS[0])"
+    program = "from fastnn.kernels.machine import cache; print(cache.FOLDERS[0])"
     folders = {output(program, NUMBA_CACHE_DIR=str(tmp_path), **switch) for switch in SWITCHES}
     assert len(folders) == len(SWITCHES)
 
@@ -213,18 +245,23 @@ def test_no_other_locator_of_numbas_takes_the_place(tmp_path):
 
 def test_nowhere_to_write_costs_a_compilation_and_no_error(tmp_path):
     file = tmp_path / "file"
-    file.touch()                                       # no folder can be made below a file, not even by root
+    file.touch()  # no folder can be made below a file, not even by root
     nowhere = dict.fromkeys(["NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "HOME", "TMPDIR", "LOCALAPPDATA"], str(file))
-    program = (f"import tempfile; tempfile.tempdir = {str(file)!r}" + PROGRAM
-               + "from fastnn.kernels import cache; print(cache.FOLDERS)")
+    program = (
+        f"import tempfile; tempfile.tempdir = {str(file)!r}"
+        + PROGRAM
+        + "from fastnn.kernels.machine import cache; print(cache.FOLDERS)"
+    )
     assert output(program, **nowhere).split() == ["0", "1", "[]"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there, the system tells the folder by another way")
 def test_a_user_without_home_and_name_has_the_temporary_folder(tmp_path):
-    unknown = ("import os, pwd, tempfile\n"
-               "def getpwuid(number): raise KeyError(number)\n"
-               f"pwd.getpwuid = getpwuid; tempfile.tempdir = {str(tmp_path)!r}\n")
+    unknown = (
+        "import os, pwd, tempfile\n"
+        "def getpwuid(number): raise KeyError(number)\n"
+        f"pwd.getpwuid = getpwuid; tempfile.tempdir = {str(tmp_path)!r}\n"
+    )
     nobody = {"HOME": None, "XDG_CACHE_HOME": None, "NUMBA_CACHE_DIR": None}
     assert output(unknown + PROGRAM, **nobody) == "0 1"
     assert output(unknown + PROGRAM, **nobody) == "1 0"
@@ -263,11 +300,17 @@ def test_what_a_read_only_folder_lacks_is_kept_elsewhere(tmp_path):
     image, home = tmp_path / "image", str(tmp_path / "home")
     hits_and_misses(image)
     files = {file: file.read_bytes() for file in image.rglob("*.nb?")}
-    before, single = read_only(image), PROGRAM.replace("np.ones((2, 16)", "np.ones((2, 16), np.float32").replace(
-        "np.zeros((1, 2)", "np.zeros((1, 2), np.float32")
+    before, single = (
+        read_only(image),
+        PROGRAM.replace("np.ones((2, 16)", "np.ones((2, 16), np.float32").replace(
+            "np.zeros((1, 2)", "np.zeros((1, 2), np.float32"
+        ),
+    )
     for expected in ("0 1", "1 0"):
-        assert output(before + single, NUMBA_CACHE_DIR=str(image), XDG_CACHE_HOME=home, LOCALAPPDATA=home,
-                      HOME=home) == expected
+        assert (
+            output(before + single, NUMBA_CACHE_DIR=str(image), XDG_CACHE_HOME=home, LOCALAPPDATA=home, HOME=home)
+            == expected
+        )
     assert hits_and_misses(image, before=before, XDG_CACHE_HOME=home, LOCALAPPDATA=home, HOME=home) == "1 0"
     assert files == {file: file.read_bytes() for file in image.rglob("*.nb?")}
 
@@ -295,8 +338,13 @@ def reasons(monkeypatch, place):
 def test_machine_code_where_others_can_write_is_not_run(monkeypatch, tmp_path, others_can_write):
     folder = filled(tmp_path / "way" / "place")
     assert reasons(monkeypatch, tmp_path / "way" / "place") == []
-    path = {"code.nbi": folder / "code.nbi", "version": folder, "fastnn": folder.parents[0],
-            "the place": folder.parents[1], "the way": folder.parents[2]}[others_can_write]
+    path = {
+        "code.nbi": folder / "code.nbi",
+        "version": folder,
+        "fastnn": folder.parents[0],
+        "the place": folder.parents[1],
+        "the way": folder.parents[2],
+    }[others_can_write]
     path.chmod(path.stat().st_mode | 0o002)
     assert reasons(monkeypatch, tmp_path / "way" / "place") == [f"other users can write {path}"]
 
@@ -363,8 +411,12 @@ def test_a_link_is_not_followed(monkeypatch, tmp_path):
 @pytest.mark.parametrize("theirs", ["code.nbi", "version", "fastnn", "the place"])
 def test_machine_code_of_another_user_is_not_run(monkeypatch, tmp_path, theirs):
     folder = filled(tmp_path / "place")
-    path = {"code.nbi": folder / "code.nbi", "version": folder, "fastnn": folder.parents[0],
-            "the place": folder.parents[1]}[theirs]
+    path = {
+        "code.nbi": folder / "code.nbi",
+        "version": folder,
+        "fastnn": folder.parents[0],
+        "the place": folder.parents[1],
+    }[theirs]
     os.chown(path, 54321, 54321)
     assert reasons(monkeypatch, tmp_path / "place") == [f"{path} belongs to another user"]
 
@@ -372,7 +424,7 @@ def test_machine_code_of_another_user_is_not_run(monkeypatch, tmp_path, theirs):
 @ROOT_ALONE
 def test_machine_code_of_root_is_read_by_everybody(monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", None)
-    with tempfile.TemporaryDirectory() as folder:                # (pytest's are for nobody else)
+    with tempfile.TemporaryDirectory() as folder:  # (pytest's are for nobody else)
         os.chmod(folder, 0o755)
         expected = filled(Path(folder, "place"))
         monkeypatch.setattr(cache, "_candidates", lambda: iter([expected.parents[1]]))
@@ -385,11 +437,15 @@ def test_machine_code_of_root_is_read_by_everybody(monkeypatch):
     assert (folders, can_write, list(refused)) == ([expected], False, ["/nowhere/fastnn-54321"])
 
 
-@pytest.mark.parametrize(("folders", "can_write", "said"), [
-    (["a"], True, "read and written"),
-    (["a", "b"], True, "read only; what is missing in it is kept in b"),
-    (["a"], False, "read only; what is missing in it is compiled by every process"),
-    ([], False, "none can be used: everything is compiled by every process")])
+@pytest.mark.parametrize(
+    ("folders", "can_write", "said"),
+    [
+        (["a"], True, "read and written"),
+        (["a", "b"], True, "read only; what is missing in it is kept in b"),
+        (["a"], False, "read only; what is missing in it is compiled by every process"),
+        ([], False, "none can be used: everything is compiled by every process"),
+    ],
+)
 def test_info_says_what_is_read_and_written_and_why(monkeypatch, folders, can_write, said):
     monkeypatch.setattr(cache, "FOLDERS", folders)
     monkeypatch.setattr(cache, "CAN_WRITE", can_write)
@@ -400,11 +456,21 @@ def test_info_says_what_is_read_and_written_and_why(monkeypatch, folders, can_wr
 
 
 def test_compilation_is_reported_when_it_happens(tmp_path):
-    program = PROGRAM.replace("passes.row_sums(", "import fastnn; names = []\n"
-                              "with fastnn.compilation(names.append): passes.row_sums(", 1) + "print(names)"
+    program = (
+        PROGRAM.replace(
+            "passes.row_sums(", "import fastnn; names = []\nwith fastnn.compilation(names.append): passes.row_sums(", 1
+        )
+        + "print(names)"
+    )
     for expected in ("0 1\n['row_sums']", "1 0\n[]"):
-        got = subprocess.run([sys.executable, "-c", program], cwd="/", capture_output=True, text=True, check=True,
-                             env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)})
+        got = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)},
+        )
         assert got.stdout.strip() == expected
 
 
@@ -412,17 +478,25 @@ def test_compilation_is_reported_when_it_happens(tmp_path):
 def test_a_compilation_says_so_on_a_terminal_once(tmp_path):
     import pty
 
-    program = ("import numpy as np, fastnn.training\nfrom fastnn.kernels import passes\n"
-               "for n in (np.float32, np.float64): passes.row_sums(np.ones((2, 16), n), np.zeros((1, 2), n))")
+    program = (
+        "import numpy as np, fastnn.training\nfrom fastnn.kernels import passes\n"
+        "for n in (np.float32, np.float64): passes.row_sums(np.ones((2, 16), n), np.zeros((1, 2), n))"
+    )
     said = []
     for _ in range(2):
         ours, theirs = pty.openpty()
-        subprocess.run([sys.executable, "-c", program], cwd="/", stdout=subprocess.DEVNULL, stderr=theirs, check=True,
-                       env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)})
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)},
+        )
         os.close(theirs)
         try:
             said.append(os.read(ours, 10_000).decode())
-        except OSError:                     # Linux's way to say that nobody wrote anything
+        except OSError:  # Linux's way to say that nobody wrote anything
             said.append("")
         os.close(ours)
     assert said[0].count("compiling the kernels") == 1

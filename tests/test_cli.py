@@ -227,7 +227,9 @@ def test_a_user_decides_in_which_order_dates_are_written(tmp_path):
     assert fastnn.load(tmp_path / "model.fastnn")[0].columns_[0].form == "mdy"
     got = run(*arguments, "--date", "since")
     assert (got.code, got.err) == (
-        2, "fastnn: --date is 'since', but a column and dmy, mdy or ymd is wanted, such as \"since=dmy\"\n")
+        2,
+        "fastnn: --date is 'since', but a column and dmy, mdy or ymd is wanted, such as \"since=dmy\"\n",
+    )
 
 
 @pytest.mark.parametrize("separator", ["tab", "\\t", "\t", ";"])
@@ -235,8 +237,20 @@ def test_a_separator_that_is_given_is_used(tmp_path, separator):
     character = ";" if separator == ";" else "\t"
     rows = "".join(f"{i},{i % 7}{character}{i % 2}\n" for i in range(60))
     (tmp_path / "t.csv").write_text(f"a,b{character}y\n{rows}")
-    got = run("train", tmp_path / "t.csv", "--target", "y", "--separator", separator, "--decimal", ",",
-              "--output", tmp_path, "--no-compare", *QUICK)
+    got = run(
+        "train",
+        tmp_path / "t.csv",
+        "--target",
+        "y",
+        "--separator",
+        separator,
+        "--decimal",
+        ",",
+        "--output",
+        tmp_path,
+        "--no-compare",
+        *QUICK,
+    )
     assert (got.code, got.err) == (0, "")
     assert json.loads((tmp_path / "report.json").read_text())["features"] == ["a,b"]
     got = run("predict", tmp_path / "model.fastnn", tmp_path / "t.csv", "--separator", separator, "--output", "-")
@@ -282,8 +296,11 @@ def test_a_target_with_a_long_tail_gets_a_hint(tmp_path):
     for name, y in (("wide", np.exp(2 * z)), ("even", z)):
         pd.DataFrame({"x": z + rng.random(200), "y": y}).to_csv(tmp_path / f"{name}.csv", index=False)
     hints = [
-        re.findall("^note .*logarithm.*--ignore y", run("train", tmp_path / f"{name}.csv", "--target", "y", "--output",
-                   tmp_path, "--no-compare", *QUICK).out, re.M)
+        re.findall(
+            "^note .*logarithm.*--ignore y",
+            run("train", tmp_path / f"{name}.csv", "--target", "y", "--output", tmp_path, "--no-compare", *QUICK).out,
+            re.M,
+        )
         for name in ("wide", "even")
     ]
     assert [len(found) for found in hints] == [1, 0]
@@ -344,8 +361,20 @@ def test_an_interrupt_keeps_the_model_trained_so_far(tmp_path):
 
 
 def test_bench_prints_a_row_and_draws_a_picture(tmp_path):
-    got = run("bench", "small-tanh", "--library", "fastnn", "--library", "sklearn", "--runs", "1", "--seconds", "0.01",
-              "--output", f"{tmp_path}/b.png")
+    got = run(
+        "bench",
+        "small-tanh",
+        "--library",
+        "fastnn",
+        "--library",
+        "sklearn",
+        "--runs",
+        "1",
+        "--seconds",
+        "0.01",
+        "--output",
+        f"{tmp_path}/b.png",
+    )
     assert (got.code, got.err) == (0, "")
     assert all(words in got.out for words in ("small-tanh", "fastnn ", "sklearn ", "of the peak", "x the best other"))
     assert (tmp_path / "b.png").stat().st_size > 1000
@@ -360,9 +389,11 @@ def test_bench_names_what_there_is():
 def test_warmup_leaves_nothing_to_compile():
     assert run("warmup").code == 0
     assert "compiling" not in run("warmup").out
-    program = ("import fastnn; from fastnn.kernels import jit; fastnn.warmup()\n"
-               "print([entry.__name__ for entry in jit.ENTRIES\n"
-               "       if len(entry.signatures) < (1 if entry.__name__ == 'shuffle' else 2)])     # float32, float64")
+    program = (
+        "import fastnn; from fastnn.kernels.machine import jit; fastnn.warmup()\n"
+        "print([entry.__name__ for entry in jit.ENTRIES\n"
+        "       if len(entry.signatures) < (1 if entry.__name__ == 'shuffle' else 2)])     # float32, float64"
+    )
     got = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert got.stdout.strip() == "[]"
 

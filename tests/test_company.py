@@ -1,4 +1,5 @@
 """The estimators where they are used: in pipelines, searches and ensembles; beside threads, forks and processes."""
+
 import multiprocessing
 import os
 import signal
@@ -35,7 +36,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_info
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, training
+from fastnn import MLPClassifier, MLPRegressor
+from fastnn.training import calls, prediction, trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -45,34 +47,50 @@ SMALL = {"hidden_layer_sizes": (5,), "max_iter": 15, "random_state": 0}
 
 
 def columns(model):
-    return make_pipeline(ColumnTransformer([("numbers", StandardScaler(), ["a", "b", "c", "d"]),
-                                            ("text", OneHotEncoder(), ["kind"])]), model)
+    return make_pipeline(
+        ColumnTransformer([("numbers", StandardScaler(), ["a", "b", "c", "d"]), ("text", OneHotEncoder(), ["kind"])]),
+        model,
+    )
 
 
 COMPOSITES = {
     "Pipeline": lambda model: make_pipeline(StandardScaler(), model).fit(X, y).predict_proba(X),
     "ColumnTransformer": lambda model: columns(model).fit(frame, y).predict_proba(frame),
-    "GridSearchCV": lambda model: GridSearchCV(model, {"alpha": [1e-4, 1], "activation": ["relu", "tanh"]}, cv=2)
-    .fit(X, y).cv_results_["mean_test_score"],
-    "RandomizedSearchCV": lambda model: RandomizedSearchCV(
-        model, {"learning_rate_init": [0.001, 0.01, 0.1]}, n_iter=2, cv=2, random_state=0)
-    .fit(X, y).predict_proba(X),
-    "HalvingGridSearchCV": lambda model: HalvingGridSearchCV(
-        model, {"alpha": [1e-4, 1e-2]}, resource="max_iter", max_resources=8, min_resources=4, cv=2, random_state=0)
-    .fit(X, y).predict_proba(X),
-    "VotingClassifier": lambda model: VotingClassifier(
-        [("mlp", model), ("line", LogisticRegression())], voting="soft").fit(X, y).predict_proba(X),
+    "GridSearchCV": lambda model: (
+        GridSearchCV(model, {"alpha": [1e-4, 1], "activation": ["relu", "tanh"]}, cv=2)
+        .fit(X, y)
+        .cv_results_["mean_test_score"]
+    ),
+    "RandomizedSearchCV": lambda model: (
+        RandomizedSearchCV(model, {"learning_rate_init": [0.001, 0.01, 0.1]}, n_iter=2, cv=2, random_state=0)
+        .fit(X, y)
+        .predict_proba(X)
+    ),
+    "HalvingGridSearchCV": lambda model: (
+        HalvingGridSearchCV(
+            model, {"alpha": [1e-4, 1e-2]}, resource="max_iter", max_resources=8, min_resources=4, cv=2, random_state=0
+        )
+        .fit(X, y)
+        .predict_proba(X)
+    ),
+    "VotingClassifier": lambda model: (
+        VotingClassifier([("mlp", model), ("line", LogisticRegression())], voting="soft").fit(X, y).predict_proba(X)
+    ),
     "StackingClassifier": lambda model: StackingClassifier([("mlp", model)], cv=2).fit(X, y).predict_proba(X),
     "BaggingClassifier": lambda model: BaggingClassifier(model, 3, random_state=0).fit(X, y).predict_proba(X),
     "CalibratedClassifierCV": lambda model: CalibratedClassifierCV(model, cv=2).fit(X, y).predict_proba(X),
     "MultiOutputClassifier": lambda model: np.stack(
-        MultiOutputClassifier(model).fit(X, np.stack([y, 2 - y], axis=1)).predict_proba(X)),
-    "permutation_importance": lambda model: permutation_importance(
-        model.fit(X, y), X, y, n_repeats=2, random_state=0).importances,
-    "learning_curve": lambda model: learning_curve(model, X, y, cv=2, train_sizes=[0.5, 1.0], shuffle=True,
-                                                   random_state=0)[2],
-    "partial_dependence": lambda model: partial_dependence(
-        model.fit(X, y), X, [0], grid_resolution=5, kind="average").average,
+        MultiOutputClassifier(model).fit(X, np.stack([y, 2 - y], axis=1)).predict_proba(X)
+    ),
+    "permutation_importance": lambda model: (
+        permutation_importance(model.fit(X, y), X, y, n_repeats=2, random_state=0).importances
+    ),
+    "learning_curve": lambda model: learning_curve(
+        model, X, y, cv=2, train_sizes=[0.5, 1.0], shuffle=True, random_state=0
+    )[2],
+    "partial_dependence": lambda model: (
+        partial_dependence(model.fit(X, y), X, [0], grid_resolution=5, kind="average").average
+    ),
 }
 
 
@@ -83,8 +101,12 @@ def test_it_does_there_what_scikit_learns_does(composite):
 
 
 def test_a_transformed_target():
-    got, expected = (TransformedTargetRegressor(library.MLPRegressor(**SMALL), transformer=StandardScaler())
-                     .fit(X[:, :3], X[:, 3]).predict(X[:, :3]) for library in (fastnn, theirs))
+    got, expected = (
+        TransformedTargetRegressor(library.MLPRegressor(**SMALL), transformer=StandardScaler())
+        .fit(X[:, :3], X[:, 3])
+        .predict(X[:, :3])
+        for library in (fastnn, theirs)
+    )
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
@@ -92,10 +114,21 @@ def test_sample_weights_are_routed():
     weight = np.random.default_rng(0).uniform(0, 2, len(X))
     set_config(enable_metadata_routing=True)
     try:
-        scores = [cross_validate(
-            make_pipeline(StandardScaler().set_fit_request(sample_weight=False), library.MLPClassifier(**SMALL)
-                          .set_fit_request(sample_weight=True).set_score_request(sample_weight=True)),
-            X, y, cv=2, params={"sample_weight": weight})["test_score"] for library in (fastnn, theirs)]
+        scores = [
+            cross_validate(
+                make_pipeline(
+                    StandardScaler().set_fit_request(sample_weight=False),
+                    library.MLPClassifier(**SMALL)
+                    .set_fit_request(sample_weight=True)
+                    .set_score_request(sample_weight=True),
+                ),
+                X,
+                y,
+                cv=2,
+                params={"sample_weight": weight},
+            )["test_score"]
+            for library in (fastnn, theirs)
+        ]
     finally:
         set_config(enable_metadata_routing=False)
     np.testing.assert_allclose(scores[0], scores[1])
@@ -123,7 +156,7 @@ def test_a_saved_model_holds_weights_and_what_training_needs_to_go_on(tmp_path):
     model = MLPRegressor(random_state=0, max_iter=3).fit(data[:, :50], data[:, 50])
     joblib.dump(model, tmp_path / "model")
     weights = sum(array.nbytes for array in (*model.coefs_, *model.intercepts_))
-    assert (tmp_path / "model").stat().st_size < 3.1 * weights          # and the two moments of Adam
+    assert (tmp_path / "model").stat().st_size < 3.1 * weights  # and the two moments of Adam
     model = joblib.load(tmp_path / "model", mmap_mode="r")
     assert model.predict(np.ones((1, 50))).shape == (1,)
 
@@ -135,8 +168,8 @@ def fitted(seed, n_threads=None):
 @pytest.fixture
 def teams(monkeypatch):
     """Even small steps are taken by teams."""
-    monkeypatch.setattr(training, "SERIAL_BELOW", 0)
-    monkeypatch.setattr(training, "PREDICT_SERIAL_BELOW", 0)
+    monkeypatch.setattr(trainer, "SERIAL_BELOW", 0)
+    monkeypatch.setattr(prediction, "PREDICT_SERIAL_BELOW", 0)
     monkeypatch.setattr("fastnn.system._n_threads", 4)
     monkeypatch.setattr("joblib.cpu_count", lambda: 4)
 
@@ -161,8 +194,9 @@ import sys, warnings; warnings.simplefilter("ignore")
 sys.path.insert(0, {folder!r})
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
-import test_company, fastnn.training
-fastnn.training.SERIAL_BELOW = fastnn.training.PREDICT_SERIAL_BELOW = 0
+import test_company
+from fastnn.training import prediction, trainer
+trainer.SERIAL_BELOW = prediction.PREDICT_SERIAL_BELOW = 0
 expected = [test_company.fitted(seed) for seed in range(4)]
 with ThreadPoolExecutor(4) as pool:
     assert np.array_equal(list(pool.map(test_company.fitted, range(4))), expected)
@@ -173,8 +207,14 @@ print(numba.threading_layer())
 
 @pytest.mark.parametrize("layer", ["workqueue", "omp"])
 def test_fits_in_several_threads_under_each_threading_layer(layer):
-    run = subprocess.run([sys.executable, "-c", LAYERS.format(folder=os.path.dirname(__file__))], capture_output=True,
-                         env={**os.environ, "NUMBA_THREADING_LAYER": layer}, text=True, timeout=120, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", LAYERS.format(folder=os.path.dirname(__file__))],
+        capture_output=True,
+        env={**os.environ, "NUMBA_THREADING_LAYER": layer},
+        text=True,
+        timeout=120,
+        check=False,
+    )
     if "No threading layer could be loaded" in run.stderr:
         pytest.skip(f"{layer} cannot be loaded here")
     assert run.stdout.strip() == layer, run.stderr
@@ -184,7 +224,7 @@ BESIDE_ANOTHER_LIBRARY = """
 import threading, warnings; warnings.simplefilter("ignore")
 import numba, numpy as np
 import fastnn
-from fastnn import training
+from fastnn.training import calls, prediction, trainer
 
 @numba.njit(parallel=True, nogil=True)
 def theirs(numbers):
@@ -198,11 +238,11 @@ def other():
         theirs(numbers)
         entered.set()
 
-training.SERIAL_BELOW = training.PREDICT_SERIAL_BELOW = 0
+trainer.SERIAL_BELOW = prediction.PREDICT_SERIAL_BELOW = 0
 rng, done, entered, taken = np.random.default_rng(0), threading.Event(), threading.Event(), []
 numbers, X = rng.random(1_000_000), rng.random((200, 20))
-together = training._Kernel._with_helpers
-training._Kernel._with_helpers = lambda self, *args: taken.append(args[0]) or together(self, *args)
+together = calls.Kernel._with_helpers
+calls.Kernel._with_helpers = lambda self, *args: taken.append(args[0]) or together(self, *args)
 thread = threading.Thread(target=other)
 thread.start()
 entered.wait()
@@ -217,8 +257,14 @@ print(numba.threading_layer(), set(taken))
 
 
 def test_another_librarys_parallel_code_may_run_at_once_under_workqueue():
-    run = subprocess.run([sys.executable, "-c", BESIDE_ANOTHER_LIBRARY], capture_output=True, text=True, timeout=120,
-                         env={**os.environ, "NUMBA_THREADING_LAYER": "workqueue"}, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", BESIDE_ANOTHER_LIBRARY],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "NUMBA_THREADING_LAYER": "workqueue"},
+        check=False,
+    )
     assert run.stdout.strip() == "workqueue {2}", run.stderr
 
 
@@ -228,20 +274,22 @@ def test_a_team_without_helpers_does_all_alone(teams, monkeypatch):
             raise RuntimeError("cannot schedule new futures after interpreter shutdown")
 
     expected = fitted(1)
-    monkeypatch.setattr(training.numba_threads, "threading_layer", lambda: "workqueue")
+    monkeypatch.setattr(calls.numba_threads, "threading_layer", lambda: "workqueue")
     np.testing.assert_array_equal(fitted(1), expected)
-    monkeypatch.setattr(training, "_helpers", AtTheEndOfTheInterpreter)
+    monkeypatch.setattr(calls, "_helpers", AtTheEndOfTheInterpreter)
     np.testing.assert_array_equal(fitted(1), expected)
 
 
-@pytest.mark.parametrize(("variable", "expected"), [
-    ("1", 1), ("3", 3), ("2,4", 2), (" 2 ", 2), ("64", 4), ("", 4), ("0", 4), ("-1", 4), ("many", 4)])
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [("1", 1), ("3", 3), ("2,4", 2), (" 2 ", 2), ("64", 4), ("", 4), ("0", 4), ("-1", 4), ("many", 4)],
+)
 def test_omp_num_threads_is_a_limit_where_nothing_else_is_said(monkeypatch, variable, expected):
     monkeypatch.setattr("joblib.cpu_count", lambda: 4)
     monkeypatch.setenv("OMP_NUM_THREADS", variable)
     assert fastnn.get_n_threads() == expected
-    assert fastnn.get_n_threads(2) == 2                      # as n_threads= of an estimator
-    monkeypatch.setattr("fastnn.system._n_threads", 3)       # as set_n_threads
+    assert fastnn.get_n_threads(2) == 2  # as n_threads= of an estimator
+    monkeypatch.setattr("fastnn.system._n_threads", 3)  # as set_n_threads
     assert fastnn.get_n_threads() == 3
 
 
@@ -255,14 +303,22 @@ def test_a_limit_counts_in_all_threads(monkeypatch):
         fastnn.set_n_threads(None)
 
 
-@pytest.mark.parametrize("stream", ["None", "open(os.devnull, 'w')", "types.SimpleNamespace(write=len, flush=list)",
-                                    "closed"])
+@pytest.mark.parametrize(
+    "stream", ["None", "open(os.devnull, 'w')", "types.SimpleNamespace(write=len, flush=list)", "closed"]
+)
 def test_a_compilation_needs_no_stderr(tmp_path, stream):
     way = "sys.stderr.close()" if stream == "closed" else f"sys.stderr = {stream}"
-    program = (f"import os, sys, types; {way}\nimport numpy as np, fastnn.training\nfrom fastnn.kernels import passes\n"
-               "passes.row_sums(np.ones((2, 16)), sums := np.zeros((1, 2))); print(sums.sum())")
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
-                         env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
+    program = (
+        f"import os, sys, types; {way}\nimport numpy as np, fastnn.training\nfrom fastnn.kernels import passes\n"
+        "passes.row_sums(np.ones((2, 16)), sums := np.zeros((1, 2))); print(sums.sum())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+    )
     assert run.stdout.strip() == "32.0"
 
 
@@ -294,9 +350,10 @@ def test_processes_share_the_cores():
 def test_ctrl_c_ends_a_fit_with_a_usable_model(solver):
     rng = np.random.default_rng(0)
     data, target = rng.standard_normal((20_000, 50)).astype(np.float32), rng.standard_normal(20_000)
-    model = MLPRegressor(hidden_layer_sizes=(100,), solver=solver, max_iter=10**6, tol=0, n_iter_no_change=np.inf,
-                         max_fun=10**9)
-    clone(model).set_params(max_iter=1, max_fun=2).fit(data, target)      # compiles, where that was not done yet
+    model = MLPRegressor(
+        hidden_layer_sizes=(100,), solver=solver, max_iter=10**6, tol=0, n_iter_no_change=np.inf, max_fun=10**9
+    )
+    clone(model).set_params(max_iter=1, max_fun=2).fit(data, target)  # compiles, where that was not done yet
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.warns(UserWarning, match="Training interrupted by user"):

@@ -163,8 +163,11 @@ def test_efficiency_is_the_share_of_the_peak_of_the_threads_that_are_used(monkey
     limits = [Timing(tiny(), "peak", n, n, (10.0 / n,)) for n in (1, 2)]
     assert comparison.efficiency(Timing(tiny(), "fastnn", 2, 1, (40.0,)), limits) == 0.25
     assert comparison.efficiency(Timing(tiny(), "fastnn", 2, 2, (40.0,)), limits) == 0.125
-    monkeypatch.setattr(comparison, "measure", lambda libraries, workload, n_threads: [
-        Timing(workload, *libraries, *n_threads, *n_threads, (4.0,))])
+    monkeypatch.setattr(
+        comparison,
+        "measure",
+        lambda libraries, workload, n_threads: [Timing(workload, *libraries, *n_threads, *n_threads, (4.0,))],
+    )
     assert comparison.efficiency(Timing(tiny(), "fastnn", 3, 3, (40.0,)), limits) == 0.1  # timed now
 
 

@@ -1,4 +1,5 @@
 """MLPClassifier and MLPRegressor beside scikit-learn's: the same contract, the same numbers, scores no worse."""
+
 import pickle
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, training
+from fastnn import MLPClassifier, MLPRegressor
+from fastnn.training import calls, prediction, trainer
 
-iris, wine, cancer, diabetes = (load(return_X_y=True) for load in (
-    load_iris, load_wine, load_breast_cancer, load_diabetes))
+iris, wine, cancer, diabetes = (
+    load(return_X_y=True) for load in (load_iris, load_wine, load_breast_cancer, load_diabetes)
+)
 
 
 def scaled(data):
@@ -25,44 +28,82 @@ def scaled(data):
     return StandardScaler().fit_transform(X), y
 
 
-@pytest.mark.parametrize(("ours", "their", "data", "parameters"), [
-    (MLPClassifier, theirs.MLPClassifier, wine, {}),
-    (MLPClassifier, theirs.MLPClassifier, cancer, {"activation": "tanh", "alpha": 0.1, "batch_size": 33}),
-    (MLPClassifier, theirs.MLPClassifier, iris, {"solver": "sgd", "activation": "logistic"}),
-    (MLPClassifier, theirs.MLPClassifier, cancer, {"solver": "sgd", "learning_rate": "invscaling",
-                                                   "nesterovs_momentum": False, "hidden_layer_sizes": ()}),
-    (MLPClassifier, theirs.MLPClassifier, wine, {"early_stopping": True, "hidden_layer_sizes": (20, 10)}),
-    (MLPRegressor, theirs.MLPRegressor, diabetes, {"hidden_layer_sizes": 17, "shuffle": False}),
-    (MLPRegressor, theirs.MLPRegressor, diabetes, {"solver": "sgd", "learning_rate": "adaptive", "momentum": 0.5,
-                                                   "learning_rate_init": 1e-5, "tol": 1e3, "n_iter_no_change": 2}),
-    (MLPRegressor, theirs.MLPRegressor, (iris[0], iris[0][:, :2]), {"activation": "identity"}),
-], ids=str)
+@pytest.mark.parametrize(
+    ("ours", "their", "data", "parameters"),
+    [
+        (MLPClassifier, theirs.MLPClassifier, wine, {}),
+        (MLPClassifier, theirs.MLPClassifier, cancer, {"activation": "tanh", "alpha": 0.1, "batch_size": 33}),
+        (MLPClassifier, theirs.MLPClassifier, iris, {"solver": "sgd", "activation": "logistic"}),
+        (
+            MLPClassifier,
+            theirs.MLPClassifier,
+            cancer,
+            {"solver": "sgd", "learning_rate": "invscaling", "nesterovs_momentum": False, "hidden_layer_sizes": ()},
+        ),
+        (MLPClassifier, theirs.MLPClassifier, wine, {"early_stopping": True, "hidden_layer_sizes": (20, 10)}),
+        (MLPRegressor, theirs.MLPRegressor, diabetes, {"hidden_layer_sizes": 17, "shuffle": False}),
+        (
+            MLPRegressor,
+            theirs.MLPRegressor,
+            diabetes,
+            {
+                "solver": "sgd",
+                "learning_rate": "adaptive",
+                "momentum": 0.5,
+                "learning_rate_init": 1e-5,
+                "tol": 1e3,
+                "n_iter_no_change": 2,
+            },
+        ),
+        (MLPRegressor, theirs.MLPRegressor, (iris[0], iris[0][:, :2]), {"activation": "identity"}),
+    ],
+    ids=str,
+)
 def test_training_follows_scikit_learn_epoch_by_epoch(ours, their, data, parameters):
     X, y = scaled(data)
     model, expected = (kind(random_state=1, max_iter=20, **parameters).fit(X, y) for kind in (ours, their))
     np.testing.assert_allclose(model.loss_curve_, expected.loss_curve_, rtol=1e-9)
-    for got, wanted in zip((*model.coefs_, *model.intercepts_), (*expected.coefs_, *expected.intercepts_),
-                           strict=True):
+    for got, wanted in zip((*model.coefs_, *model.intercepts_), (*expected.coefs_, *expected.intercepts_), strict=True):
         assert got.shape == wanted.shape
         np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(model.predict(X), expected.predict(X), rtol=1e-6)
     if ours is MLPClassifier:
         np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X), rtol=1e-6, atol=1e-12)
-    for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_",
-                 "validation_scores_", "best_validation_score_"):
+    for name in (
+        "n_iter_",
+        "t_",
+        "n_layers_",
+        "n_outputs_",
+        "out_activation_",
+        "n_features_in_",
+        "validation_scores_",
+        "best_validation_score_",
+    ):
         assert getattr(model, name) == getattr(expected, name), name
 
 
-@pytest.mark.parametrize(("kind", "data"), [
-    ("MLPClassifier", (load_digits(return_X_y=True)[0] / 16, load_digits(return_X_y=True)[1])),
-    ("MLPClassifier", scaled(cancer)), ("MLPClassifier", scaled(iris)), ("MLPClassifier", scaled(wine)),
-    ("MLPRegressor", (scaled(diabetes)[0], (diabetes[1] - diabetes[1].mean()) / diabetes[1].std())),
-], ids=["digits", "cancer", "iris", "wine", "diabetes"])
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("MLPClassifier", (load_digits(return_X_y=True)[0] / 16, load_digits(return_X_y=True)[1])),
+        ("MLPClassifier", scaled(cancer)),
+        ("MLPClassifier", scaled(iris)),
+        ("MLPClassifier", scaled(wine)),
+        ("MLPRegressor", (scaled(diabetes)[0], (diabetes[1] - diabetes[1].mean()) / diabetes[1].std())),
+    ],
+    ids=["digits", "cancer", "iris", "wine", "diabetes"],
+)
 def test_scores_are_no_worse_than_scikit_learns(kind, data):
     X_train, X_test, y_train, y_test = train_test_split(*data, random_state=0)
-    scores = {library: [getattr(library, kind)(hidden_layer_sizes=(30,), max_iter=60, random_state=seed)
-                        .fit(X_train.astype(np.float32), y_train).score(X_test.astype(np.float32), y_test)
-                        for seed in range(3)] for library in (fastnn, theirs)}
+    scores = {
+        library: [
+            getattr(library, kind)(hidden_layer_sizes=(30,), max_iter=60, random_state=seed)
+            .fit(X_train.astype(np.float32), y_train)
+            .score(X_test.astype(np.float32), y_test)
+            for seed in range(3)
+        ]
+        for library in (fastnn, theirs)
+    }
     # float32 rounds differently in the two libraries, so single examples may fall on the other side.
     assert np.mean(scores[fastnn]) >= np.mean(scores[theirs]) - 1 / len(y_test)
 
@@ -75,8 +116,11 @@ def test_float32_stays_float32():
 
 
 def test_pipeline_grid_search_and_cross_validation():
-    search = GridSearchCV(make_pipeline(StandardScaler(), MLPClassifier(max_iter=50, learning_rate_init=0.01)),
-                          {"mlpclassifier__hidden_layer_sizes": [(5,), (20, 10)]}, cv=3).fit(*wine)
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), MLPClassifier(max_iter=50, learning_rate_init=0.01)),
+        {"mlpclassifier__hidden_layer_sizes": [(5,), (20, 10)]},
+        cv=3,
+    ).fit(*wine)
     assert search.best_score_ > 0.9
     assert cross_val_score(make_pipeline(StandardScaler(), MLPRegressor(max_iter=30)), *diabetes, cv=3).shape == (3,)
 
@@ -93,8 +137,10 @@ def test_partial_fit_goes_on_where_it_ended():
 
 def test_warm_start_goes_on_from_the_last_solution():
     X, y = scaled(wine)
-    ours, expected = (kind(random_state=1, max_iter=4, warm_start=True).fit(X, y).fit(X, y)
-                      for kind in (MLPClassifier, theirs.MLPClassifier))
+    ours, expected = (
+        kind(random_state=1, max_iter=4, warm_start=True).fit(X, y).fit(X, y)
+        for kind in (MLPClassifier, theirs.MLPClassifier)
+    )
     assert len(ours.loss_curve_) == 8
     np.testing.assert_allclose(ours.loss_curve_, expected.loss_curve_, rtol=1e-9)
 
@@ -119,13 +165,17 @@ def test_binary_probabilities_have_two_columns_that_sum_to_one():
     np.testing.assert_array_equal(model.predict_log_proba(X), np.log(proba))
 
 
-@pytest.mark.parametrize("layout", [np.asfortranarray, lambda X: np.repeat(X, 2, axis=0)[::2], lambda X: X.tolist()],
-                         ids=["Fortran", "strided", "list"])
+@pytest.mark.parametrize(
+    "layout",
+    [np.asfortranarray, lambda X: np.repeat(X, 2, axis=0)[::2], lambda X: X.tolist()],
+    ids=["Fortran", "strided", "list"],
+)
 def test_any_layout_of_X_gives_the_same(layout):
     X, y = scaled(wine)
     expected = MLPClassifier(max_iter=3, random_state=0).fit(X, y).predict_proba(X)
     np.testing.assert_array_equal(
-        MLPClassifier(max_iter=3, random_state=0).fit(layout(X), y).predict_proba(layout(X)), expected)
+        MLPClassifier(max_iter=3, random_state=0).fit(layout(X), y).predict_proba(layout(X)), expected
+    )
 
 
 def test_read_only_data_and_parameters():
@@ -167,9 +217,15 @@ def test_a_row_is_predicted_with_the_parameters_of_today():
     X, target = scaled(diabetes)
     model = MLPRegressor(hidden_layer_sizes=(9,), max_iter=3, random_state=0).fit(X, target)
     rows = [X[:1], X[:1].astype(np.float32), X[:20]]
-    changes = [lambda: None, lambda: model.partial_fit(X, target), lambda: model.set_params(activation="tanh"),
-               lambda: model.fit(X, -target), lambda: setattr(model, "coefs_", [-coef for coef in model.coefs_]),
-               lambda: model.coefs_[0].__imul__(2), lambda: model.fit(X.astype(np.float32), target)]
+    changes = [
+        lambda: None,
+        lambda: model.partial_fit(X, target),
+        lambda: model.set_params(activation="tanh"),
+        lambda: model.fit(X, -target),
+        lambda: setattr(model, "coefs_", [-coef for coef in model.coefs_]),
+        lambda: model.coefs_[0].__imul__(2),
+        lambda: model.fit(X.astype(np.float32), target),
+    ]
     for change in changes:
         change()
         for row in rows:
@@ -184,7 +240,7 @@ def test_rows_are_predicted_in_several_threads_at_once():
     expected = [model.predict(X) for model in models]
 
     def differences(i):
-        return [models[i % 2].predict(X[k:k + 1])[0] - expected[i % 2][k] for k in range(len(X))]
+        return [models[i % 2].predict(X[k : k + 1])[0] - expected[i % 2][k] for k in range(len(X))]
 
     with ThreadPoolExecutor(8) as pool:
         np.testing.assert_allclose(list(pool.map(differences, range(8))), 0, atol=1e-12)
@@ -201,7 +257,8 @@ def test_interrupted_training_leaves_a_usable_model():
         model = MLPClassifier(max_iter=100, random_state=0).fit(X, y)
     assert model.n_iter_ == 4
     np.testing.assert_array_equal(
-        model.predict_proba(X), MLPClassifier(max_iter=4, random_state=0).fit(X, y).predict_proba(X))
+        model.predict_proba(X), MLPClassifier(max_iter=4, random_state=0).fit(X, y).predict_proba(X)
+    )
 
 
 def test_watchers_see_every_epoch_also_within_a_pipeline():
@@ -233,11 +290,12 @@ def test_signatures_are_scikit_learns_and_n_threads():
 
 def test_no_more_threads_are_used_than_allowed(monkeypatch):
     sizes = []
-    call = training._Kernel.__call__
-    monkeypatch.setattr(training._Kernel, "__call__",
-                        lambda kernel, wanted, *args: sizes.append(wanted) or call(kernel, wanted, *args))
-    monkeypatch.setattr(training, "SERIAL_BELOW", 0)
-    monkeypatch.setattr(training, "PREDICT_SERIAL_BELOW", 0)
+    call = calls.Kernel.__call__
+    monkeypatch.setattr(
+        calls.Kernel, "__call__", lambda kernel, wanted, *args: sizes.append(wanted) or call(kernel, wanted, *args)
+    )
+    monkeypatch.setattr(trainer, "SERIAL_BELOW", 0)
+    monkeypatch.setattr(prediction, "PREDICT_SERIAL_BELOW", 0)
     X, y = scaled(wine)
     for limit in (1, 3):
         sizes.clear()
@@ -268,19 +326,24 @@ def test_a_wrong_number_of_threads_is_named(wrong):
         fastnn.set_n_threads(wrong)
 
 
-@pytest.mark.parametrize(("parameters", "message"), [
-    ({"alpha": -1}, r"The 'alpha' parameter of MLPClassifier must be a float in the range \[0.0, inf\). Got -1"),
-    ({"activation": "gelu"}, "The 'activation' parameter of MLPClassifier must be a str among"),
-    ({"hidden_layer_sizes": (3, 0)}, r"hidden_layer_sizes must be > 0, got \[3, 0\]"),
-])
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"alpha": -1}, r"The 'alpha' parameter of MLPClassifier must be a float in the range \[0.0, inf\). Got -1"),
+        ({"activation": "gelu"}, "The 'activation' parameter of MLPClassifier must be a str among"),
+        ({"hidden_layer_sizes": (3, 0)}, r"hidden_layer_sizes must be > 0, got \[3, 0\]"),
+    ],
+)
 def test_wrong_parameters_are_named(parameters, message):
     with pytest.raises(ValueError, match=message):
         MLPClassifier(**parameters).fit(*wine)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize(("n_samples", "place"), [
-    (1, 0), (3, 2), (77, 0), (77, 63), (77, 64), (77, 76), (3000, 0), (3000, 1499), (3000, 1500), (3000, 2999)])
+@pytest.mark.parametrize(
+    ("n_samples", "place"),
+    [(1, 0), (3, 2), (77, 0), (77, 63), (77, 64), (77, 76), (3000, 0), (3000, 1499), (3000, 1500), (3000, 2999)],
+)
 def test_prediction_refuses_what_is_not_finite(n_samples, place, n_threads):
     X = np.random.default_rng(0).normal(size=(3000, 19)).astype(np.float32)
     model = MLPRegressor(hidden_layer_sizes=30, max_iter=1, batch_size=1000, n_threads=n_threads).fit(X, X[:, :2])

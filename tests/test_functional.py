@@ -1,4 +1,5 @@
 """The kernels against the specification, function by function: `functional` and `reference` are interchangeable."""
+
 import inspect
 
 import numpy as np
@@ -7,8 +8,14 @@ from conftest import examples
 
 from fastnn import functional, reference
 
-FUNCTIONS = ["initialize_parameters", "forward_propagation", "compute_cost", "backward_propagation",
-             "update_parameters", "gradient_descent"]
+FUNCTIONS = [
+    "initialize_parameters",
+    "forward_propagation",
+    "compute_cost",
+    "backward_propagation",
+    "update_parameters",
+    "gradient_descent",
+]
 #: Examples: one, less than a vector, more than a tile, and more than the trainer takes in one turn.
 M = [1, 7, 65, 600]
 
@@ -47,8 +54,14 @@ def test_forward_backward_and_cost_agree_with_the_reference(network, dtype, m):
 def test_ten_iterations_follow_the_reference(network, dtype):
     sizes, activation, out_activation = network
     X, Y = examples(network, 65, dtype)
-    arguments = {"layer_sizes": sizes, "learning_rate": 0.05, "num_iterations": 10, "rng": 3,
-                 "activation": activation, "out_activation": out_activation}
+    arguments = {
+        "layer_sizes": sizes,
+        "learning_rate": 0.05,
+        "num_iterations": 10,
+        "rng": 3,
+        "activation": activation,
+        "out_activation": out_activation,
+    }
     expected, expected_costs = reference.gradient_descent(X, Y, **arguments)
     got, got_costs = functional.gradient_descent(X, Y, **arguments)
     rtol = 10 * tolerance(network, dtype)
@@ -61,8 +74,13 @@ def test_ten_iterations_follow_the_reference(network, dtype):
 def test_a_batch_larger_than_the_workspace_goes_through_in_turns(dtype):
     network = ((20, 30, 10), "relu", "softmax")
     X, Y = examples(network, 1300, dtype)
-    arguments = {"layer_sizes": network[0], "num_iterations": 3, "rng": 0, "activation": "relu",
-                 "out_activation": "softmax"}
+    arguments = {
+        "layer_sizes": network[0],
+        "num_iterations": 3,
+        "rng": 0,
+        "activation": "relu",
+        "out_activation": "softmax",
+    }
     expected, _ = reference.gradient_descent(X, Y, **arguments)
     got, _ = functional.gradient_descent(X, Y, **arguments)
     for name in expected:
@@ -132,11 +150,14 @@ def test_nan_and_inf_are_not_hidden(value, dtype):
 
 
 @pytest.mark.parametrize("nn", [reference, functional], ids=["reference", "functional"])
-@pytest.mark.parametrize(("change", "message"), [
-    ({"W2": np.zeros((1, 3))}, r"W2 has shape \(1, 3\), but this network expects \(n_2, 4\)"),
-    ({"b1": np.zeros(4)}, r"b1 has shape \(4,\), but W1 of shape \(4, 2\) expects \(4, 1\)"),
-    ({"W4": np.zeros((1, 1))}, "W1, b1, W2, b2 ... without a gap, got W1, b1, W2, b2, W4"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"W2": np.zeros((1, 3))}, r"W2 has shape \(1, 3\), but this network expects \(n_2, 4\)"),
+        ({"b1": np.zeros(4)}, r"b1 has shape \(4,\), but W1 of shape \(4, 2\) expects \(4, 1\)"),
+        ({"W4": np.zeros((1, 1))}, "W1, b1, W2, b2 ... without a gap, got W1, b1, W2, b2, W4"),
+    ],
+)
 def test_parameters_that_do_not_fit_are_named(nn, change, message):
     parameters = {**nn.initialize_parameters((2, 4, 1), rng=0), **change}
     with pytest.raises(ValueError, match=message):
@@ -149,12 +170,13 @@ def test_wrong_calls_are_told_what_came_and_what_was_wanted(nn):
     X, Y = np.zeros((2, 3)), np.zeros((1, 3))
     A_L, cache = nn.forward_propagation(X, parameters)
     for call, message in (
-            (lambda: nn.forward_propagation(np.zeros((5, 3)), parameters), r"X has shape \(5, 3\).*\(2, m\)"),
-            (lambda: nn.forward_propagation(np.zeros((2, 0)), parameters), "there is no example"),
-            (lambda: nn.forward_propagation(X, parameters, "gelu"), "activation must be one of .* got 'gelu'"),
-            (lambda: nn.compute_cost(A_L, np.zeros((1, 4))), r"Y has shape \(1, 4\).*\(1, 3\)"),
-            (lambda: nn.backward_propagation(parameters, cache, X, np.zeros((2, 3))), r"Y has shape \(2, 3\)"),
-            (lambda: nn.initialize_parameters((3,)), "two positive integers or more"),
-            (lambda: nn.gradient_descent(X, Y, layer_sizes=(3, 1)), r"X has shape \(2, 3\).*\(3, m\)")):
+        (lambda: nn.forward_propagation(np.zeros((5, 3)), parameters), r"X has shape \(5, 3\).*\(2, m\)"),
+        (lambda: nn.forward_propagation(np.zeros((2, 0)), parameters), "there is no example"),
+        (lambda: nn.forward_propagation(X, parameters, "gelu"), "activation must be one of .* got 'gelu'"),
+        (lambda: nn.compute_cost(A_L, np.zeros((1, 4))), r"Y has shape \(1, 4\).*\(1, 3\)"),
+        (lambda: nn.backward_propagation(parameters, cache, X, np.zeros((2, 3))), r"Y has shape \(2, 3\)"),
+        (lambda: nn.initialize_parameters((3,)), "two positive integers or more"),
+        (lambda: nn.gradient_descent(X, Y, layer_sizes=(3, 1)), r"X has shape \(2, 3\).*\(3, m\)"),
+    ):
         with pytest.raises(ValueError, match=message):
             call()

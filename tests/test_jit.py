@@ -1,4 +1,5 @@
 """How kernels are compiled, and what is in their machine code."""
+
 import os
 import re
 import subprocess
@@ -10,16 +11,21 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import reference, training, workspace
-from fastnn.kernels import epoch, few, jit, layers, linear, optimizers, passes, peak, predict, shuffle, small, team
+from fastnn import training
+from fastnn.kernels import passes, predict, run, shuffle
+from fastnn.kernels.laws import units as laws
+from fastnn.kernels.machine import jit, peak, team
+from fastnn.kernels.products import columns as products
 from fastnn.network import Network
+from fastnn.training import prediction
+from fastnn.training.ways import columns, linear, online, units
 
 ROOT = Path(fastnn.__file__).parents[1]
 
 
 def test_a_kernel_called_from_python_says_so():
     with pytest.raises(TypeError, match="affine can be called by compiled code only"):
-        layers.affine(1, 2, 3)
+        products.affine(1, 2, 3)
 
 
 #: Switches Numba off in {way}, fits on one thread and on a team, and says what became of functions of the user's.
@@ -29,7 +35,7 @@ import numba
 import threading, warnings; warnings.simplefilter("ignore")
 import numpy as np
 import fastnn
-from fastnn import training
+from fastnn.training import trainer
 
 def theirs(x):
     return x
@@ -38,7 +44,7 @@ def defined_meanwhile(name):
     thread = threading.Thread(target=lambda: defined.append(numba.njit(theirs)))
     thread.start(), thread.join()
 
-training.SERIAL_BELOW, defined, before = 0, [], numba.config.DISABLE_JIT
+trainer.SERIAL_BELOW, defined, before = 0, [], numba.config.DISABLE_JIT
 X = np.random.default_rng(0).random((40, 3))
 with fastnn.compilation(defined_meanwhile):
     models = [fastnn.MLPRegressor(hidden_layer_sizes=(5,), max_iter=2, random_state=0, n_threads=n).fit(X, X[:, 0])
@@ -54,8 +60,14 @@ print(models[0].loss_)
 def test_kernels_are_compiled_where_numba_is_switched_off_for_others(tmp_path, way):
     program = SWITCHED_OFF.format(way="numba.config.DISABLE_JIT = True" if way == "program" else "")
     switch = {"NUMBA_DISABLE_JIT": "1"} if way == "environment" else {}
-    got = subprocess.run([sys.executable, "-c", program], cwd="/", capture_output=True, text=True, check=True,
-                         env={**os.environ, **switch, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)})
+    got = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **switch, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)},
+    )
     X = np.random.default_rng(0).random((40, 3))
     model = fastnn.MLPRegressor(hidden_layer_sizes=(5,), max_iter=2, random_state=0).fit(X, X[:, 0])
     assert float(got.stdout) == model.loss_
@@ -64,38 +76,56 @@ def test_kernels_are_compiled_where_numba_is_switched_off_for_others(tmp_path, w
 @pytest.fixture(scope="module")
 def float32_programs():
     """LLVM's text of all that the entries make of float32 arrays."""
-    network = Network((20, 30, 3), "tanh", "softmax")
-    theta = network.from_dict(reference.initialize_parameters((20, 30, 3), 0), np.float32)
-    model, room = workspace.for_training(network, theta, 10, 1)
+    network, theta = Network((20, 30, 3), "tanh", "softmax"), np.zeros(753, np.float32)
     X, Y = np.zeros((10, 20), np.float32), np.zeros((10, 3), np.float32)
-    rule = epoch.Rule(optimizers.ADAM, np.float32(0), np.ones(1, np.float32), np.ones(5, np.float32),
-                      np.zeros(2 * theta.size, np.float32))
-    batches = epoch.Batches(X, Y, np.ones(10, np.float32), np.arange(10), 0, 10, 0, 10)
-    steps = (1, team.new_team(1), model, batches, room, rule, np.zeros((1, 2), np.float32))
-    model, room = workspace.for_prediction(network, theta, 10, 1)
-    prediction = (1, team.new_team(1), model, X, room, Y, np.zeros(1, np.bool_))
+    rule = run.Rule(0, np.float32(0), np.ones(1, np.float32), np.ones(5, np.float32), np.zeros(1506, np.float32))
+    batches = run.Batches(X, Y, np.ones(10, np.float32), np.arange(10), 0, 10, 0, 10)
+    calls = []
+    for way in (columns, units, online, linear):
+        model, room = way.room(network, theta, 1, 1)
+        calls.append(
+            (way.TRAIN.serial, (1, team.new_team(1), run.Run(model, batches, room, rule), np.zeros((1, 2), np.float32)))
+        )
     coefs, intercepts = training.unpack(network, theta)
-    model, room = workspace.for_prediction_of_few(network, coefs, intercepts, 1)
-    prediction_of_few = (1, team.new_team(1), model, X, room, Y, np.zeros(1, np.bool_))
+    for kernel, (model, room) in (
+        (predict.predict, prediction.room_for_many(network, theta, 10, 1)),
+        (predict.predict_few, prediction.room_for_few(network, coefs, intercepts, 1)),
+    ):
+        calls.append((kernel, (1, team.new_team(1), model, X, room, Y, np.zeros(1, np.bool_))))
     A, b = np.zeros((4, 4), np.float32), np.zeros(4, np.float32)
     words = np.zeros(shuffle.N + 1, np.uint32)
-    calls = [*((way.train, steps) for way in (epoch, few, small, linear)), (predict.predict, prediction),
-             (predict.predict_few, prediction_of_few), (passes.transpose, (A, A)),
-             (shuffle.shuffle, (np.arange(4), words, words)), (passes.affine, (A, b, A, A, 0)),
-             (passes.backproject, (A, A, A, A, 0)), (passes.outer, (A, A, A, A)), (passes.inner, (A, A, A, A)),
-             (passes.row_sums, (A, A)), (passes.output, (A, 0)), (passes.loss_and_dZ, (A, A, b, 0)),
-             (passes.sgd, (b, b, np.float32(1))),
-             (peak.peak, (1, np.zeros((6, 64), np.float32)))]
-    by_address = {epoch.train_briefly, epoch.train_team, epoch.train_team_briefly,
-                  predict.predict_briefly, predict.predict_team}
+    calls += [
+        (passes.transpose, (A, A)),
+        (shuffle.shuffle, (np.arange(4), words, words)),
+        (passes.affine, (A, b, A, A, A, False, 0)),
+        (passes.backproject, (A, A, A, A, 0)),
+        (passes.outer, (A, A, A, A)),
+        (passes.inner, (A, A, A, A)),
+        (passes.row_sums, (A, A)),
+        (passes.output, (A, 0)),
+        (passes.loss_and_dZ, (A, A, b, b, 0)),
+        (passes.sgd, (b, b, np.float32(1))),
+        (peak.peak, (1, np.zeros((6, 64), np.float32))),
+    ]
+    by_address = {
+        run.train_briefly,
+        run.train_team,
+        run.train_team_briefly,
+        predict.predict_briefly,
+        predict.predict_team,
+    }
     assert {call for call, _ in calls} | by_address == {
-        entry for entry in jit.ENTRIES if entry.__module__.startswith("fastnn.kernels")}
+        entry for entry in jit.ENTRIES if entry.__module__.startswith("fastnn.kernels")
+    }
     programs = {}
     for entry, arguments in calls:
         programs[f"{entry.__module__}.{entry.__name__}"] = program_of(entry, map(numba.typeof, arguments))
     for unit, args in list(jit.SYMBOLS.values()):
         if not any(getattr(kind, "dtype", None) == numba.float64 for kind in args):
             programs[unit.full_name] = program_of(unit, args)
+    for law in (unit for name, unit in jit.UNITS.items() if name.startswith(laws.__name__)):
+        if law.full_name not in programs:
+            programs[law.full_name] = program_of(law, laws._arguments(law, np.dtype(np.float32)))
     assert programs.keys() >= jit.UNITS.keys()
     return programs
 

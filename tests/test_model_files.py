@@ -96,8 +96,15 @@ def test_names_of_features_come_back(tmp_path):
     assert list(got.feature_names_in_) == ["a", "b", "c", "d"]
 
 
-@pytest.mark.parametrize("change", [lambda coef: coef.astype(np.float16), lambda coef: coef.astype(">f8"),
-                                    np.asfortranarray, lambda coef: (100 * coef).astype(int)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda coef: coef.astype(np.float16),
+        lambda coef: coef.astype(">f8"),
+        np.asfortranarray,
+        lambda coef: (100 * coef).astype(int),
+    ],
+)
 def test_weights_of_any_type_and_layout_are_saved_as_they_predict(tmp_path, change):
     model = MLPRegressor(**QUICK).fit(X, y)
     model.coefs_ = [change(coef) for coef in model.coefs_]

@@ -1,4 +1,5 @@
 """Forward propagation of rows, few and many, against the reference."""
+
 import numpy as np
 import pytest
 from conftest import examples
@@ -10,7 +11,7 @@ from fastnn.network import Network
 @pytest.fixture(params=[0, 10**9], ids=["by theta", "by coefs"])
 def way(request, monkeypatch):
     """Both ways of a prediction, whatever the number of rows."""
-    monkeypatch.setattr(training, "FEW", request.param)
+    monkeypatch.setattr(training.prediction, "FEW", request.param)
 
 
 def predictor(network, dtype):
@@ -28,13 +29,13 @@ def test_predictions_are_the_references(network, m, dtype, way):
     predict, parameters = predictor(network, dtype)
     X, _ = examples(network, m, dtype)
     expected, _ = reference.forward_propagation(X, parameters, *network[1:])
-    eps = np.finfo(dtype).eps                    # of each of the sums, through up to four layers
+    eps = np.finfo(dtype).eps  # of each of the sums, through up to four layers
     np.testing.assert_allclose(predict(np.ascontiguousarray(X.T)), expected.T, rtol=200 * eps, atol=20 * eps)
 
 
 def test_predictions_are_the_same_bits_for_any_number_of_threads(network, dtype, way, monkeypatch):
-    monkeypatch.setattr(training, "PREDICT_SERIAL_BELOW", 0)
-    monkeypatch.setattr(training, "get_n_threads", lambda n: n)
+    monkeypatch.setattr(training.prediction, "PREDICT_SERIAL_BELOW", 0)
+    monkeypatch.setattr(training.prediction, "get_n_threads", lambda n: n)
     predict, _ = predictor(network, dtype)
     X = np.ascontiguousarray(examples(network, 75, dtype)[0].T)
     expected = predict(X, 1)

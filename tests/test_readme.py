@@ -1,4 +1,5 @@
 """Every example in the README, in docs/ and in the docstrings runs."""
+
 import doctest
 import importlib
 import pkgutil
@@ -24,14 +25,21 @@ def blocks(page, language):
     return re.findall(rf"```{language}\n(.*?)```", page, re.S)
 
 
-COMMANDS = dict.fromkeys(command.strip() for page in PAGES.values() for block in blocks(page, "sh")
-                         for command in re.findall(r"^fastnn [^\n#]*", block, re.M))
+COMMANDS = dict.fromkeys(
+    command.strip()
+    for page in PAGES.values()
+    for block in blocks(page, "sh")
+    for command in re.findall(r"^fastnn [^\n#]*", block, re.M)
+)
 
 
 def docstrings():
     """The public and private docstrings that have examples; the kernels have none."""
-    names = [module.name for module in pkgutil.walk_packages(fastnn.__path__, "fastnn.")
-             if not module.name.startswith("fastnn.kernels")]
+    names = [
+        module.name
+        for module in pkgutil.walk_packages(fastnn.__path__, "fastnn.")
+        if not module.name.startswith("fastnn.kernels")
+    ]
     for name in names:
         for example in doctest.DocTestFinder().find(importlib.import_module(name), name):
             if example.examples:
@@ -43,8 +51,13 @@ def make_tables(folder):
     iris = load_iris(as_frame=True)
     iris.data.assign(species=pd.Series(iris.target_names[iris.target])).to_csv(folder / "flowers.csv", index=False)
     rng = np.random.default_rng(0)
-    houses = pd.DataFrame({"area": rng.uniform(40, 200, 60).round(1), "rooms": rng.integers(1, 7, 60),
-                           "heating": rng.choice(["gas", "oil", "wood"], 60)})
+    houses = pd.DataFrame(
+        {
+            "area": rng.uniform(40, 200, 60).round(1),
+            "rooms": rng.integers(1, 7, 60),
+            "heating": rng.choice(["gas", "oil", "wood"], 60),
+        }
+    )
     houses["price"] = (2000 * houses["area"] + rng.normal(0, 1e4, 60)).round(2)
     houses.to_csv(folder / "houses.csv", index=False)
 
@@ -91,18 +104,28 @@ def test_functional_and_reference_are_interchangeable_in_the_notes_example(capsy
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_run(command, tmp_path_factory):
-    folder = tmp_path_factory.getbasetemp() / "readme"          # one folder for all: they build on one another
+    folder = tmp_path_factory.getbasetemp() / "readme"  # one folder for all: they build on one another
     folder.mkdir(exist_ok=True)
     make_tables(folder)
-    extra = {"train": ["--max-iter", "3", "--no-compare"],
-             "bench": ["--runs", "1", "--seconds", "0.01", "--library", "fastnn"]}.get(command.split()[1], [])
-    got = subprocess.run([sys.executable, "-m", "fastnn.cli", *shlex.split(command)[1:], *extra], cwd=folder,
-                         capture_output=True, text=True, check=False)
+    extra = {
+        "train": ["--max-iter", "3", "--no-compare"],
+        "bench": ["--runs", "1", "--seconds", "0.01", "--library", "fastnn"],
+    }.get(command.split()[1], [])
+    got = subprocess.run(
+        [sys.executable, "-m", "fastnn.cli", *shlex.split(command)[1:], *extra],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (got.returncode, got.stderr) == (0, "")
 
 
 def test_the_layout_names_files_that_exist():
-    layout = README[README.index("fastnn/        "):README.index("tests/          ")]
-    for folder, files in re.findall(r"^(\w+)/ (.*?)(?=^\w|\Z)", layout, re.M | re.S):
-        for file in re.findall(r"(?:^ {4}| )(\w+\.py)\b", files):
-            assert (Path(__file__).parents[1] / folder / file).exists(), file
+    layout, root = README[README.index("fastnn/        ") : README.index("tests/          ")], Path(__file__).parents[1]
+    for folder, lines in re.findall(r"^(\w+)/ (.*?)(?=^\w|\Z)", layout, re.M | re.S):
+        for line in lines.splitlines():
+            names = re.findall(r"\b(\w+(?:\.py|/))(?=[ ,:;]|$)", line)
+            inside = names[0] if names and names[0].endswith("/") else ""
+            for name in names:
+                assert any((root / folder / part / name).exists() for part in ("", inside, "training")), name

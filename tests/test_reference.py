@@ -1,4 +1,5 @@
 """The specification, proved by finite differences and by numbers worked by hand."""
+
 import numpy as np
 import pytest
 from conftest import examples
@@ -12,7 +13,7 @@ def test_gradients_are_central_differences_over_the_whole_of_theta(network):
     X, Y = examples(network, 6, np.float64)
     net = Network(sizes, activation, out_activation)
     theta = net.from_dict(nn.initialize_parameters(sizes, rng=1), np.float64)
-    theta += 0.1 * np.random.default_rng(2).standard_normal(theta.size)       # biases other than zero
+    theta += 0.1 * np.random.default_rng(2).standard_normal(theta.size)  # biases other than zero
 
     def cost(theta):
         A_L, _ = nn.forward_propagation(X, net.as_dict(theta), activation, out_activation)

@@ -1,4 +1,5 @@
 """Nothing crashes and nothing lies: what does not fit is refused, and weights that a user keeps are his."""
+
 import copy
 import pickle
 import subprocess
@@ -38,12 +39,17 @@ def state(model):
 
 
 def test_nothing_that_does_not_fit_ends_the_process():
-    run = subprocess.run([sys.executable, str(Path(__file__).with_name("fuzz_shapes.py")), "60"], capture_output=True,
-                         text=True, timeout=300, check=False)
+    run = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("fuzz_shapes.py")), "60"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert (run.returncode, run.stdout.strip()) == (0, "nothing crashed"), run.stderr[-2000:]
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 20, 60])          # each way of doing a step
+@pytest.mark.parametrize("batch_size", [1, 2, 20, 60])  # each way of doing a step
 @pytest.mark.parametrize("how", ["fit", "partial_fit"])
 @pytest.mark.parametrize(("first", "second"), [(3, 1), (1, 3), (3, 2)])
 def test_another_number_of_targets_is_refused_and_leaves_the_model(batch_size, how, first, second):
@@ -68,14 +74,17 @@ def test_another_number_of_labels_is_refused():
         model.partial_fit(X, (Y[:, :2] > 0).astype(int))
 
 
-@pytest.mark.parametrize(("refused", "message"), [
-    ({"X": np.ones((60, 5))}, "X has 5 features, but MLPClassifier is expecting 6 features"),
-    ({"y": np.arange(60) % 3}, "same classes as in the previous call"),
-    ({"X": np.full((60, 6), np.nan)}, "Input X contains NaN"),
-    ({"y": labels[:-1]}, "inconsistent numbers of samples"),
-    ({"sample_weight": -np.ones(60)}, "Negative values in data passed to `sample_weight`"),
-    ({"sample_weight": np.ones(59)}, "sample_weight"),
-])
+@pytest.mark.parametrize(
+    ("refused", "message"),
+    [
+        ({"X": np.ones((60, 5))}, "X has 5 features, but MLPClassifier is expecting 6 features"),
+        ({"y": np.arange(60) % 3}, "same classes as in the previous call"),
+        ({"X": np.full((60, 6), np.nan)}, "Input X contains NaN"),
+        ({"y": labels[:-1]}, "inconsistent numbers of samples"),
+        ({"sample_weight": -np.ones(60)}, "Negative values in data passed to `sample_weight`"),
+        ({"sample_weight": np.ones(59)}, "sample_weight"),
+    ],
+)
 def test_a_refused_fit_leaves_the_model_as_it_was(refused, message):
     model = classifier(warm_start=True)
     before = state(model)
@@ -109,10 +118,15 @@ def test_a_copy_shares_nothing_that_training_changes():
     np.testing.assert_array_equal(model.partial_fit(X, Y).predict(X), expected)
 
 
-@pytest.mark.parametrize("change", [
-    lambda model: setattr(model._optimizer, "learning_rate_init", np.full(4000, 0.001)),
-    lambda model: setattr(model._optimizer, "beta_1", [0.9]), lambda model: setattr(model._optimizer, "code", 99),
-    lambda model: setattr(model, "_optimizer", model._optimizer.__class__([0.1] * 3))])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: setattr(model._optimizer, "learning_rate_init", np.full(4000, 0.001)),
+        lambda model: setattr(model._optimizer, "beta_1", [0.9]),
+        lambda model: setattr(model._optimizer, "n_moments", 99),
+        lambda model: setattr(model, "_optimizer", model._optimizer.__class__([0.1] * 3)),
+    ],
+)
 def test_an_optimizer_that_makes_no_sense_is_refused(change):
     model = regressor()
     change(model)
@@ -122,8 +136,18 @@ def test_an_optimizer_that_makes_no_sense_is_refused(change):
     assert state(model) == before
 
 
-@pytest.mark.parametrize("parameter", [{"alpha": "1"}, {"tol": None}, {"solver": "foo"}, {"n_threads": 0},
-                                       {"learning_rate_init": [0.1, 0.2]}, {"batch_size": 2.5}], ids=str)
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        {"alpha": "1"},
+        {"tol": None},
+        {"solver": "foo"},
+        {"n_threads": 0},
+        {"learning_rate_init": [0.1, 0.2]},
+        {"batch_size": 2.5},
+    ],
+    ids=str,
+)
 def test_partial_fit_validates_parameters_that_were_set_since(parameter):
     model = regressor().partial_fit(X, Y)
     before = state(model)
@@ -149,17 +173,24 @@ def test_a_fit_within_a_fit_has_moments_of_its_own():
     assert np.isfinite(model.predict(big)).all()
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda model: model.coefs_.pop(), "coefs_ has 1 arrays and intercepts_ 2"),
-    (lambda model: model.coefs_.__setitem__(1, np.ones((9, 1))), r"coefs_\[1\] has shape \(9, 1\).*\(8, n_units"),
-    (lambda model: model.intercepts_.__setitem__(0, np.ones(7)), r"intercepts_\[0\] has shape \(7,\).*\(6, 8\)"),
-    (lambda model: model.coefs_.__setitem__(0, np.ones((5, 8))), r"X has (shape \(60, 6\)|6 features).* expect.*5"),
-    (lambda model: model.coefs_.__setitem__(0, [[1.0]]), r"coefs_\[0\] is a list, but an array of numbers"),
-    (lambda model: model.coefs_.__setitem__(0, model.coefs_[0].astype(object)), r"coefs_\[0\] is a ndarray of object"),
-    (lambda model: setattr(model, "out_activation_", "gelu"), "'gelu'|are to be logistic"),
-])
-@pytest.mark.parametrize("use", [lambda model: model.predict(X), lambda model: model.partial_fit(X, labels)],
-                         ids=["predict", "partial_fit"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda model: model.coefs_.pop(), "coefs_ has 1 arrays and intercepts_ 2"),
+        (lambda model: model.coefs_.__setitem__(1, np.ones((9, 1))), r"coefs_\[1\] has shape \(9, 1\).*\(8, n_units"),
+        (lambda model: model.intercepts_.__setitem__(0, np.ones(7)), r"intercepts_\[0\] has shape \(7,\).*\(6, 8\)"),
+        (lambda model: model.coefs_.__setitem__(0, np.ones((5, 8))), r"X has (shape \(60, 6\)|6 features).* expect.*5"),
+        (lambda model: model.coefs_.__setitem__(0, [[1.0]]), r"coefs_\[0\] is a list, but an array of numbers"),
+        (
+            lambda model: model.coefs_.__setitem__(0, model.coefs_[0].astype(object)),
+            r"coefs_\[0\] is a ndarray of object",
+        ),
+        (lambda model: setattr(model, "out_activation_", "gelu"), "'gelu'|are to be logistic"),
+    ],
+)
+@pytest.mark.parametrize(
+    "use", [lambda model: model.predict(X), lambda model: model.partial_fit(X, labels)], ids=["predict", "partial_fit"]
+)
 def test_parameters_that_do_not_fit_are_refused_by_name(change, message, use):
     model = classifier()
     model.predict(X)
@@ -199,7 +230,7 @@ def test_an_array_that_was_resized_in_place_is_refused():
 
 def test_class_numbers_out_of_range_are_refused():
     model = MLPClassifier(**QUICK).fit(X, np.arange(60) % 3)
-    model.classes_ = np.array([0, 2])            # 1 would be the second of three, 2 the third
+    model.classes_ = np.array([0, 2])  # 1 would be the second of three, 2 the third
     with pytest.raises(ValueError, match="outputs"):
         model.partial_fit(X, 2 * (np.arange(60) % 2))
     network = fastnn.network.Network((6, 3), "relu", "softmax")
@@ -216,11 +247,14 @@ def test_rows_out_of_range_are_refused(order):
 
 
 @pytest.mark.parametrize("module", [functional, reference])
-@pytest.mark.parametrize(("change", "message"), [
-    ({"A1": np.ones((3, 60))}, r"A1 of cache has shape \(3, 60\), but this network expects \(4, 60\)"),
-    ({"A2": np.ones((1, 59))}, r"A2 of cache has shape \(1, 59\), but this network expects \(1, 60\)"),
-    ({"A2": None}, "A2 of cache has shape"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"A1": np.ones((3, 60))}, r"A1 of cache has shape \(3, 60\), but this network expects \(4, 60\)"),
+        ({"A2": np.ones((1, 59))}, r"A2 of cache has shape \(1, 59\), but this network expects \(1, 60\)"),
+        ({"A2": None}, "A2 of cache has shape"),
+    ],
+)
 def test_a_cache_of_another_network_is_refused(module, change, message):
     parameters = module.initialize_parameters((6, 4, 1), 0)
     cache = module.forward_propagation(X.T, parameters)[1]
@@ -238,8 +272,11 @@ def test_gradients_of_other_shapes_are_refused(module):
 
 
 @pytest.mark.parametrize("module", [functional, reference])
-@pytest.mark.parametrize("change", [np.asfortranarray, lambda W: W.astype(int),
-                                    lambda W: np.repeat(W, 2, axis=1)[:, ::2]], ids=["Fortran", "integers", "strided"])
+@pytest.mark.parametrize(
+    "change",
+    [np.asfortranarray, lambda W: W.astype(int), lambda W: np.repeat(W, 2, axis=1)[:, ::2]],
+    ids=["Fortran", "integers", "strided"],
+)
 def test_parameters_of_any_layout_are_updated(module, change):
     W = change(np.arange(12.0).reshape(3, 4))
     got = module.update_parameters({"W1": W}, {"dW1": np.ones((3, 4))}, 0.5)
@@ -253,14 +290,21 @@ def test_parameters_of_any_layout_are_updated(module, change):
 def test_coefs_are_contiguous_as_scikit_learns(solver):
     model = regressor(solver=solver)
     assert [(coef.shape, coef.flags.c_contiguous, coef.flags.owndata) for coef in model.coefs_] == [
-        ((6, 8), True, True), ((8, 3), True, True)]
+        ((6, 8), True, True),
+        ((8, 3), True, True),
+    ]
 
 
-@pytest.mark.parametrize("again", [
-    lambda model: model.fit(X, -Y), lambda model: model.partial_fit(X, -Y),
-    lambda model: model.set_params(warm_start=True).fit(X, -Y),
-    lambda model: model.set_params(solver="lbfgs", warm_start=True).fit(X, -Y)],
-    ids=["fit", "partial_fit", "warm_start", "lbfgs"])
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda model: model.fit(X, -Y),
+        lambda model: model.partial_fit(X, -Y),
+        lambda model: model.set_params(warm_start=True).fit(X, -Y),
+        lambda model: model.set_params(solver="lbfgs", warm_start=True).fit(X, -Y),
+    ],
+    ids=["fit", "partial_fit", "warm_start", "lbfgs"],
+)
 def test_kept_weights_do_not_change_in_a_later_fit(again):
     model = regressor()
     kept = [*model.coefs_, *model.intercepts_]
@@ -352,7 +396,7 @@ def test_adam_goes_on_from_lbfgs():
     before = model.loss_
     model.set_params(solver="adam").partial_fit(X, Y)
     assert model.loss_curve_ == [model.loss_]
-    assert model.loss_ < 10 * before             # of these weights, not of new ones
+    assert model.loss_ < 10 * before  # of these weights, not of new ones
 
 
 def test_a_validation_that_weighs_nothing_is_no_progress_and_no_error(monkeypatch):
@@ -361,7 +405,7 @@ def test_a_validation_that_weighs_nothing_is_no_progress_and_no_error(monkeypatc
     model.fit(X, Y, sample_weight=np.arange(60) < 50)
     assert model.n_iter_ == 5
     assert np.isnan(model.validation_scores_).all()
-    expected = MLPRegressor(**QUICK | {"max_iter": 5}).fit(X[:50], Y[:50])       # the last weights: none is the best
+    expected = MLPRegressor(**QUICK | {"max_iter": 5}).fit(X[:50], Y[:50])  # the last weights: none is the best
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
 
 
@@ -419,13 +463,18 @@ def test_functions_refuse_what_is_no_real_number(module):
     cache = module.forward_propagation(X.T, parameters)[1]
     gradients = module.backward_propagation(parameters, cache, X.T, labels[None])
     for call, message in (
-            (lambda: module.backward_propagation(parameters, cache | {"A1": 1j * cache["A1"]}, X.T, labels[None]),
-             "real numbers are wanted"),
-            (lambda: module.update_parameters(parameters, gradients | {"dW1": 1j * gradients["dW1"]}, 0.1),
-             "real numbers are wanted"),
-            (lambda: module.update_parameters(parameters, gradients, None), "learning_rate must be a number"),
-            (lambda: module.update_parameters(parameters, gradients, [0.1]), "learning_rate must be a number"),
-            (lambda: module.forward_propagation(np.ma.masked_greater(X.T, 1), parameters), "masked")):
+        (
+            lambda: module.backward_propagation(parameters, cache | {"A1": 1j * cache["A1"]}, X.T, labels[None]),
+            "real numbers are wanted",
+        ),
+        (
+            lambda: module.update_parameters(parameters, gradients | {"dW1": 1j * gradients["dW1"]}, 0.1),
+            "real numbers are wanted",
+        ),
+        (lambda: module.update_parameters(parameters, gradients, None), "learning_rate must be a number"),
+        (lambda: module.update_parameters(parameters, gradients, [0.1]), "learning_rate must be a number"),
+        (lambda: module.forward_propagation(np.ma.masked_greater(X.T, 1), parameters), "masked"),
+    ):
         with pytest.raises(ValueError, match=message):
             call()
 
@@ -439,16 +488,21 @@ def test_an_update_has_the_wider_type(module):
 
 def test_numbers_under_a_mask_are_missing():
     masked = np.ma.masked_greater(X, 1)
-    for call in (lambda: MLPRegressor(**QUICK).fit(masked, Y), lambda: regressor().predict(masked),
-                 lambda: MLPRegressor(**QUICK).fit(X, np.ma.masked_less(Y, 0))):
+    for call in (
+        lambda: MLPRegressor(**QUICK).fit(masked, Y),
+        lambda: regressor().predict(masked),
+        lambda: MLPRegressor(**QUICK).fit(X, np.ma.masked_less(Y, 0)),
+    ):
         with pytest.raises(ValueError, match="contains masked values"):
             call()
 
 
 def test_losses_are_of_scikit_learns_types():
     assert MLPClassifier().loss == theirs.MLPClassifier().loss == "log_loss"
-    for ours, their in ((regressor(), theirs.MLPRegressor(**QUICK).fit(X, Y)),
-                        (regressor(solver="lbfgs"), theirs.MLPRegressor(**QUICK, solver="lbfgs").fit(X, Y))):
+    for ours, their in (
+        (regressor(), theirs.MLPRegressor(**QUICK).fit(X, Y)),
+        (regressor(solver="lbfgs"), theirs.MLPRegressor(**QUICK, solver="lbfgs").fit(X, Y)),
+    ):
         assert type(ours.loss_) is np.float64
         for name in ("loss_", "best_loss_"):
             assert isinstance(getattr(ours, name, None), type(getattr(their, name, None)))

@@ -1,4 +1,5 @@
 """The order of an epoch is NumPy's."""
+
 import numpy as np
 import pytest
 

@@ -1,4 +1,5 @@
 """The vocabulary: registers of every width that it knows, and the kernels' contract with it."""
+
 import os
 import subprocess
 import sys
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.kernels.jit import entry
-from fastnn.kernels.simd import (
+from fastnn.kernels.machine.jit import entry
+from fastnn.kernels.machine.simd import (
     folds,
     lanes,
     load,
@@ -79,7 +80,7 @@ def test_a_masked_load_and_store_touch_only_their_lanes(dtype):
     for count in range(n + 1):
         B = np.full((1, n + 2), -1, dtype)
         copy_first(A, B, count)
-        np.testing.assert_array_equal(B[0], [-1, *A[1, 2:2 + count], *[-1] * (n + 1 - count)])
+        np.testing.assert_array_equal(B[0], [-1, *A[1, 2 : 2 + count], *[-1] * (n + 1 - count)])
 
 
 def test_arithmetic_is_lane_by_lane(dtype):
@@ -108,21 +109,25 @@ def test_few_columns_are_summed_in_one_vector(dtype):
     for count in range(1, deep + 1):
         B = np.full((1, n), np.nan, dtype)
         multiply_folded(W, A, B, count)
-        expected = W[1, 2:2 + count] @ A[3:3 + count, 5:5 + 2 * few]
+        expected = W[1, 2 : 2 + count] @ A[3 : 3 + count, 5 : 5 + 2 * few]
         np.testing.assert_array_equal(B[0], [*expected, *np.zeros(n - 2 * few)])
 
 
 #: The products on this processor; prints the register width and the columns of a tile.
 PROGRAM = """
 import numpy as np
-from fastnn import workspace
-from fastnn.kernels import passes, simd
+from fastnn.kernels.laws import units
+from fastnn.kernels.laws.activations import ACTIVATIONS
+from fastnn.training.ways.columns import panels
+from fastnn.kernels import passes
+from fastnn.kernels.machine import simd
 rng = np.random.default_rng(0)
 for dtype in (np.float32, np.float64):
     W, b, A, dZ = (rng.standard_normal(shape).astype(dtype) for shape in ((13, 21), 13, (21, 80), (13, 80)))
     Z, dW = np.empty((13, 80), dtype), np.empty((13, 21), dtype)
-    passes.affine(W, b, A, Z, 2)
-    passes.outer(dZ, A, np.empty(workspace.panels(21, 80, dtype), dtype), dW)
+    tanh = units.address_of(units.activation_unit(ACTIVATIONS['tanh']), np.dtype(dtype))
+    passes.affine(W, b, A, Z, Z[:0], False, tanh)
+    passes.outer(dZ, A, np.empty(panels(21, 80, dtype), dtype), dW)
     tolerance = 100 * np.finfo(dtype).eps
     np.testing.assert_allclose(Z, np.tanh(W @ A + b[:, None]), rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(dW, dZ @ A.T, rtol=tolerance, atol=tolerance)
@@ -131,15 +136,26 @@ for dtype in (np.float32, np.float64):
     np.testing.assert_allclose(db[0], dZ.sum(axis=1), rtol=tolerance, atol=tolerance)
 print(8 * simd.REGISTER_BYTES, simd.COLS)
 """
-PROCESSORS = [("haswell", "+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+avx,+avx2,+fma", "256 2"),
-              ("nehalem", "+sse2,+sse3,+ssse3,+sse4.1,+sse4.2", "128 2")]
+PROCESSORS = [
+    ("haswell", "+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+avx,+avx2,+fma", "256 2"),
+    ("nehalem", "+sse2,+sse3,+ssse3,+sse4.1,+sse4.2", "128 2"),
+]
 
 
 @pytest.mark.skipif("how_many_lanes(np.empty((1, 1))) < 4", reason="this processor has no AVX2")
 @pytest.mark.parametrize(("name", "features", "expected"), PROCESSORS, ids=["AVX2", "SSE"])
 def test_other_processors_get_other_registers_and_the_same_numbers(name, features, expected):
     got = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, cwd="/",
-        env={**os.environ, "NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features,
-             "PYTHONPATH": str(Path(fastnn.__file__).parents[1])})
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env={
+            **os.environ,
+            "NUMBA_CPU_NAME": name,
+            "NUMBA_CPU_FEATURES": features,
+            "PYTHONPATH": str(Path(fastnn.__file__).parents[1]),
+        },
+    )
     assert got.stdout.strip() == expected, got.stderr

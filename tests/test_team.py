@@ -1,4 +1,5 @@
 """Teams: under every threading layer, with fewer threads than asked for, and on fewer cores than threads."""
+
 import os
 import subprocess
 import sys
@@ -7,10 +8,11 @@ import numpy as np
 import pytest
 
 from fastnn.comparison import WORKLOADS
-from fastnn.kernels.jit import entry
-from fastnn.kernels.team import new_team, take
+from fastnn.kernels.machine.jit import entry
+from fastnn.kernels.machine.team import new_team, take
 from fastnn.network import Network, aligned
-from fastnn.training import Adam, Crew, Trainer
+from fastnn.training import Adam, Trainer
+from fastnn.training.crew import Crew
 
 OUT_ACTIVATIONS = {"binary": "logistic", "multiclass": "softmax", "regression": "identity"}
 
@@ -18,9 +20,16 @@ OUT_ACTIVATIONS = {"binary": "logistic", "multiclass": "softmax", "regression": 
 def layers_that_install():
     """The threading layers of Numba that can be used here."""
     code = "import sys, numba; from numba.np.ufunc.parallel import _launch_threads; _launch_threads()"
-    return [layer for layer in ("workqueue", "omp", "tbb") if not subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "NUMBA_THREADING_LAYER": layer}, capture_output=True,
-        check=False).returncode]
+    return [
+        layer
+        for layer in ("workqueue", "omp", "tbb")
+        if not subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "NUMBA_THREADING_LAYER": layer},
+            capture_output=True,
+            check=False,
+        ).returncode
+    ]
 
 
 def digest(name, n_threads):
@@ -44,7 +53,7 @@ def take_a_part(state, rank, size, owner, first, last, together, out):
     out[0], out[1] = take(state, 1, rank, size, owner, first, last, together)
 
 
-if __name__ == "__main__":                       # one line for each workload and number of threads
+if __name__ == "__main__":  # one line for each workload and number of threads
     for name in WORKLOADS:
         for n_threads in (1, 2, 3, 4):
             print(name, n_threads, digest(name, n_threads), flush=True)
@@ -61,8 +70,9 @@ SETTINGS = [{"NUMBA_THREADING_LAYER": layer} for layer in layers_that_install()]
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: " ".join(map("=".join, setting.items())))
 def test_same_bits_under_every_threading_layer(setting):
     environment = {**os.environ, "PYTHONHASHSEED": "0", "NUMBA_NUM_THREADS": "4", **setting}
-    run = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True, check=True,
-                         timeout=300)
+    run = subprocess.run(
+        [sys.executable, __file__], env=environment, capture_output=True, text=True, check=True, timeout=300
+    )
     digests = {}
     for line in run.stdout.splitlines():
         name, _, number = line.rsplit(" ", 2)
@@ -80,8 +90,8 @@ def test_owners_and_helpers_take_every_unit_once(together):
         take_a_part(state, rank, size, owner, *parts[owner], together, out)
         begin, end = out
         assert begin == end or parts[owner][0] <= begin < end <= parts[owner][1]
-        assert rank == owner or end - begin <= 1          # a helper leaves the rest to the others
-        assert rank != owner or (end - begin) % together == 0 or taken[end:parts[owner][1]].all()
+        assert rank == owner or end - begin <= 1  # a helper leaves the rest to the others
+        assert rank != owner or (end - begin) % together == 0 or taken[end : parts[owner][1]].all()
         taken[begin:end] += 1
     np.testing.assert_array_equal(taken, 1)
 

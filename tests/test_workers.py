@@ -1,4 +1,5 @@
 """Units: compiled by other processes or by this one, loaded before whoever calls them; and no process left behind."""
+
 import multiprocessing
 import os
 import subprocess
@@ -10,11 +11,11 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.kernels import cache, jit, workers
+from fastnn.kernels.machine import cache, jit, workers
 
 ROOT = Path(fastnn.__file__).parents[1]
 
-row_sums = jit.find_unit("fastnn.kernels.layers.row_sums")
+row_sums = jit.find_unit("fastnn.kernels.products.columns.row_sums")
 
 #: A worker is started, and asked for one unit; `now` is what happens then.
 PROGRAM = """
@@ -22,8 +23,10 @@ import os, time
 import joblib
 joblib.cpu_count = lambda: 2
 from numba import boolean, float64, int64
-from fastnn.kernels import jit, layers, workers
-name, args = "fastnn.kernels.layers.row_sums", (float64[:, ::1], float64[:, ::1], int64, int64, int64, boolean)
+from fastnn.kernels.machine import jit, workers
+from fastnn.kernels.products import columns
+name = "fastnn.kernels.products.columns.row_sums"
+args = float64[:, ::1], float64[:, ::1], int64, int64, int64, boolean
 pool = workers.WORKERS
 compilation = pool.at_work()
 compilation.__enter__()
@@ -40,8 +43,14 @@ def wait_until(done):
 
 
 def run(now, folder):
-    got = subprocess.run([sys.executable, "-c", PROGRAM.format(now=now)], cwd="/", capture_output=True, text=True,
-                         env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(folder)}, check=False)
+    got = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(now=now)],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(folder)},
+        check=False,
+    )
     assert got.returncode == 0, got.stderr
     pid, *printed = got.stdout.split()
     return int(pid), printed
@@ -59,38 +68,53 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="th
 
 
 def test_what_a_worker_has_compiled_is_loaded(tmp_path):
-    _, printed = run("""
+    _, printed = run(
+        """
 wait_until(lambda: pool.jobs[name, args] == workers.DONE)
 pool.finish([(name, args)], lambda name, args: jit.find_unit(name).load(args))
-print(sum(layers.row_sums.stats.cache_hits.values()), sum(layers.row_sums.stats.cache_misses.values()))
-""", tmp_path)
+print(sum(columns.row_sums.stats.cache_hits.values()), sum(columns.row_sums.stats.cache_misses.values()))
+""",
+        tmp_path,
+    )
     assert printed == ["1", "0"]
 
 
 def test_what_no_worker_has_begun_is_compiled_here(tmp_path):
-    _, printed = run("""
+    _, printed = run(
+        """
 pool.finish([(name, args)], lambda name, args: jit.find_unit(name).load(args))
-print(pool.jobs[name, args] == workers.DONE, len(layers.row_sums.overloads))
-""", tmp_path)
+print(pool.jobs[name, args] == workers.DONE, len(columns.row_sums.overloads))
+""",
+        tmp_path,
+    )
     assert printed == ["True", "1"]
 
 
 def test_the_work_of_a_worker_that_dies_is_done_here(tmp_path):
-    _, printed = run("""
+    _, printed = run(
+        """
 wait_until(lambda: pool.jobs[name, args] == workers.RUNNING)
 worker.process.kill()
 pool.finish([(name, args)], lambda name, args: jit.find_unit(name).load(args))
 wait_until(lambda: not pool.workers)
-print(len(layers.row_sums.overloads))
-""", tmp_path)
+print(len(columns.row_sums.overloads))
+""",
+        tmp_path,
+    )
     assert printed == ["1"]
 
 
 @needs_proc
-@pytest.mark.parametrize("now", ["", "wait_until(lambda: pool.jobs[name, args] == workers.RUNNING)",
-                                 "compilation.__exit__(None, None, None)\nwait_until(lambda: not pool.workers)",
-                                 "os._exit(0)"],
-                         ids=["at once", "while it compiles", "idle", "without farewell"])
+@pytest.mark.parametrize(
+    "now",
+    [
+        "",
+        "wait_until(lambda: pool.jobs[name, args] == workers.RUNNING)",
+        "compilation.__exit__(None, None, None)\nwait_until(lambda: not pool.workers)",
+        "os._exit(0)",
+    ],
+    ids=["at once", "while it compiles", "idle", "without farewell"],
+)
 def test_no_worker_is_left_behind(tmp_path, now):
     pid, _ = run(now, tmp_path)
     until = time.monotonic() + 30
@@ -141,4 +165,4 @@ def test_a_unit_is_one_for_all_whole_numbers_and_constants(monkeypatch):
 
     jit._njit(jit._CalledByPython, twice, jit._EntryCompiler)(dZ, db, 16)
     np.testing.assert_array_equal(db, 32)
-    assert [name for name, _ in asked] == ["fastnn.kernels.layers.row_sums"]
+    assert [name for name, _ in asked] == ["fastnn.kernels.products.columns.row_sums"]

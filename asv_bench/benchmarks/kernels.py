@@ -4,9 +4,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from fastnn import reference, workspace
-from fastnn.kernels import losses, passes
-from fastnn.workspace import ACTIVATIONS, LOSSES
+from fastnn import reference
+from fastnn.kernels import passes
+from fastnn.kernels.laws import activations
+from fastnn.kernels.laws.losses import LOSSES
+from fastnn.kernels.laws.units import address_of, loss_unit, output_unit
+from fastnn.training.ways.columns import panels
 
 N_OUT, N_IN, M = 100, 100, 208
 
@@ -17,21 +20,25 @@ def cases(dtype):
     W, A, dZ = (rng.standard_normal(shape).astype(dtype) for shape in ((N_OUT, N_IN), (N_IN, M), (N_OUT, M)))
     b, db = np.zeros(N_OUT, dtype), np.empty((1, N_OUT), dtype)
     Z, dA, dW = np.empty((N_OUT, M), dtype), np.empty((N_IN, M), dtype), np.empty((N_OUT, N_IN), dtype)
-    A_T, Y = np.empty(workspace.panels(N_IN, M, dtype), dtype), (dZ > 0).astype(dtype)
+    A_T, Y = np.empty(panels(N_IN, M, dtype), dtype), (dZ > 0).astype(dtype)
     rate, cost = dtype.type(1e-3), np.empty(M, dtype)
     theta, gradient = dW.copy().ravel(), W.ravel()
-    softmax = reference.OUT_ACTIVATIONS["softmax"]
+    softmax, softmax_address = reference.OUT_ACTIVATIONS["softmax"], address_of(output_unit("softmax"), dtype)
+    squared_error = address_of(loss_unit(LOSSES["squared_error", "identity"]), dtype)
     return {
-        "affine": (lambda: passes.affine(W, b, A, Z, ACTIVATIONS["relu"]),
-                   lambda: np.maximum(W @ A + b[:, np.newaxis], 0)),
-        "backproject": (lambda: passes.backproject(W, dZ, A, dA, ACTIVATIONS["tanh"]),
-                        lambda: W.T @ dZ * (1 - A**2)),
+        "affine": (
+            lambda: passes.affine(W, b, A, Z, Z[:0], True, 0),
+            lambda: np.maximum(W @ A + b[:, np.newaxis], 0),
+        ),
+        "backproject": (lambda: passes.backproject(W, dZ, A, dA, activations.TANH), lambda: W.T @ dZ * (1 - A**2)),
         "outer": (lambda: passes.outer(dZ, A, A_T, dW), lambda: dZ @ A.T),
         "inner": (lambda: passes.inner(dZ, A, dW, db), lambda: (dZ @ A.T, dZ.sum(axis=1))),
         "row_sums": (lambda: passes.row_sums(dZ, db), lambda: dZ.sum(axis=1)),
-        "output": (lambda: passes.output(Z, LOSSES["log_loss", "softmax"]), lambda: softmax(Z)),
-        "loss_and_dZ": (lambda: passes.loss_and_dZ(Z, Y, cost, losses.SQUARED_ERROR),
-                        lambda: (((Z - Y)**2).sum(axis=0) / 2, Z - Y)),
+        "output": (lambda: passes.output(Z, softmax_address), lambda: softmax(Z)),
+        "loss_and_dZ": (
+            lambda: passes.loss_and_dZ(Z, Y, cost, cost[:0], squared_error),
+            lambda: (((Z - Y) ** 2).sum(axis=0) / 2, Z - Y),
+        ),
         "transpose": (lambda: passes.transpose(W, dW), lambda: np.ascontiguousarray(W.T)),
         "sgd": (lambda: passes.sgd(theta, gradient, rate), lambda: theta - rate * gradient),
     }

@@ -1,0 +1,96 @@
+"""Memory for the kernels: the table of layers, and room on cache lines and pages."""
+
+from contextlib import AbstractContextManager
+from math import ceil
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn.kernels import run
+from fastnn.kernels.laws import activations, units
+from fastnn.kernels.laws.optimizers import Rule
+from fastnn.kernels.machine import simd
+from fastnn.network import Array, Network, aligned
+
+#: How many examples go through the network before the gradient takes them in: a larger batch takes several turns.
+CHUNK = 512
+#: Bytes of a page of memory, at whose end prefetchers stop.
+PAGE = 4096
+
+
+class Buffer:
+    """Room given out piece by piece, each on a cache line of its own, before the buffer itself is made."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def room(self, numbers: int) -> int:
+        """Where room for so many numbers begins."""
+        start, self.size = self.size, self.size + -(-numbers // 16) * 16
+        return start
+
+
+def line(dtype: npt.DTypeLike) -> int:
+    """How many numbers one cache line holds: whole vectors of them."""
+    return 64 // np.dtype(dtype).itemsize
+
+
+def vector(dtype: npt.DTypeLike) -> int:
+    """How many numbers one register holds."""
+    return simd.REGISTER_BYTES // np.dtype(dtype).itemsize
+
+
+def on_pages(n_rows: int, numbers: int, dtype: npt.DTypeLike) -> Array:
+    """Zeros (n_rows, numbers or more), each row on pages of its own if there are several: see `ways.columns.Room`."""
+    dtype = np.dtype(dtype)
+    if n_rows == 1:
+        return aligned((1, numbers), dtype)
+    return aligned((n_rows, ceil(numbers * dtype.itemsize / PAGE) * PAGE // dtype.itemsize), dtype, PAGE)
+
+
+def padded(numbers: int, dtype: npt.DTypeLike) -> int:
+    """The length of a row: an odd number of cache lines, because rows at powers of two compete for the same ones."""
+    return (ceil(numbers / line(dtype)) | 1) * line(dtype)
+
+
+def new_table(network: Network) -> npt.NDArray[np.int64]:
+    """The table of layers: sizes, laws but for their addresses, and where the parameters are in theta."""
+    layers = np.zeros((len(network.shapes), run.FIELDS), np.int64)
+    for block in network.blocks:
+        layers[block.layer - 1, run.W if block.is_penalised else run.B] = block.start
+    for layer, (n_out, n_in) in zip(layers, network.shapes, strict=True):
+        layer[[run.N_IN, run.N_OUT]] = n_in, n_out
+    layers[:-1, run.FORM] = network.activation_law.form
+    layers[-1, run.FORM] = activations.LINEAR  # the output activation comes with the loss
+    return layers
+
+
+def keeps_slopes(network: Network) -> bool:
+    """Whether the slopes of the hidden layers are kept when their activations are made."""
+    return network.activation_law.form == activations.KEPT
+
+
+def new_model(network: Network, theta: Array, layers: npt.NDArray[np.int64]) -> run.Model:
+    """The network for the kernels, but for the addresses of its laws."""
+    constants = np.array(network.loss_law.constants, theta.dtype)
+    return run.Model(theta, layers, 0, 0, constants, network.out_activation == "softmax")
+
+
+def with_laws(model: run.Model, network: Network, is_trained: bool = True) -> run.Model:
+    """The same with the addresses of its laws, which are compiled if need be."""
+    dtype, law = model.constants.dtype, network.activation_law
+    if len(network.shapes) > 1 and law.form not in (activations.LINEAR, activations.RELU):
+        model.layers[:-1, run.VALUE] = units.address_of(units.activation_unit(law), dtype)
+    return model._replace(
+        output=units.address_of(units.output_unit(network.out_activation), dtype),
+        loss=units.address_of(units.loss_unit(network.loss_law), dtype) if is_trained else 0,
+    )
+
+
+def laws_wished_for(network: Network, rule: Rule, dtype: np.dtype[Any]) -> AbstractContextManager[None]:
+    """While what trains is compiled: other processes may compile the laws."""
+    laws = [units.update_unit(rule), units.loss_unit(network.loss_law), units.output_unit(network.out_activation)]
+    if network.activation_law.form not in (activations.LINEAR, activations.RELU):
+        laws.append(units.activation_unit(network.activation_law))
+    return units.wish_for([law for law in laws if law is not None], dtype)

@@ -1,0 +1,152 @@
+"""Optimizers: their constants, their moments, and the learning rate of each step."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn.kernels.laws.optimizers import RULES, Rule
+from fastnn.network import Array
+
+
+@dataclass
+class SGD:
+    """Stochastic gradient descent with momentum.
+
+    Parameters
+    ----------
+    learning_rate_init, momentum : float
+        Step size and decay of the velocity.
+    nesterovs_momentum : bool
+        Whether the gradient counts from where the velocity leads (Sutskever et al. 2013).
+    lr_schedule : {"constant", "invscaling", "adaptive"}
+        What becomes of the learning rate: nothing; divided by t^power_t at the end of an epoch, with t the examples
+        seen; divided by 5 where training would stop, until it is below 1e-6.
+    power_t : float
+        Exponent of "invscaling".
+    """
+
+    learning_rate_init: float
+    momentum: float = 0.9
+    nesterovs_momentum: bool = True
+    lr_schedule: str = "constant"
+    power_t: float = 0.5
+    learning_rate: float = field(init=False)
+    moments: Array | None = field(init=False, default=None, repr=False)
+
+    n_moments = 1
+
+    def __post_init__(self) -> None:
+        self.learning_rate = float(self.learning_rate_init)
+
+    @property
+    def rule(self) -> Rule:
+        """The update of one parameter."""
+        return RULES["nesterov" if self.nesterovs_momentum else "sgd"]
+
+    def constants(self) -> list[float]:
+        """What the rule needs besides the rate."""
+        return [self.momentum]
+
+    def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
+        """The learning rate of each of the next steps."""
+        return np.full(n_steps, self.learning_rate)
+
+    def iteration_ends(self, time_step: int) -> None:
+        """What an epoch's end does, after `time_step` examples in all."""
+        if self.lr_schedule == "invscaling":
+            self.learning_rate = float(self.learning_rate_init) / (time_step + 1) ** self.power_t
+
+    def trigger_stopping(self, message: str, verbose: bool) -> bool:
+        """Whether to stop when there is no progress any more."""
+        if self.lr_schedule != "adaptive":
+            if verbose:
+                print(message + " Stopping.")
+            return True
+        if self.learning_rate <= 1e-6:
+            if verbose:
+                print(message + " Learning rate too small. Stopping.")
+            return True
+        self.learning_rate /= 5.0
+        if verbose:
+            print(f"{message} Setting learning rate to {self.learning_rate:f}")
+        return False
+
+
+@dataclass
+class Adam:
+    """Adam (Kingma & Ba 2015).
+
+    Parameters
+    ----------
+    learning_rate_init, beta_1, beta_2, epsilon : float
+        Step size, decays of the two moments, and what keeps the division finite.
+    """
+
+    learning_rate_init: float
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    t: int = 0
+    moments: Array | None = field(init=False, default=None, repr=False)
+
+    n_moments = 2
+
+    @property
+    def learning_rate(self) -> float:
+        """The step size of the last step, correction of the bias included."""
+        return float(self._rate(max(self.t, 1)))
+
+    def _rate(self, t: Any) -> Any:
+        with np.errstate(divide="ignore", under="ignore"):  # of a beta of 0; after many steps
+            decays = np.log([self.beta_1, self.beta_2])
+            # beta^t = e^(t log beta): a power takes eight times as long, 0.07 us that a short step would feel.
+            decay_1, decay_2 = np.exp(t * decays[0]), np.exp(t * decays[1])
+        return self.learning_rate_init * np.sqrt(1 - decay_2) / (1 - decay_1)
+
+    @property
+    def rule(self) -> Rule:
+        """The update of one parameter."""
+        return RULES["adam"]
+
+    def constants(self) -> list[float]:
+        """What the rule needs besides the rate."""
+        return [self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2, self.epsilon]
+
+    def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
+        """The learning rate of each of the next steps, correction of the bias included."""
+        t = np.arange(self.t + 1, self.t + n_steps + 1)
+        self.t += n_steps
+        return np.asarray(self._rate(t))
+
+    def iteration_ends(self, time_step: int) -> None:
+        """Nothing: the moments do it all."""
+
+    def trigger_stopping(self, message: str, verbose: bool) -> bool:
+        """Whether to stop when there is no progress any more: always."""
+        if verbose:
+            print(message + " Stopping.")
+        return True
+
+
+@dataclass
+class NoStep:
+    """Parameters stay as they are; the gradient of the last step is left in `moments`."""
+
+    moments: Array | None = field(init=False, default=None, repr=False)
+
+    n_moments = 1
+
+    @property
+    def rule(self) -> Rule:
+        """The update of one parameter."""
+        return RULES["no_step"]
+
+    def constants(self) -> list[float]:
+        """None."""
+        return []
+
+    def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
+        """Of no meaning."""
+        return np.zeros(n_steps)

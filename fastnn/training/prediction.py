@@ -1,0 +1,194 @@
+"""Forward propagation on the kernels: of many rows by theta, of a few by coefs and intercepts where they are."""
+
+import ctypes
+from collections.abc import Callable
+from functools import lru_cache
+from operator import is_
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import issparse
+
+from fastnn.kernels import predict as prediction
+from fastnn.kernels import run
+from fastnn.kernels.laws.activations import LINEAR, RELU
+from fastnn.network import Array, Network, aligned, common_dtype, layer_sizes_of_coefs
+from fastnn.system import get_n_threads
+from fastnn.training.calls import BRIEF, Kernel, examples
+from fastnn.training.memory import Buffer, line, new_model, new_table, padded, with_laws
+from fastnn.training.parameters import pack
+from fastnn.training.trainer import DENSE
+
+PREDICT = Kernel(prediction.predict, prediction.predict_briefly, prediction.predict_team, prediction.predict_team)
+PREDICT_FEW = PREDICT._replace(serial=prediction.predict_few)
+#: Arithmetic of a prediction (floating point operations) below which it takes one thread, because to enter a parallel
+#: region takes up to 100 us.  One of 9e6 took 80 us alone and 120 together, one of 45e6 310 and 250.
+PREDICT_SERIAL_BELOW = 2e7
+#: Up to so many rows are predicted by coefs and intercepts where they are; for more, theta is made of them.
+FEW = 1024
+#: How many examples go through the network at a time, so that they stay in the cache from layer to layer; of few.
+PREDICTED, PREDICTED_FEW = 128, 32
+
+
+@lru_cache(maxsize=32)
+def _prediction_layout(network: Network, width: int) -> tuple[npt.NDArray[np.int64], int]:
+    """The table of layers, and the size of the buffer: kept, because one row is soon predicted."""
+    layers, buffer = new_table(network), Buffer()
+    rooms = [buffer.room(max(network.layer_sizes[first::2]) * width) for first in (0, 1)]  # the layers take turns
+    for l, layer in enumerate(layers):
+        layer[[run.A_IN, run.A_OUT]] = rooms[l % 2], rooms[1 - l % 2]
+    return layers, buffer.size
+
+
+_FIRST_ROWS = np.arange(PREDICTED)
+
+
+def _model(network: Network, theta: Array, layers: npt.NDArray[np.int64]) -> run.Model:
+    """With the addresses of the laws.  Of slopes nothing is kept."""
+    layers = layers.copy()
+    layers[:, run.FORM] = np.where(layers[:, run.FORM] == RELU, RELU, LINEAR)
+    return with_laws(new_model(network, theta, layers), network, is_trained=False)
+
+
+def _on_lines(n_rows: int, numbers: int, dtype: np.dtype[Any]) -> Array:
+    """Room (n_rows, numbers) that starts on a cache line, or every vector would be on two; zeros would take long."""
+    buffer = np.empty(n_rows * numbers + line(dtype), dtype)
+    start = -buffer.ctypes.data % 64 // dtype.itemsize
+    return buffer[start : start + n_rows * numbers].reshape(n_rows, numbers)
+
+
+def room_for_many(network: Network, theta: Array, n_samples: int, n_threads: int) -> tuple[run.Model, prediction.Room]:
+    """What `kernels.predict.predict` needs, for up to `n_samples` examples in each thread."""
+    width = padded(min(n_samples, PREDICTED), theta.dtype)
+    layers, size = _prediction_layout(network, width)
+    room = prediction.Room(work=_on_lines(n_threads, size, theta.dtype), width=width, rows=_FIRST_ROWS)
+    return _model(network, theta, layers), room
+
+
+def room_for_few(
+    network: Network, coefs: list[Array], intercepts: list[Array], n_threads: int
+) -> tuple[run.Model, prediction.Room]:
+    """What `kernels.predict.predict_few` needs: the addresses of coefs and intercepts, which the caller keeps alive."""
+    dtype, layers = coefs[0].dtype, new_table(network)
+    width = padded(max(network.layer_sizes[1:]), dtype)
+    size = PREDICTED_FEW * width
+    for l, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
+        layers[l, [run.W, run.B]] = coef.ctypes.data, intercept.ctypes.data
+        layers[l, run.A_OUT] = l % 2 * size
+    room = prediction.Room(work=_on_lines(n_threads, 2 * size, dtype), width=width, rows=_FIRST_ROWS[:PREDICTED_FEW])
+    return _model(network, aligned(0, dtype), layers), room
+
+
+def _by_parts(predict: Callable[[Array], Array], X: Any) -> Array:
+    """What `predict` says of the rows of a sparse X, of which some at a time become dense."""
+    X, rows = X.tocsr(), max(1, DENSE // X.shape[1])
+    return np.concatenate([predict(X[first : first + rows].toarray()) for first in range(0, X.shape[0], rows)])
+
+
+def _refuse(X: Array, refused: npt.NDArray[np.bool_], estimator_name: str) -> None:
+    """Raise scikit-learn's ValueError where a kernel has met NaN or infinity."""
+    if any(refused.tolist()):  # NumPy's own takes a microsecond
+        from sklearn.utils import assert_all_finite
+
+        assert_all_finite(X, input_name="X", estimator_name=estimator_name)
+
+
+def predict(network: Network, theta: Array, X: Any, n_threads: int | None, estimator_name: str) -> Array:
+    """A_L^T (n_samples, n_outputs) for the rows of X (n_samples, n_x), in the wider dtype of X and theta.
+
+    On up to n_threads threads if it is worth it; X may be sparse.
+    Raises scikit-learn's ValueError, in the name of this estimator, if X has NaN or infinity.
+    """
+    if X.ndim != 2 or X.shape[1] != network.layer_sizes[0] or theta.shape != (network.n_params,):
+        raise ValueError(
+            f"X has shape {X.shape} and theta {theta.shape}, but this network expects "
+            f"(n_samples, {network.layer_sizes[0]}) and ({network.n_params},)"
+        )
+    if issparse(X):
+        return _by_parts(lambda part: predict(network, theta, part, n_threads, estimator_name), X)
+    dtype = common_dtype(X.dtype, theta.dtype)
+    X, theta, flops = examples(X, dtype), theta.astype(dtype, copy=False), 2 * network.n_params * len(X)
+    wanted = get_n_threads(n_threads) if flops >= PREDICT_SERIAL_BELOW else 1
+    out, refused = np.empty((len(X), network.layer_sizes[-1]), dtype), np.zeros(wanted, np.bool_)
+    model, room = room_for_many(network, theta, -(-len(X) // wanted), wanted)
+    PREDICT(wanted, 1e-10 * flops, dtype, model, X, room, out, refused)
+    _refuse(X, refused, estimator_name)
+    return out
+
+
+class Predictor:
+    """Forward propagation through one network, a few rows by coefs and intercepts where they are.
+
+    Where those are C-contiguous and of one dtype, float32 or float64, a change of a number in them counts in the next
+    prediction; else, this one is not of them any more (see `is_of`).
+
+    Parameters
+    ----------
+    network : Network
+    coefs, intercepts : list of arrays (n_in, n_out), (n_out,)
+    estimator_name : str
+        Who does not take NaN and infinity, in the error that says so.
+    """
+
+    def __init__(self, network: Network, coefs: list[Array], intercepts: list[Array], estimator_name: str) -> None:
+        if layer_sizes_of_coefs(coefs, intercepts) != network.layer_sizes:
+            raise ValueError(
+                f"the shapes of coefs_ are {[coef.shape for coef in coefs]}, but a network of "
+                f"{network.layer_sizes} units is wanted"
+            )
+        self.network, self.estimator_name = network, estimator_name
+        self.dtype = common_dtype(*coefs, *intercepts)
+        self._given = [*coefs, *intercepts]
+        self._kinds = [(array.shape, array.strides, array.dtype) for array in self._given]
+        arrays = [examples(array, self.dtype) for array in self._given]
+        # Where NumPy keeps the address of an array's numbers: to ask it for one takes a microsecond.
+        self._places = [ctypes.c_void_p.from_address(id(array) + object.__basicsize__) for array in self._given]
+        self._addresses = [array.ctypes.data for array in self._given]
+        self._is_in_place = (
+            all(map(np.may_share_memory, arrays, self._given))
+            and [place.value for place in self._places] == self._addresses
+        )
+        self.coefs, self.intercepts = arrays[: len(coefs)], arrays[len(coefs) :]
+        # A few rows take less than what has to be made ready for them: so it is, once.  One such call at a time uses
+        # it, because they keep the GIL.
+        self._model, self._room = room_for_few(network, self.coefs, self.intercepts, 1)
+
+    def is_of(self, coefs: list[Array], intercepts: list[Array], activation: str, out_activation: str) -> bool:
+        """Whether it is that of these arrays, as they are now."""
+        arrays = [*coefs, *intercepts]
+        return (
+            self._is_in_place
+            and len(arrays) == len(self._given)
+            and all(map(is_, arrays, self._given))
+            and [(array.shape, array.strides, array.dtype) for array in arrays] == self._kinds
+            and [place.value for place in self._places] == self._addresses
+            and activation == self.network.activation
+            and out_activation == self.network.out_activation
+        )
+
+    def __call__(self, X: Any, n_threads: int | None = None) -> Array:
+        """A_L^T (n_samples, n_outputs) for the rows of X (n_samples, n_x), in the wider dtype of X and the parameters.
+
+        On up to n_threads threads if it is worth it; X may be sparse.
+        Raises scikit-learn's ValueError if X has NaN or infinity.
+        """
+        if issparse(X):
+            return _by_parts(lambda part: self(part, n_threads), X)
+        dtype = self.dtype if X.dtype == self.dtype else common_dtype(X.dtype, self.dtype)
+        if len(X) > FEW or dtype != self.dtype:
+            theta = pack(self.network, self.coefs, self.intercepts, dtype)
+            return predict(self.network, theta, X, n_threads, self.estimator_name)
+        if X.ndim != 2 or X.shape[1] != self.network.layer_sizes[0]:
+            raise ValueError(
+                f"X has shape {X.shape}, but this network expects (n_samples, {self.network.layer_sizes[0]})"
+            )
+        X, flops = examples(X, dtype), 2 * self.network.n_params * len(X)
+        wanted = get_n_threads(n_threads) if flops >= PREDICT_SERIAL_BELOW else 1
+        out, refused = np.empty((len(X), self.network.layer_sizes[-1]), dtype), np.zeros(wanted, np.bool_)
+        model, room, seconds = self._model, self._room, 1e-10 * flops
+        if wanted > 1 or seconds >= BRIEF:
+            model, room = room_for_few(self.network, self.coefs, self.intercepts, wanted)
+        PREDICT_FEW(wanted, seconds, dtype, model, X, room, out, refused)
+        _refuse(X, refused, self.estimator_name)
+        return out

@@ -1,0 +1,179 @@
+"""Kernels of plain Python functions of numbers: what makes machine code of a law, the user's own as well.
+
+Three things are changed before Numba finds out the types.  Constants take the kind of the arguments, or one of them
+would make a float32 law a float64 one; whole numbers stay where they are exponents, indices or bounds.  Functions of
+`math` and NumPy become ours, which LLVM turns into vectors.  And plain functions that a law calls are translated as
+well.
+"""
+
+import hashlib
+import math
+import operator
+from functools import cache
+from types import BuiltinFunctionType, FunctionType, ModuleType
+
+import numpy as np
+from numba import types
+from numba.core import ir
+from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.errors import NumbaError
+from numba.core.registry import CPUDispatcher
+from numba.core.untyped_passes import IRProcessing
+from numba.extending import overload
+
+from fastnn.kernels.laws import elementary, losses
+from fastnn.kernels.machine import simd
+from fastnn.kernels.machine.cache import contents
+from fastnn.kernels.machine.jit import _FragmentCompiler, _inner
+
+#: What becomes of functions that a law calls; those of vectors, beside.
+OURS = {
+    math.exp: elementary.exp,
+    np.exp: elementary.exp,
+    math.log: elementary.log,
+    np.log: elementary.log,
+    math.tanh: elementary.tanh,
+    np.tanh: elementary.tanh,
+}
+OURS_OF_VECTORS = {math.sqrt: simd.sqrt, np.sqrt: simd.sqrt}
+
+
+@overload(losses.eps)
+def _eps(x):
+    number = np.float32 if x == types.float32 else np.float64
+    smallest = number(np.finfo(number).eps)
+    return lambda x: smallest
+
+
+def _translated(value, kind, stays_whole=False):
+    """What a constant, a function or another value that a law refers to is in a kernel for arguments of this type."""
+    if type(value) is int and stays_whole:
+        return value
+    if type(value) in (int, float):
+        return (np.float32 if getattr(kind, "dtype", kind) == types.float32 else np.float64)(value)
+    if isinstance(kind, simd.VectorType) and value in OURS_OF_VECTORS:
+        return OURS_OF_VECTORS[value]
+    if isinstance(value, (BuiltinFunctionType, np.ufunc)):
+        return OURS.get(value, value)
+    if (isinstance(value, FunctionType) and value is not losses.eps) or type(value) is CPUDispatcher:
+        return kernel_of(value)
+    return value
+
+
+def _whole_numbers(expressions, ranges):
+    """The names of the variables that are exponents, indices or bounds of `range`."""
+    names = set()
+    for expression in expressions:
+        if expression.op in ("binop", "inplace_binop") and expression.fn in (operator.pow, operator.ipow):
+            names.add(expression.rhs.name)
+        elif expression.op == "getitem":
+            names.add(expression.index.name)
+        elif expression.op == "call" and expression.func.name in ranges:
+            names |= {arg.name for arg in expression.args}
+    return names
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _Translation(FunctionPass):
+    _name = "translation_of_a_law"
+
+    def __init__(self):
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state):
+        kind = state.args[0]
+        statements = [
+            statement
+            for block in state.func_ir.blocks.values()
+            for statement in block.body
+            if isinstance(statement, ir.Assign)
+        ]
+        whole = _whole_numbers(
+            [statement.value for statement in statements if isinstance(statement.value, ir.Expr)],
+            {
+                statement.target.name
+                for statement in statements
+                if isinstance(statement.value, ir.Global) and statement.value.value is range
+            },
+        )
+        modules = {}
+        for statement in statements:
+            value, target = statement.value, statement.target.name
+            if isinstance(value, (ir.Const, ir.Global, ir.FreeVar)):
+                if isinstance(value.value, ModuleType):
+                    modules[target] = value.value
+                value.value = _translated(value.value, kind, target in whole)
+            elif isinstance(value, ir.Expr) and value.op == "getattr" and value.value.name in modules:
+                found = getattr(modules[value.value.name], value.attr, None)
+                if isinstance(found, ModuleType):
+                    modules[target] = found
+                elif (other := _translated(found, kind)) is not found:
+                    statement.value = ir.Global(value.attr, other, value.loc)
+        return True
+
+
+class _LawCompiler(_FragmentCompiler):
+    def define_pipelines(self):
+        (passes,) = super().define_pipelines()
+        passes.add_pass_after(_Translation, IRProcessing)
+        passes.finalize()
+        return [passes]
+
+
+@cache
+def kernel_of(function):
+    """The kernel of a function of numbers: plain Python, compiled by Numba, or one of `math` or NumPy."""
+    function = getattr(function, "py_func", function)
+    if not isinstance(function, FunctionType):
+
+        def of_one(z):
+            return function(z)
+
+        return _inner(_LawCompiler, forceinline=True)(of_one)
+    return _inner(_LawCompiler, forceinline=True)(function)
+
+
+def fingerprint(function):
+    """A hash of all that a function does: its code, and the constants and functions that it refers to.
+
+    Raises a ValueError where it refers to what has no such description.
+    """
+    digest, seen = hashlib.sha256(), set()
+
+    def add(value):
+        if isinstance(value, CPUDispatcher):
+            value = value.py_func
+        if isinstance(value, FunctionType):
+            if value in seen:
+                return
+            seen.add(value)
+            code = value.__code__
+            digest.update(repr(contents(code)).encode())
+            names = [name for name in code.co_names if name in value.__globals__]
+            for name in names:
+                digest.update(name.encode())
+                add(value.__globals__[name])
+            for cell in value.__closure__ or ():
+                add(cell.cell_contents)
+            for default in value.__defaults__ or ():
+                add(default)
+        elif isinstance(value, ModuleType):
+            digest.update(value.__name__.encode())
+        elif isinstance(value, (int, float, str, np.generic, type(None))):
+            digest.update(f"{type(value)} {value!r}".encode())
+        elif isinstance(value, (BuiltinFunctionType, np.ufunc, type)):
+            digest.update(repr(value).encode())
+        else:
+            raise ValueError(f"nothing tells what a {type(value).__name__} is to a law")
+
+    add(function)
+    return digest.hexdigest()[:16]
+
+
+def reason(error):
+    """What Numba has against a law, in one line."""
+    if not isinstance(error, NumbaError):
+        return repr(error)
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("Failed in", "During", "File ", "- Resolution"))]
+    return " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])

@@ -1,0 +1,343 @@
+"""Units of the laws: passes over blocks of numbers, which kernels call by their addresses.
+
+One call goes over some columns of all rows of a block, so that it costs nothing beside the numbers.  Whoever trains
+asks for the addresses once, by `address_of`, and puts them where the kernels find them.
+"""
+
+from functools import cache
+
+from numba import types
+
+from fastnn.kernels.laws.activations import ACTIVATIONS, KEPT
+from fastnn.kernels.laws.elementary import exp, log
+from fastnn.kernels.laws.losses import LOSSES, OUT_ACTIVATIONS, eps
+from fastnn.kernels.laws.optimizers import RULES
+from fastnn.kernels.laws.translation import fingerprint, kernel_of, reason
+from fastnn.kernels.machine.jit import call, inline, kernel, load_units, unit
+from fastnn.kernels.machine.simd import (
+    STREAMS,
+    fma,
+    lanes,
+    load,
+    load_first,
+    maximum,
+    prefetch,
+    prefetch_to_write,
+    splat,
+    splats,
+    store,
+    store_first,
+    stream,
+    sum_lanes,
+    zero,
+)
+from fastnn.kernels.machine.workers import WORKERS
+
+#: Bytes ahead that an update asks for what comes from other cores.
+AHEAD = 512
+
+
+#: What units are called in errors.
+KINDS = {"activate": "activation", "output": "output activation", "loss": "loss", "update": "optimizer"}
+
+
+def _unit_of(function, kind, name, *laws):
+    """A unit that is made of laws: their contents are in its name, and so in that of its kept machine code."""
+    name = "".join(letter for letter in name if letter.isalnum())
+    try:
+        made = unit(function, name="_".join([kind, name, *map(fingerprint, laws)]))
+    except ValueError:  # it refers to what another process cannot know
+        made = unit(function, name=f"{kind}_{name}_{id(function)}", is_kept=False)
+    made.about = f"the {KINDS[kind]} {name!r}"
+    return made
+
+
+@cache
+def activation_unit(law):
+    """Z = g(Z) and D = g'(Z), if D has rows and the law keeps it, in the columns from first to last.  Z, D (n, m)."""
+    value, slope = kernel_of(law.value), kernel_of(law.slope)
+
+    def activate(Z, D, first, last):
+        for j in range(Z.shape[0]):
+            z = Z[j, first:last]
+            for i in range(z.size):
+                z[i] = value(z[i])
+
+    def activate_and_keep(Z, D, first, last):
+        if D.shape[0] == 0:
+            activate_alone(Z, D, first, last)
+        for j in range(D.shape[0]):
+            z, d = Z[j, first:last], D[j, first:last]
+            for i in range(z.size):
+                z_i = z[i]
+                d[i], z[i] = slope(z_i), value(z_i)
+
+    if law.form != KEPT:
+        return _unit_of(activate, "activate", law.name, law.value)
+    activate_alone = kernel(activate)
+    return _unit_of(activate_and_keep, "activate", law.name, law.value, law.slope)
+
+
+@unit
+def softmax(Z, D, first, last):
+    """Z = e^(z_j - max) / sum_j e^(z_j - max), column by column, whole vectors of them.  Z (n, m); D is left alone."""
+    for i in range(first, last, lanes(Z)):
+        largest = load(Z, 0, i)
+        for j in range(1, Z.shape[0]):
+            largest = maximum(load(Z, j, i), largest)
+        for j in range(Z.shape[0]):
+            store(Z, j, i, load(Z, j, i) - largest)
+    for j in range(Z.shape[0]):
+        z = Z[j, first:last]
+        for i in range(z.size):
+            z[i] = exp(z[i])
+    for i in range(first, last, lanes(Z)):
+        total = zero(Z)
+        for j in range(Z.shape[0]):
+            total = total + load(Z, j, i)
+        share = splat(Z, Z.dtype.type(1)) / total
+        for j in range(Z.shape[0]):
+            store(Z, j, i, load(Z, j, i) * share)
+
+
+@cache
+def output_unit(name):
+    """A_L = g(Z_L), in place: as an activation that keeps nothing; None for the identity."""
+    value = OUT_ACTIVATIONS[name]
+    if name == "identity":
+        return None
+    if value is None:
+        return softmax
+    value_of = kernel_of(value)
+
+    def output(Z, D, first, last):
+        for j in range(Z.shape[0]):
+            z = Z[j, first:last]
+            for i in range(z.size):
+                z[i] = value_of(z[i])
+
+    return _unit_of(output, "output", name, value)
+
+
+#: What a loss takes besides a and y: so many constants, as a tuple.
+_CONSTANTS = (
+    kernel(lambda constants: ()),
+    kernel(lambda constants: (constants[0],)),
+    kernel(lambda constants: (constants[0], constants[1])),
+    kernel(lambda constants: (constants[0], constants[1], constants[2])),
+)
+
+
+@cache
+def loss_unit(law):
+    """The loss of each example, and dZ_L in the place of A_L.  A, Y (n_L, m), losses (m), constants (any)."""
+    value, slope, constants_of = kernel_of(law.value), kernel_of(law.slope), _CONSTANTS[len(law.constants)]
+
+    def loss_and_dZ(A, Y, losses, constants, first, last):
+        cost, more = losses[first:last], constants_of(constants)
+        for i in range(cost.size):
+            cost[i] = A.dtype.type(0)
+        for j in range(A.shape[0]):
+            a, y = A[j, first:last], Y[j, first:last]
+            for i in range(a.size):
+                a_i, y_i = a[i], y[i]
+                cost[i] += value(a_i, y_i, *more)
+                a[i] = slope(a_i, y_i, *more)
+
+    return _unit_of(loss_and_dZ, "loss", f"{law.name}_{law.out_activation}", law.value, law.slope)
+
+
+@unit
+def loss_and_dZ_of_classes(A, classes, rows, losses, first, last):
+    """The cross-entropy, where classes[rows[i], 0] is the class of example i: its y is 1, the others are 0."""
+    one, eps_of, cost = A.dtype.type(1), eps(A.dtype.type(1)), losses[first:last]
+    for i in range(first, last):
+        j = int(classes[rows[i], 0])
+        losses[i] = A[j, i]
+        A[j, i] -= one
+    for i in range(cost.size):
+        cost[i] = -log(min(max(cost[i], eps_of), one - eps_of))
+
+
+@kernel
+def sum_first(a, n):
+    """The sum of the first n numbers of a (1, any)."""
+    whole, g = n - n % lanes(a), zero(a)
+    for j in range(0, whole, lanes(a)):
+        g = g + load(a, 0, j)
+    return sum_lanes(g + load_first(a, 0, whole, n - whole))
+
+
+@unit
+def weigh(dZ, losses, scratch, weights, rows, first, last):
+    """Multiply the loss of example i, and its column of dZ, by weights[rows[i]].  dZ (n_L, m), losses, scratch (m)."""
+    cost, weight = losses[first:last], scratch[first:last]
+    for i in range(cost.size):
+        weight[i] = weights[rows[first + i]]
+        cost[i] *= weight[i]
+    for j in range(dZ.shape[0]):
+        d = dZ[j, first:last]
+        for i in range(d.size):
+            d[i] *= weight[i]
+
+
+@inline
+def _total(G, p, count):
+    """The gradient of `count` parameters from p on, summed over the shards."""
+    g = load_first(G, 0, p, count)
+    for shard in range(1, G.shape[0]):
+        g = g + load_first(G, shard, p, count)
+    return g
+
+
+@inline
+def _ask(theta, G, p):
+    """Ask for what is needed soon after p: theta, which other cores have read, and gradients, which they have made.
+
+    Not on AMD's processors: on Zen 4 that only takes time, up to a tenth of a step.
+    """
+    if not STREAMS:
+        ahead = p + AHEAD // theta.itemsize
+        prefetch_to_write(theta, 0, ahead)
+        if G.shape[0] > 1:
+            for shard in range(G.shape[0]):
+                prefetch(G, shard, ahead)
+
+
+@cache
+def update_unit(law):
+    """One fused pass over ranges of parameters, by the rule of an optimizer.
+
+    The gradient of the penalised mean is formed on the way, g = (G + alpha W) * mean_factor, with G summed over the m
+    examples: the sum of the rows of G, one for each shard of the batch.  squares[r], if there is room, becomes alpha
+    times the sum of the squares of the old values of range r: twice the penalty.  Vectors of memory that are filled go
+    past the caches if `streamed`: see `simd.stream`. theta (1, n_params), G (n_shards, n_params), moments (n_moments,
+    n_params), constants (n_constants), ranges (any, 3): from, to, and whether the penalty is on it; those from `begin`
+    to `end` are updated.
+    """
+    step, n_constants, n_moments = kernel_of(law.step), law.n_constants, law.n_moments
+
+    @inline
+    def update_vector(theta, G, moments, p, count, decay, factor, rate, constants, streamed):
+        w = load_first(theta, 0, p, count)
+        g = factor * fma(decay, w, _total(G, p, count))
+        if n_moments == 2:
+            new, m, v = step(w, g, rate, load_first(moments, 0, p, count), load_first(moments, 1, p, count), *constants)
+            store_first(moments, 1, p, count, v)
+        else:
+            new, m = step(w, g, rate, load_first(moments, 0, p, count), *constants)
+        store_first(moments, 0, p, count, m)
+        if STREAMS and streamed:
+            stream(theta, 0, p, new)
+        else:
+            store_first(theta, 0, p, count, new)
+        return w
+
+    def update(theta, G, moments, constants, squares, ranges, begin, end, alpha, mean_factor, rate, streamed):
+        factor, rates, more = splat(theta, mean_factor), splat(theta, rate), splats(theta, constants, n_constants)
+        full = lanes(theta)
+        for r in range(begin, end):
+            first, last, s = ranges[r, 0], ranges[r, 1], zero(theta)
+            decay = splat(theta, alpha if ranges[r, 2] else theta.dtype.type(0))
+            start = min(first + -first % full, last)
+            if first < start:  # up to where a whole vector of memory begins
+                w = update_vector(theta, G, moments, first, start - first, decay, factor, rates, more, False)
+                s = fma(w, w, s)
+            whole = last - (last - start) % full
+            for p in range(start, whole, full):  # without masks, which take long
+                _ask(theta, G, p)
+                w = update_vector(theta, G, moments, p, full, decay, factor, rates, more, streamed)
+                s = fma(w, w, s)
+            if whole < last:
+                w = update_vector(theta, G, moments, whole, last - whole, decay, factor, rates, more, False)
+                s = fma(w, w, s)
+            if squares.size and ranges[r, 2]:
+                squares[r] = alpha * sum_lanes(s)
+
+    return _unit_of(update, "update", law.name, law.step)
+
+
+@kernel
+def activate(address, Z, D, first, last):
+    """A = g(Z), and D = g'(Z) where it is kept, by the address of a law; none for what the products do."""
+    if address:
+        call(address, Z, D, first, last)
+
+
+@kernel
+def loss_and_dZ(address, A, Y, losses, constants, first, last):
+    """The loss of each example and dZ_L, by the address of a law."""
+    call(address, A, Y, losses, constants, first, last)
+
+
+@kernel
+def update(rule, theta, G, moments, squares, ranges, begin, end, step, streamed):
+    """The ranges of parameters from begin to end, in this step."""
+    call(
+        rule.update,
+        theta,
+        G,
+        moments,
+        rule.constants,
+        squares,
+        ranges,
+        begin,
+        end,
+        rule.alpha,
+        step.mean_factor,
+        step.rate,
+        streamed,
+    )
+
+
+def _arguments(law_unit, dtype):
+    """The types of the arguments of a law's unit, for arrays of this dtype."""
+    number = types.float32 if dtype == "float32" else types.float64
+    vector, block = types.Array(number, 1, "C"), types.Array(number, 2, "C")
+    kind = law_unit.__name__.partition("_")[0]
+    if kind == "loss":
+        return block, block, vector, vector, types.int64, types.int64
+    if kind == "update":
+        return (
+            block,
+            block,
+            block,
+            vector,
+            vector,
+            types.int64[:, ::1],
+            types.int64,
+            types.int64,
+            number,
+            number,
+            number,
+            types.boolean,
+        )
+    return block, block, types.int64, types.int64
+
+
+def wish_for(law_units, dtype):
+    """A context: if something is compiled in it, other processes may compile these units as well."""
+    return WORKERS.wish_for([(law_unit.full_name, _arguments(law_unit, dtype)) for law_unit in law_units])
+
+
+def address_of(law_unit, dtype):
+    """The address of the unit of a law for arrays of this dtype, which is compiled if need be; 0 for none."""
+    if law_unit is None:
+        return 0
+    args = _arguments(law_unit, dtype)
+    try:
+        load_units([(law_unit.full_name, args)])
+    except Exception as error:
+        raise ValueError(f"{law_unit.about} cannot be compiled: {reason(error)}") from error
+    return law_unit.address(args)
+
+
+# Those of the tables, so that other processes know them by their names.
+for _law in ACTIVATIONS.values():
+    activation_unit(_law)
+for _name in OUT_ACTIVATIONS:
+    output_unit(_name)
+for _law in LOSSES.values():
+    loss_unit(_law)
+for _law in RULES.values():
+    update_unit(_law)

@@ -1,0 +1,395 @@
+"""How kernels are compiled.
+
+``@entry`` is for what Python calls: its machine code is kept on disk (see `cache`), so that it is compiled once per
+machine.  ``@unit`` is for what takes long: it has machine code of its own as well, which is kept once for all that call
+it, and which other processes may compile at the same time (see `workers`).  ``@kernel``, ``@inline``, ``@part`` and
+``@law`` are for what other kernels call, and become part of those.
+
+A unit is called by its symbol, a name made of its own and the types of its arguments.  Whoever calls it is compiled
+without it, and loaded after it.
+"""
+
+import gc
+import hashlib
+import threading
+from contextlib import contextmanager, suppress
+from importlib import import_module
+
+from llvmlite import binding as llvm
+from llvmlite import ir
+from numba import _dynfunc, typeof, types
+from numba.core import cgutils, config, sigutils
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler, CompilerBase, DefaultPassBuilder
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import register_pass
+from numba.core.errors import TypingError
+from numba.core.registry import CPUDispatcher
+from numba.core.typed_passes import NativeLowering
+from numba.core.typing import make_concrete_template, signature
+from numba.extending import intrinsic
+
+from fastnn.kernels.machine.cache import MachineCode
+from fastnn.kernels.machine.workers import WORKERS
+
+#: NaN and inf keep their meaning: "nnan" and "ninf" are left out on purpose.  A kernel makes no arrays, so it needs
+#: none of the reference counting, whose calls would stand in every loop.
+OPTIONS = dict(error_model="numpy", nogil=True, _nrt=False, fastmath={"contract"})
+
+
+class _Fragment(JITCodeLibrary):
+    """The code of an inner kernel: linked into the entry that calls it, and optimised there, once and for all."""
+
+    def _optimize_final_module(self):
+        pass
+
+    def _finalize_final_module(self):
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _FragmentLowering(NativeLowering):
+    """Down to LLVM's language, and no further."""
+
+    _name = "fragment_lowering"
+
+    def run_pass(self, state):
+        state.library = _Fragment(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.no_compile = True
+        super().run_pass(state)
+        description = state.cr.fndesc
+        name = _dynfunc.make_function(
+            description.lookup_module(), description.qualname, "", 0, state.cr.env, (state.library,)
+        )  # what callers know it by; it cannot be called
+        state.targetctx.insert_user_function(name, description, [state.library])
+        state.cr = state.cr._replace(cfunc=name)
+        return True
+
+
+#: Passes of Numba that look for what no kernel has: closures, expressions of whole arrays, `with`, `literally`.
+IN_VAIN = {
+    "inline_closure_likes",
+    "make_function_op_code_to_jit_function",
+    "nopython_rewrites",
+    "with_lifting",
+    "find_literally",
+    "literal_unroll",
+    "LiteralPropagation",
+    "Rewrite dynamic raises",
+}
+
+
+def _pipeline(state, lowering):
+    """Numba's, without what is in vain, and with this way down to LLVM."""
+    passes = DefaultPassBuilder.define_nopython_pipeline(state)
+    passes.passes = [
+        (lowering if step is NativeLowering else step, about)
+        for step, about in passes.passes
+        if step._name not in IN_VAIN
+    ]
+    passes.finalize()
+    return passes
+
+
+class _FragmentCompiler(CompilerBase):
+    def define_pipelines(self):
+        return [_pipeline(self.state, _FragmentLowering)]
+
+
+class _CalledByKernels(CPUDispatcher):
+    def get_call_template(self, args, kws):
+        # Numba would compile a kernel again for a literal 0: that is for LLVM to make use of, once it has inlined it.
+        return super().get_call_template([types.unliteral(arg) for arg in args], kws)
+
+    def __call__(self, *args, **kwargs):
+        raise TypeError(
+            f"{self.__name__} can be called by compiled code only; Python calls the entries, "
+            "or an @njit function of its own that calls this"
+        )
+
+
+def _njit(kind, function, compiler=Compiler, **options):
+    """Numba's njit, but where NUMBA_DISABLE_JIT is set, a kernel is compiled nevertheless."""
+    return kind(
+        function, targetoptions={"nopython": True, "boundscheck": None, **OPTIONS, **options}, pipeline_class=compiler
+    )
+
+
+def _inner(compiler=_FragmentCompiler, **options):
+    """njit for what only kernels call: without wrappers for Python and C, and a third of the compile time."""
+
+    def decorate(function):  # (without its wrapper, a call from Python would crash)
+        return _njit(_CalledByKernels, function, compiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+
+    return decorate
+
+
+def parallel(function):
+    """njit for a region of threads, which entries contain."""
+    return _njit(CPUDispatcher, function, parallel=True)
+
+
+def _usual(kind):
+    """The type that a unit takes an argument in: no literal, and whole numbers of one kind."""
+    kind = types.unliteral(kind)
+    return types.int64 if isinstance(kind, types.Integer) else kind
+
+
+#: The units by their names, and by their symbols with the types of their arguments.
+UNITS, SYMBOLS = {}, {}
+
+
+class _Unit(_CalledByKernels):
+    """A kernel with machine code of its own: who calls it knows its symbol, and need not wait until it is compiled."""
+
+    def get_call_template(self, args, kws):
+        pysig, args = self._compiler.fold_argument_types(args, kws)
+        args = tuple(map(_usual, args))
+        SYMBOLS[self.symbol(args)] = self, args
+        WORKERS.ask_for(self.full_name, args)
+        template = make_concrete_template(self.__name__, self.__name__, [signature(self.returns(args), *args)])
+        return template, pysig, args, {}
+
+    def get_overload(self, sig):
+        args, _ = sigutils.normalize_signature(sig)
+        symbol = self.symbol(args)
+        if symbol not in self.targetctx._defns:
+
+            def call(context, builder, sig, values):
+                kind = context.call_conv.get_function_type(sig.return_type, sig.args)
+                function = cgutils.get_or_insert_function(builder.module, kind, symbol)
+                return context.call_conv.call_function(builder, function, sig.return_type, sig.args, values)[1]
+
+            call.signature, call.libs = args, ()
+            self.targetctx._defns[symbol].append(call, args)
+        return symbol
+
+    @property
+    def full_name(self):
+        return f"{self.__module__}.{self.__qualname__}"
+
+    def symbol(self, args):
+        types_hash = hashlib.sha256(str(tuple(args)).encode()).hexdigest()
+        return f"{self.full_name}.{types_hash[:16]}"
+
+    def load(self, args):
+        """Have the machine code for these arguments where its symbol says."""
+        if args not in self.overloads:
+            with _compiling():
+                self.compile(args)
+            llvm.add_symbol(self.symbol(args), self.address(args))
+
+    def address(self, args):
+        """Where its machine code for these arguments is."""
+        compiled = self.overloads[args]
+        return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
+def unit(function=None, returns=lambda args: types.none, name=None, is_kept=True):
+    """A kernel that is compiled once for all that call it, beside them, and kept.
+
+    `returns` tells the type of its result by those of its arguments.  `name` tells units that are made of one function
+    apart.  Not for what is so short that a call would take longer, and not where constants in a call decide much.
+    """
+
+    def decorate(function):
+        if name is not None:
+            function.__name__ = function.__qualname__ = name
+        dispatcher = _njit(_Unit, function, _EntryCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+        dispatcher.returns = returns
+        if is_kept:
+            dispatcher._cache = MachineCode(function)
+        UNITS[dispatcher.full_name] = dispatcher
+        return dispatcher
+
+    return decorate if function is None else decorate(function)
+
+
+def units_of(library):
+    """The units that the machine code of a library calls: their names, and the types of their arguments."""
+    symbols = [function.name for function in library._final_module.functions if function.is_declaration]
+    return [(dispatcher.full_name, args) for dispatcher, args in (SYMBOLS[s] for s in symbols if s in SYMBOLS)]
+
+
+def find_unit(name):
+    """The unit of this name, whose module may have to be imported."""
+    if name not in UNITS:
+        import_module(name.rpartition(".")[0])
+    return UNITS[name]
+
+
+def load_units(units):
+    """Have the machine code of these units, which other processes may compile, ready for their caller."""
+    WORKERS.finish(units, lambda name, args: find_unit(name).load(args))
+
+
+class _Library(JITCodeLibrary):
+    """The code of an entry or a unit, which calls others by their symbols."""
+
+    def _finalize_final_module(self):
+        load_units(units_of(self))  # before LLVM has this module: whatever is loaded next links it
+        super()._finalize_final_module()
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _EntryLowering(NativeLowering):
+    _name = "entry_lowering"
+
+    def run_pass(self, state):
+        state.library = _Library(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return super().run_pass(state)
+
+
+class _EntryCompiler(CompilerBase):
+    def define_pipelines(self):
+        return [_pipeline(self.state, _EntryLowering)]
+
+    def compile_extra(self, function):
+        with WORKERS.at_work():  # (what is kept is loaded without them)
+            return super().compile_extra(function)
+
+
+kernel = _inner()
+#: For the body of a tile: written once, unrolled by LLVM wherever it is called with constants.
+inline = _inner(forceinline=True)
+#: For a stretch of another kernel that has a name of its own: LLVM sees (and optimises) it once, there.
+part = _inner(inline="always")
+#: For the law of one number: loops over it become vectors where nothing is called in them.
+law = _inner(forceinline=True)
+
+
+INT64 = ir.IntType(64)
+FRAME_FUNCTION = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
+#: All entries, to tell a compilation that takes seconds from the many small ones within.
+ENTRIES = set()
+
+
+class _OnInOtherThreads:
+    """Numba's switch DISABLE_JIT while this thread compiles a kernel: what others define stays as they want it."""
+
+    def __init__(self):
+        self.compiling = threading.get_ident()
+
+    def __bool__(self):
+        return threading.get_ident() != self.compiling
+
+
+@contextmanager
+def _compiling():
+    """Numba's own parts of a kernel are compiled as well, where NUMBA_DISABLE_JIT is set."""
+    with global_compiler_lock:
+        with suppress(RuntimeError):  # NUMBA_NUM_THREADS was changed too late
+            config.reload_config()  # the compiler would do it, and undo what comes next
+        switch = config.DISABLE_JIT
+        if not switch:
+            yield
+            return
+        config.DISABLE_JIT = _OnInOtherThreads()
+        try:
+            yield
+        finally:
+            config.DISABLE_JIT = switch
+
+
+class _CalledByPython(CPUDispatcher):
+    def compile(self, sig):
+        # The garbage collector would look at all that the compiler has made, again and again: a tenth of the time.
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            with _compiling():
+                return super().compile(sig)
+        finally:
+            if was_enabled:
+                if gc.get_freeze_count() == 0:  # nor does it right afterwards: what was made counts as old
+                    gc.freeze()
+                    gc.unfreeze()
+                gc.enable()
+
+
+def entry(function=None, **options):
+    """Compile a function that Python calls, and keep its machine code."""
+
+    def decorate(function):
+        dispatcher = _njit(_CalledByPython, function, _EntryCompiler, **options)
+        dispatcher._cache = MachineCode(function)
+        ENTRIES.add(dispatcher)
+        return dispatcher
+
+    return decorate if function is None else decorate(function)
+
+
+def address_of(function, *args):
+    """The address of the machine code of an `entry` for arguments of these types; compiles it if need be."""
+    kinds = tuple(typeof(arg) for arg in args)
+    function.compile(kinds)
+    compiled = function.overloads[kinds]
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
+def _call(context, builder, address, kinds, values):
+    wanted = [_usual(kind) for kind in kinds]
+    values = [
+        context.cast(builder, value, kind, usual) for value, kind, usual in zip(values, kinds, wanted, strict=True)
+    ]
+    function = builder.inttoptr(address, context.call_conv.get_function_type(types.none, wanted).as_pointer())
+    context.call_conv.call_function(builder, function, types.none, wanted, values)
+
+
+@intrinsic
+def call(typingctx, address, *args):
+    """Call the machine code at `address` (see `address_of`) with arguments of the types that it was made for.
+
+    A kernel that called the function by name would contain it, and be as long in compiling.
+    """
+    if any(isinstance(arg, types.Array) and arg.layout != "C" for arg in args):
+        raise TypingError(f"a call by address takes C-contiguous arrays, got {args}")
+
+    def codegen(context, builder, sig, values):
+        kinds = list(sig.args[1])
+        _call(context, builder, values[0], kinds, [builder.extract_value(values[1], i) for i in range(len(kinds))])
+        return context.get_dummy_value()
+
+    return types.void(address, types.StarArgTuple(args)), codegen
+
+
+@intrinsic
+def packed(typingctx, address, *args):
+    """`call` for later: the address of a function, and of the frame that `run_frame` calls it with.
+
+    The frame is on the stack of the caller, and lives as long.
+    """
+
+    def codegen(context, builder, sig, values):
+        kinds = list(sig.args[1])
+        contents = [values[0], *(builder.extract_value(values[1], i) for i in range(len(kinds)))]
+        frame = cgutils.alloca_once(builder, ir.LiteralStructType([value.type for value in contents]))
+        for i, value in enumerate(contents):
+            builder.store(value, cgutils.gep_inbounds(builder, frame, 0, i))
+        function = ir.Function(builder.module, FRAME_FUNCTION, builder.module.get_unique_name("run_packed"))
+        function.linkage = "internal"
+        body = ir.IRBuilder(function.append_basic_block())
+        inside = body.bitcast(function.args[0], frame.type)
+        number, *arguments = (body.load(cgutils.gep_inbounds(body, inside, 0, i)) for i in range(len(contents)))
+        _call(context, body, number, kinds, arguments)
+        body.ret_void()
+        places = [builder.ptrtoint(place, INT64) for place in (function, frame)]
+        return context.make_tuple(builder, sig.return_type, places)
+
+    return types.UniTuple(types.int64, 2)(address, types.StarArgTuple(args)), codegen
+
+
+@intrinsic
+def run_frame(typingctx, function, frame):
+    """What was `packed`."""
+
+    def codegen(context, builder, sig, values):
+        builder.call(
+            builder.inttoptr(values[0], FRAME_FUNCTION.as_pointer()),
+            [builder.inttoptr(values[1], FRAME_FUNCTION.args[0])],
+        )
+        return context.get_dummy_value()
+
+    return types.void(function, frame), codegen

@@ -1,0 +1,215 @@
+"""Threads: one parallel region for many steps, a roll call at its start, and inside, a barrier of our own and queues.
+
+Entering a region costs 1-65 us and takes the GIL; a barrier inside costs 20-100 ns.  But nothing promises
+that the region gets as many threads as it asked for (OMP_THREAD_LIMIT, a nested region, tbb running two
+chunks on one thread), and a barrier for a fixed number would then wait for ever.  Hence the closing roll
+call: the first to arrive waits for a bounded time, then closes the team; whoever comes later goes home.
+
+No two cores are equally fast for long, and a barrier waits for the slowest.  So work is shared out in equal parts,
+and who is done with his own takes from the end of another's.
+"""
+
+import platform
+import sys
+
+import numpy as np
+from llvmlite import ir
+from numba import prange, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastnn.kernels.machine.jit import kernel, parallel, run_frame
+
+INT64 = ir.IntType(64)
+# Words of the shared state, each on cache lines of its own: LINE words.  After them come the queues, for each member
+# one in every set: how much of his part was taken from its front (high half of the word) and from its end (low half).
+LINE = 16
+ARRIVED, WAITING, GENERATION, SIZE, QUEUES = range(0, 5 * LINE, LINE)
+N_SETS, FRONT = 2, 32
+CLOSED = 1 << 40
+#: Pauses before a waiting thread lets another have its core: 50-100 us.
+SPINS = 2000
+
+
+def new_team(wanted):
+    """The shared state of a team of up to `wanted` threads; every region needs a fresh one."""
+    return np.zeros(QUEUES + wanted * N_SETS * LINE, np.int64)
+
+
+def _word(context, builder, sig, args):
+    array = context.make_array(sig.args[0])(context, builder, args[0])
+    index = context.cast(builder, args[1], sig.args[1], types.intp)
+    return builder.gep(array.data, [index], source_etype=INT64)
+
+
+@intrinsic
+def fetch_add(typingctx, state, word, value):
+    """state[word] += value, at once; returns the old value."""
+
+    def codegen(context, builder, sig, args):
+        value = context.cast(builder, args[2], sig.args[2], types.int64)
+        return builder.atomic_rmw("add", _word(context, builder, sig, args), value, "acq_rel")
+
+    return types.int64(state, word, value), codegen
+
+
+@intrinsic
+def exchange(typingctx, state, word, value):
+    """state[word] = value, at once; returns the old value."""
+
+    def codegen(context, builder, sig, args):
+        value = context.cast(builder, args[2], sig.args[2], types.int64)
+        return builder.atomic_rmw("xchg", _word(context, builder, sig, args), value, "acq_rel")
+
+    return types.int64(state, word, value), codegen
+
+
+@intrinsic
+def load_acquire(typingctx, state, word):
+    """state[word]; what its writer wrote before is visible after."""
+
+    def codegen(context, builder, sig, args):
+        return builder.load_atomic(_word(context, builder, sig, args), "acquire", 8)
+
+    return types.int64(state, word), codegen
+
+
+@intrinsic
+def store_release(typingctx, state, word, value):
+    """state[word] = value; what was written before is visible to whoever reads it."""
+
+    def codegen(context, builder, sig, args):
+        value = context.cast(builder, args[2], sig.args[2], types.int64)
+        builder.store_atomic(value, _word(context, builder, sig, args), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(state, word, value), codegen
+
+
+@intrinsic
+def pause(typingctx):
+    """Tell the core that this is a spin loop."""
+
+    def codegen(context, builder, sig, args):
+        if platform.machine().lower() in ("x86_64", "amd64"):
+            name, arguments = "llvm.x86.sse2.pause", []
+        else:
+            name, arguments = "llvm.aarch64.hint", [ir.Constant(ir.IntType(32), 1)]
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), [a.type for a in arguments]), name
+        )
+        builder.call(function, arguments)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def yield_core(typingctx):
+    """Let another thread have the core (libc's sched_yield; SwitchToThread on Windows)."""
+
+    def codegen(context, builder, sig, args):
+        name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(32), []), name)
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@parallel
+def region(wanted, function, frame):
+    """The parallel region: up to `wanted` threads run the frame (see `jit.packed`), each its own part of the work.
+
+    To compile it with all the arguments that a kernel has takes three times as long.
+    """
+    for _ in prange(wanted):
+        run_frame(function, frame)
+
+
+@kernel
+def rest(spins):
+    if spins < SPINS:
+        pause()
+    else:
+        yield_core()
+
+
+@kernel
+def roll_call(state, wanted):
+    """(rank, size) of this thread in the team; rank >= size means: too late, go home."""
+    if wanted == 1:
+        return 0, 1
+    rank = fetch_add(state, ARRIVED, 1)
+    if rank == 0:
+        spins = 0
+        while load_acquire(state, ARRIVED) < wanted and spins < 20 * SPINS:
+            rest(spins)
+            spins += 1
+        size = exchange(state, ARRIVED, CLOSED)
+        store_release(state, SIZE, size)
+        return 0, size
+    if rank >= CLOSED:
+        return rank, 0
+    spins = 0
+    while load_acquire(state, SIZE) == 0:
+        rest(spins)
+        spins += 1
+    return rank, load_acquire(state, SIZE)
+
+
+@kernel
+def barrier(state, size):
+    """Wait until all members of the team are here."""
+    if size == 1:
+        return
+    generation = load_acquire(state, GENERATION)
+    if fetch_add(state, WAITING, 1) == size - 1:
+        store_release(state, WAITING, 0)
+        store_release(state, GENERATION, generation + 1)
+    else:
+        spins = 0
+        while load_acquire(state, GENERATION) == generation:
+            rest(spins)
+            spins += 1
+
+
+@kernel
+def share(n, rank, size):
+    """The part of range(n) that is this member's: (first, last)."""
+    return n * rank // size, n * (rank + 1) // size
+
+
+@kernel
+def _queue(member, queues):
+    return QUEUES + (member * N_SETS + queues) * LINE
+
+
+@kernel
+def new_queue(state, queues, rank):
+    """Make this member's queue of the set anew: in between, a barrier, so that nobody is still at the old one."""
+    store_release(state, _queue(rank, queues), 0)
+
+
+@kernel
+def take(state, queues, rank, size, owner, first, last, together):
+    """Some of the owner's part, from first to last, that nobody has taken yet: (begin, end), equal if none is left.
+
+    The owner takes half of what is left from the front, and always a multiple of `together`; others one from the end.
+    """
+    queue = _queue(owner, queues)
+    taken = load_acquire(state, queue)
+    left = last - first - (taken >> FRONT) - (taken & (1 << FRONT) - 1)
+    if left <= 0:
+        return last, last
+    n = 1
+    if rank == owner:
+        n = (left + 1) // 2 if size > 1 else left
+        n += -n % together
+    taken = fetch_add(state, queue, n << FRONT if rank == owner else 1)
+    front, end = first + (taken >> FRONT), last - (taken & (1 << FRONT) - 1)
+    if front >= end:
+        return last, last
+    if rank == owner:
+        return front, min(front + n, end)
+    return end - 1, end

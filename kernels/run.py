@@ -1,0 +1,207 @@
+"""Runs of minibatch steps in one call: no step allocates, or returns to Python.
+
+Here is what all ways of doing a step have in common: minibatches, chunks of those that are large, the phases of a step,
+how a team shares out a phase, barriers, costs.  A way (see `ways`) says how it cuts the work, and does it.
+
+A phase consists of units of work, which the workers of a team share out: each takes its own part, then helps the
+others.  Where that is no use, a worker has its part alone; and where a phase is private, each worker does all of it, on
+its own copy of what is changed, and nobody waits.  Every number is computed by one worker, in an order that does not
+depend on how many there are: the bits are the same for any team.
+
+A batch larger than the workspace goes through in chunks, whose gradients are added before the update.  Weights of the
+examples multiply their losses, and a mean is then divided by the sum of the weights.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastnn.kernels.machine.jit import call, entry, packed, part
+from fastnn.kernels.machine.simd import flush_subnormals, restore_mode
+from fastnn.kernels.machine.team import barrier, new_queue, region, roll_call, take
+
+#: The fields of a layer in the table.  Of every way: its sizes; the law of its activation, the address of its unit and
+#: the form of its slope; where its W and b are; where the activations that it takes are, those that it makes, dZ, and
+#: what tells the slope: all of these are offsets into theta or the workspace.  Then those of some ways, which say what
+#: they are.
+(N_IN, N_OUT, VALUE, FORM, W, B, A_IN, A_OUT, DZ, SLOPE, A_T, W_T, W_ROWS, ROW, A_ROW, ROWS_AT_ONCE, PARTS, FIELDS) = (
+    range(18)
+)
+
+
+class Model(NamedTuple):
+    """The network and its parameters."""
+
+    theta: np.ndarray  # (n_params,)
+    layers: np.ndarray  # (L, FIELDS), int64
+    output: int  # the address of the output activation, 0 for the identity
+    loss: int  # and of the loss
+    constants: np.ndarray  # (any,): what the loss takes besides
+    is_softmax: bool
+
+
+class Batches(NamedTuple):
+    """Which examples the steps take: batch_size at a time in this order, again and again from its start."""
+
+    X: np.ndarray  # (n_samples, n_x)
+    Y: np.ndarray  # (n_samples, n_y); or (n_samples, 1) with more outputs: the number of its class
+    weights: np.ndarray  # (n_samples,); or (0,), for weights of one
+    order: np.ndarray  # (n_samples,), int64
+    first_step: int
+    batch_size: int
+    begin: int  # the examples of each batch that this call takes: all, from 0 to batch_size; or, in a
+    end: int  # step that takes long, some chunks, and the call with the last of them ends the step
+
+
+class Rule(NamedTuple):
+    """The optimizer."""
+
+    update: int  # the address of its unit
+    alpha: float  # strength of the L2 penalty, in the dtype of theta
+    rates: np.ndarray  # (n_steps,): one step for each
+    constants: np.ndarray  # what the rule needs besides
+    moments: np.ndarray  # one or two of them, (n_params) each, in one flat vector
+
+
+class Run(NamedTuple):
+    """What is the same for all workers, in all steps."""
+
+    model: Model
+    batches: Batches
+    room: NamedTuple  # the workspace, of the way's own kind: among others `chunk`, how many examples go
+    rule: Rule  # through at a time, and `squares` (any,), the sums of which are twice the penalty
+
+
+class Worker(NamedTuple):
+    """One thread of a team."""
+
+    rank: int
+    size: int  # of the team
+    team: np.ndarray  # its shared state
+
+
+class Step(NamedTuple):
+    """A step, or the part of it that one chunk is."""
+
+    number: int  # in this call
+    rows: np.ndarray  # of its examples
+    next_rows: np.ndarray  # of those that come next, which may be asked for
+    accumulate: bool  # whether gradients are added to those of the chunk before
+    is_final: bool  # whether it is the last chunk
+    mean_factor: float  # what the loss of each example counts for in the mean
+    rate: float
+
+
+@part
+def minibatch(batches, number):
+    """The rows of a step's examples, and what the loss of each counts for in the mean."""
+    kind, order = batches.weights.dtype.type, batches.order
+    steps_per_epoch = (order.size + batches.batch_size - 1) // batches.batch_size
+    start = (batches.first_step + number) % steps_per_epoch * batches.batch_size
+    rows = order[start : min(start + batches.batch_size, order.size)]
+    total = kind(rows.size)
+    if batches.weights.size:
+        total = kind(0)
+        for row in rows:
+            total += batches.weights[row]
+    return rows, kind(1) / total if total > 0 else kind(0)  # a batch of weight zero has no gradient
+
+
+@part
+def penalty(room):
+    """alpha / 2 times the sum of the squares of the weights, as they were before the update."""
+    total = room.squares.dtype.type(0)
+    for g in range(room.squares.size):
+        total += room.squares[g]
+    return total * room.squares.dtype.type(0.5)
+
+
+def loop(name, begin, n_phases, part_of, is_private, work, loss, end):
+    """The kernel that trains by a way of doing a step, of these functions of it:
+
+    begin(run, worker)      brings parameters to where this way keeps them; a barrier comes after
+    n_phases(run)           how many times the workers meet in a step; the last phase updates the parameters
+    part_of(run, step, phase, rank, size)
+                            the units of work (first, last) that this worker has in a phase, and how many had better be
+                            taken together; 0, if it keeps them to itself
+    is_private(phase)       whether every worker does all of a phase, on its own copy, so that nobody waits after it
+    work(run, worker, step, phase, first, last)
+                            does these units
+    loss(run, worker, step) the sum of the losses of a chunk, once its last phase is done by the first worker
+    end(run, worker)        brings the parameters back, if they were elsewhere
+    """
+
+    def train(wanted, team, run, costs):
+        """Steps, as one of `wanted` threads.  costs (n_steps, 2): mean loss, and penalty, of each."""
+        rank, size = roll_call(team, wanted)
+        if rank < size:
+            mode, worker = flush_subnormals(), Worker(rank, size, team)
+            batches, kind = run.batches, run.model.theta.dtype.type
+            begin(run, worker)
+            barrier(team, size)
+            queue, last_phase = 0, n_phases(run) - 1
+            next_batch, next_factor = minibatch(batches, 0)
+            for number in range(run.rule.rates.size):
+                batch, factor = next_batch, next_factor
+                next_batch, next_factor = minibatch(batches, number + 1)
+                cost = kind(0)
+                for start in range(batches.begin, min(batches.end, batch.size), run.room.chunk):
+                    stop = start + run.room.chunk
+                    is_final = stop >= batch.size
+                    step = Step(
+                        number,
+                        batch[start:stop],
+                        next_batch if is_final else batch[stop:],
+                        start > 0,
+                        is_final,
+                        factor,
+                        run.rule.rates[number],
+                    )
+                    for phase in range(last_phase + 1):
+                        for turn in range(size):  # one's own part, then what others have left
+                            owner = (rank + turn) % size
+                            first, last, together = part_of(run, step, phase, owner, size)
+                            if together:
+                                first_unit, last_unit = take(team, queue, rank, size, owner, first, last, together)
+                            else:
+                                first_unit, last_unit = first, last if turn == 0 else first
+                            while first_unit < last_unit:
+                                work(run, worker, step, phase, first_unit, last_unit)
+                                if together:
+                                    first_unit, last_unit = take(team, queue, rank, size, owner, first, last, together)
+                                else:
+                                    first_unit = last_unit
+                        if phase == last_phase and rank == 0:
+                            cost += loss(run, worker, step)
+                        if not is_private(phase):
+                            queue = 1 - queue
+                            new_queue(team, queue, rank)
+                            barrier(team, size)
+                if rank == 0:
+                    costs[number, 0] = cost * factor + (costs[number, 0] if batches.begin > 0 else kind(0))
+                    costs[number, 1] = penalty(run.room) * factor
+            end(run, worker)
+            restore_mode(mode)
+
+    train.__name__ = train.__qualname__ = f"train_{name}"
+    return entry(train)
+
+
+@entry(nogil=False)
+def train_briefly(address, wanted, team, run, costs):
+    """A kernel that trains, by its address, and the GIL is kept: to get it back from a busy thread takes 5 ms."""
+    call(address, wanted, team, run, costs)
+
+
+@entry
+def train_team(address, wanted, team, run, costs):
+    """The same on a team of up to `wanted` threads in one parallel region."""
+    function, frame = packed(address, wanted, team, run, costs)
+    region(wanted, function, frame)
+
+
+@entry(nogil=False)
+def train_team_briefly(address, wanted, team, run, costs):
+    """`train_team`, and the GIL is kept."""
+    function, frame = packed(address, wanted, team, run, costs)
+    region(wanted, function, frame)

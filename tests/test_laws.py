@@ -1,0 +1,371 @@
+"""The laws: exp, log, tanh and each of the tables, against the truth over the whole range; and those of users."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+from conftest import examples, reference_steps
+from sklearn.base import clone
+
+import fastnn
+from fastnn import MLPRegressor, activation, functional, loss, reference
+from fastnn.kernels.laws import elementary, units
+from fastnn.kernels.laws.activations import ACTIVATIONS, KEPT, RELU, Activation
+from fastnn.kernels.laws.losses import LOSSES, Loss
+from fastnn.kernels.laws.optimizers import RULES
+from fastnn.kernels.laws.translation import fingerprint, kernel_of
+from fastnn.kernels.machine.jit import call, entry
+from fastnn.laws import POINTS
+from fastnn.network import Network
+from fastnn.training import SGD, Predictor, Trainer, unpack
+
+logistic_of = kernel_of(ACTIVATIONS["logistic"].value)
+
+
+@entry
+def pass_over(address, Z, D):
+    units.activate(address, Z, D, 0, Z.shape[1])
+
+
+@entry
+def update(address, theta, G, moments, constants, squares, ranges, alpha, mean_factor, rate):
+    call(address, theta, G, moments, constants, squares, ranges, 0, 2, alpha, mean_factor, rate, False)
+
+
+@entry
+def exp(x, y):
+    for i in range(x.size):
+        y[i] = elementary.exp(x[i])
+
+
+@entry
+def log(x, y):
+    for i in range(x.size):
+        y[i] = elementary.log(x[i])
+
+
+@entry
+def logistic(x, y):
+    for i in range(x.size):
+        y[i] = logistic_of(x[i])
+
+
+@entry
+def tanh(x, y):
+    for i in range(x.size):
+        y[i] = elementary.tanh(x[i])
+
+
+def true_logistic(x):
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+#: Function, truth (in extended precision), bound in ulp.
+LAWS = [(exp, np.exp, 1.1), (log, np.log, 2.0), (logistic, true_logistic, 3.0), (tanh, np.tanh, 6.0)]
+
+
+def arguments(function, dtype):
+    """Every magnitude that the dtype has, the range where the function lives, and the neighbourhood of 0 and 1."""
+    info, n = np.finfo(dtype), 100_000
+    rng = np.random.default_rng(0)
+    magnitudes = np.exp(np.linspace(np.log(float(info.tiny)), np.log(float(info.max)) - 1, n))
+    live = np.linspace(np.log(float(info.smallest_subnormal)), np.log(float(info.max)), n)
+    near = rng.standard_normal(n)
+    x = np.concatenate([magnitudes, live, near, 1 + near / 100, -magnitudes]).astype(dtype)
+    return x[x > 0] if function is log else x
+
+
+@pytest.mark.parametrize(("function", "truth", "bound"), LAWS, ids=["exp", "log", "logistic", "tanh"])
+def test_error_in_ulp(function, truth, bound, dtype):
+    x = arguments(function, dtype)
+    got = np.empty_like(x)
+    function(x, got)
+    with np.errstate(over="ignore", under="ignore"):
+        expected = truth(x.astype(np.longdouble))
+        rounded = expected.astype(dtype)
+    finite = np.isfinite(rounded)
+    np.testing.assert_array_equal(got[~finite], rounded[~finite])
+    ulp = np.abs(got[finite] - expected[finite]) / np.spacing(np.abs(rounded[finite]))
+    assert ulp.max() <= bound, f"{ulp.max()} ulp at {x[finite][ulp.argmax()]!r}"
+
+
+@pytest.mark.parametrize(
+    ("function", "at"),
+    [
+        (exp, {np.nan: np.nan, np.inf: np.inf, -np.inf: 0, 0: 1}),
+        (log, {np.nan: np.nan, np.inf: np.inf, -1: np.nan, 0: -np.inf, 1: 0}),
+        (logistic, {np.nan: np.nan, np.inf: 1, -np.inf: 0, 0: 0.5}),
+        (tanh, {np.nan: np.nan, np.inf: 1, -np.inf: -1, 0: 0}),
+    ],
+    ids=["exp", "log", "logistic", "tanh"],
+)
+def test_special_values(function, at, dtype):
+    got = np.empty(len(at), dtype)
+    function(np.array(list(at), dtype), got)
+    np.testing.assert_array_equal(got, np.array(list(at.values()), dtype))
+
+
+def test_tanh_stays_within_one(dtype):
+    x = np.concatenate([np.linspace(-25, 25, 200_001), arguments(tanh, dtype)]).astype(dtype)
+    got = np.empty_like(x)
+    tanh(x, got)
+    assert np.abs(got).max() == 1
+
+
+@pytest.mark.parametrize("law", ACTIVATIONS.values(), ids=ACTIVATIONS)
+def test_an_activation_is_the_references(law, dtype):
+    x = arguments(None, dtype)
+    got, kept = x[np.newaxis].copy(), np.empty((1, x.size), dtype)
+    if law.form != RELU:
+        pass_over(units.address_of(units.activation_unit(law), dtype), got, kept[: law.form == KEPT])
+        with np.errstate(over="ignore", under="ignore"):
+            truth = reference.ACTIVATIONS[law.name][0](x.astype(np.longdouble))
+        error = np.abs(got[0] - truth) / np.spacing(np.abs(truth.astype(dtype)))
+        assert error.max() <= law.ulps
+    slopes = [law.slope(z) for z in POINTS]
+    np.testing.assert_allclose(slopes, [(law.value(z + 1e-6) - law.value(z - 1e-6)) / 2e-6 for z in POINTS], rtol=1e-6)
+    written_in = np.array([law.value(z) if reference.ACTIVATIONS[law.name][2] == "A" else z for z in POINTS])
+    np.testing.assert_allclose(reference.ACTIVATIONS[law.name][1](written_in), slopes, rtol=1e-12)
+
+
+@pytest.mark.parametrize("law", LOSSES.values(), ids=map(" ".join, LOSSES))
+def test_a_loss_is_the_references_and_has_the_slope_that_it_says(law):
+    loss(law.value, law.slope, law.out_activation)  # refuses a wrong one
+    A, Y = np.array([[0.1, 0.5, 0.9]]), np.array([[0.0, 1.0, 1.0]])
+    for got, expected in zip((law.value, law.slope), reference.LOSSES[law.name, law.out_activation], strict=True):
+        np.testing.assert_allclose(expected(A, Y), np.vectorize(got)(A, Y), rtol=1e-12)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_a_rule_is_what_its_unit_does(rule, dtype):
+    rng, n = np.random.default_rng(0), 37
+    theta, G = rng.standard_normal((1, n)).astype(dtype), rng.standard_normal((2, n)).astype(dtype)
+    moments, constants = rng.random((rule.n_moments, n)).astype(dtype), rng.random(rule.n_constants).astype(dtype)
+    squares, ranges = np.zeros(2, dtype), np.array([[3, 30, 1], [31, 37, 0]])
+    got, got_moments = theta.copy(), moments.copy()
+    update(
+        units.address_of(units.update_unit(rule), dtype),
+        got,
+        G,
+        got_moments,
+        constants,
+        squares,
+        ranges,
+        dtype.type(0.1),
+        dtype.type(0.5),
+        dtype.type(0.01),
+    )
+    for first, last, decay in ranges:
+        part, w = np.s_[first:last], theta[0, first:last].astype(float)
+        g = 0.5 * (G[:, part].astype(float).sum(axis=0) + 0.1 * decay * w)
+        new, *new_moments = np.vectorize(rule.step)(
+            w, g, 0.01, *moments[:, part].astype(float), *constants.astype(float)
+        )
+        np.testing.assert_allclose(got[0, part], new, rtol=50 * np.finfo(dtype).eps)
+        np.testing.assert_allclose(got_moments[:, part], new_moments, rtol=50 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(squares, [0.1 * (theta[0, 3:30].astype(float) ** 2).sum(), 0], rtol=1e-5)
+    np.testing.assert_array_equal(np.delete(got, [*range(3, 30), *range(31, 37)]), theta[0, [*range(3), 30]])
+
+
+def gelu(z):
+    return z * (1 + math.tanh(SLOPE * (z + CUBE * z**3))) / 2
+
+
+def gelu_slope(z):
+    t = math.tanh(SLOPE * (z + CUBE * z**3))
+    return (1 + t) / 2 + z * (1 - t * t) / 2 * SLOPE * (1 + 3 * CUBE * z**2)
+
+
+def huber(a, y, delta):
+    r = abs(a - y)
+    return r * r / 2 if r < delta else delta * (r - delta / 2)
+
+
+def huber_slope(a, y, delta):
+    return min(max(a - y, -delta), delta)
+
+
+SLOPE, CUBE = math.sqrt(2 / math.pi), 0.044715
+
+
+@pytest.fixture
+def new_laws(monkeypatch):
+    """GELU and Huber's loss, each added to its table, and its line to the reference: nothing else."""
+    monkeypatch.setitem(ACTIVATIONS, "gelu", Activation("gelu", gelu, gelu_slope))
+    monkeypatch.setitem(LOSSES, ("huber", "identity"), Loss("huber", "identity", huber, huber_slope, constants=(0.5,)))
+    monkeypatch.setitem(
+        reference.ACTIVATIONS,
+        "gelu",
+        (lambda Z: Z * (1 + np.tanh(SLOPE * (Z + CUBE * Z**3))) / 2, np.vectorize(gelu_slope), "Z"),
+    )
+    monkeypatch.setitem(
+        reference.LOSSES,
+        ("huber", "identity"),
+        (
+            lambda A, Y: np.where(abs(A - Y) < 0.5, (A - Y) ** 2 / 2, 0.5 * abs(A - Y) - 0.125),
+            lambda A, Y: np.clip(A - Y, -0.5, 0.5),
+        ),
+    )
+
+
+@pytest.mark.parametrize("layer_sizes", [(7, 1), (5, 9, 1), (20, 33, 17, 3), (4, 600, 3, 2)])
+@pytest.mark.parametrize("batch_size", [1, 3, 40])
+def test_new_laws_train_by_every_way(layer_sizes, batch_size, way, new_laws, dtype):
+    network = layer_sizes, "gelu", "identity"
+    net, (X, Y) = Network(*network, "huber"), examples(network, 60, dtype)
+    start = net.from_dict(reference.initialize_parameters(layer_sizes, rng=1), dtype)
+    expected, expected_costs = reference_steps(
+        net, start.astype(np.float64), X.astype(np.float64), Y, np.arange(60), batch_size, 7, SGD(0.1), alpha=0.1
+    )
+    theta, eps = start.copy(), np.finfo(dtype).eps
+    costs = Trainer(net, theta, SGD(0.1), X.T, Y.T, batch_size, alpha=0.1).run(np.arange(60), 7)
+    np.testing.assert_allclose(costs, expected_costs, rtol=2000 * eps, atol=100 * eps)
+    np.testing.assert_allclose(theta, expected, rtol=2000 * eps, atol=200 * eps)
+    coefs, intercepts = unpack(net, theta)
+    A_L, _ = reference.forward_propagation(X, net.as_dict(theta), "gelu", "identity")
+    for m in (1, 7, 60):
+        np.testing.assert_allclose(
+            Predictor(net, coefs, intercepts, "network")(X.T[:m]), A_L.T[:m], rtol=2000 * eps, atol=200 * eps
+        )
+
+
+def test_new_laws_are_told_to_users_by_name(new_laws):
+    X, y = np.random.default_rng(0).random((40, 3)), np.arange(40.0)
+    with pytest.raises(ValueError, match="'gelu'"):
+        Network((3, 4, 1), "swish", "identity")
+    with pytest.raises(ValueError, match="The 'activation' parameter of MLPRegressor must be a str among"):
+        MLPRegressor(activation="swish").fit(X, y)
+    A_L, cache = functional.forward_propagation(X.T, functional.initialize_parameters((3, 4, 1), 0), "gelu", "identity")
+    assert sorted(cache) == ["A1", "A2", "D1"]
+    assert functional.compute_cost(A_L, y[np.newaxis], "identity", "huber") == pytest.approx(
+        reference.compute_cost(A_L, y[np.newaxis], "identity", "huber")
+    )
+
+
+LAWS_OF_USERS = [
+    (
+        "tanh",
+        activation(math.tanh, lambda z: 1 - math.tanh(z) ** 2),
+        "squared_error",
+        loss(lambda a, y: (a - y) ** 2 / 2, lambda a, y: a - y),
+    ),
+    (
+        "relu",
+        activation(lambda z: max(z, 0), lambda z: 1 if z > 0 else 0),
+        "poisson",
+        loss(lambda a, y: a - y * np.log(a), lambda a, y: a - y, "exp"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("activation_name", "own_activation", "loss_name", "own_loss"), LAWS_OF_USERS)
+def test_a_law_of_a_users_own_is_that_of_the_table(activation_name, own_activation, loss_name, own_loss):
+    X, y = np.random.default_rng(0).random((90, 5)), np.random.default_rng(1).integers(1, 4, 90)
+    y = y.astype(float)
+    settings = dict(hidden_layer_sizes=(9, 8), max_iter=4, random_state=0, batch_size=30)
+    expected = MLPRegressor(loss_name, activation=activation_name, **settings).fit(X, y)
+    got = MLPRegressor(own_loss, activation=own_activation, **settings).fit(X, y)
+    np.testing.assert_allclose(got.predict(X), expected.predict(X), rtol=1e-9)
+    lbfgs = [
+        MLPRegressor(a_loss, activation=an_activation, **{**settings, "max_iter": 3}, solver="lbfgs").fit(X, y)
+        for a_loss, an_activation in ((loss_name, activation_name), (own_loss, own_activation))
+    ]
+    np.testing.assert_allclose(lbfgs[1].predict(X), lbfgs[0].predict(X), rtol=1e-6)
+
+
+def test_two_laws_of_one_line_are_two_laws():
+    X, y = np.random.default_rng(0).random((40, 3)), np.arange(40.0)
+    twice, thrice = (activation(lambda z: 2 * z, lambda z: 2), activation(lambda z: 3 * z, lambda z: 3))
+    predicted = []
+    for law in (twice, thrice):
+        model = MLPRegressor(activation=law, max_iter=1, random_state=0).fit(X, y)
+        parameters = {
+            "W1": model.coefs_[0].T,
+            "b1": model.intercepts_[0][:, None],
+            "W2": model.coefs_[1].T,
+            "b2": model.intercepts_[1][:, None],
+        }
+        expected, _ = reference.forward_propagation(X.T, parameters, law, "identity")
+        np.testing.assert_allclose(model.predict(X), expected[0], rtol=1e-9)
+        predicted.append(model.predict(X))
+    assert not np.allclose(*predicted)
+
+
+def test_a_fingerprint_tells_constants_names_and_what_a_law_calls_apart():
+    def law(constant, function):
+        def g(z):
+            return function(z) + constant
+
+        return g
+
+    laws = [law(1, math.exp), law(2, math.exp), law(1, math.tanh), law(1, lambda z: z), law(1, lambda z: 2 * z)]
+    assert len({fingerprint(each) for each in laws}) == len(laws)
+    assert fingerprint(law(1, math.exp)) == fingerprint(law(1, math.exp))
+    with pytest.raises(ValueError, match="nothing tells what a dict is"):
+        fingerprint(law({}, math.exp))
+
+
+def test_a_law_that_refers_to_what_has_no_description_is_compiled_but_not_kept():
+    table = np.array([0.5, 2.0])
+    law = activation(lambda z: z * table[1], lambda z: table[1])
+    assert type(units.activation_unit(law)._cache).__name__ == "NullCache"
+    X, y = np.random.default_rng(0).random((40, 3)), np.arange(40.0)
+    assert np.isfinite(MLPRegressor(activation=law, max_iter=1).fit(X, y).predict(X)).all()
+
+
+def swish(z):
+    return z / (1 + math.exp(-z))
+
+
+def swish_slope(z):
+    s = 1 / (1 + math.exp(-z))
+    return s + z * s * (1 - s)
+
+
+def test_models_with_laws_of_importable_functions_can_be_pickled_and_cloned():
+    X, y = np.random.default_rng(0).random((40, 3)), np.arange(40.0)
+    model = MLPRegressor(activation=activation(swish, swish_slope), max_iter=2).fit(X, y)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    assert clone(model).activation == model.activation
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: activation(swish), "dg must be a function, the slope of the other; there is none"),
+        (lambda: activation(swish, 3), "dg must be a function, got 3"),
+        (
+            lambda: activation(swish, swish),
+            "dg is not the slope of g: at z = -3.1 it is -0.133632, but g changes by -0.0847",
+        ),
+        (lambda: activation(math.log, lambda z: 1 / z), r"g\(-3.09999\) raises ValueError"),
+        (lambda: activation(lambda z: math.inf, lambda z: 0), r"g\(-3.09999\) is inf"),
+        (lambda: loss(lambda a, y: a), "dL must be a function, the slope of the other; there is none"),
+        (
+            lambda: loss(lambda a, y: (a - y) ** 2, lambda a, y: a - y),
+            "dL is not the slope of L: at z = -3.1, a = -3.1, y",
+        ),
+        (lambda: loss(lambda a, y: a * y, lambda a, y: y, "exp"), "dL is not the slope of L"),
+        (lambda: loss(lambda a, y: a, lambda a, y: 1, "sofmax"), "out_activation must be one of .* got 'sofmax'"),
+    ],
+)
+def test_laws_that_are_none_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_numbas_reason_stands_in_one_line():
+    law = activation(lambda z: sorted([z])[0] + len(str(z)) * 0, lambda z: 1)
+    with pytest.raises(ValueError, match=r"^the activation 'lambda' cannot be compiled: [^\n]+$"):
+        MLPRegressor(activation=law, max_iter=1).fit(np.eye(4), np.arange(4.0))
+
+
+def test_what_has_no_laws_of_a_users_own_says_so(tmp_path):
+    model = MLPRegressor(activation=activation(swish, swish_slope), max_iter=1).fit(np.eye(4), np.arange(4.0))
+    with pytest.raises(TypeError, match="activation is a law of your own"):
+        fastnn.save(model, tmp_path / "model")
+    with pytest.raises(ValueError, match="scikit-learn has no activation="):
+        model.to_sklearn()
