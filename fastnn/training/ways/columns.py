@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn.kernels import run
+from fastnn.kernels.laws.activations import LINEAR, RELU
 from fastnn.kernels.machine import simd
 from fastnn.kernels.ways import columns
 from fastnn.network import Array, Network, aligned
@@ -100,7 +101,7 @@ def is_streamed(theta: Array) -> bool:
     """Whether a team writes theta past the caches: whole vectors of memory, and few enough to come back in time.
 
     On Zen 4 an update of 90 000 parameters on two cores takes 26 us so, 39 otherwise.  Not so by layers and in
-    `kernels.few`, where most parameters are read by one member alone.
+    `ways.online`, where most parameters are read by one worker alone.
     """
     return simd.STREAMS and theta.nbytes <= LAYERED and theta.ctypes.data % simd.REGISTER_BYTES == 0
 
@@ -138,6 +139,31 @@ def gradient_in_turns(
 def can(network: Network, batch_size: int, dtype: npt.DTypeLike) -> bool:
     """Whether this way trains the network: any."""
     return True
+
+
+#: What each of the `terms` costs, in nanoseconds: see `plan.cost`.
+NANOSECONDS = (151, 403, 0.293, 0.251, 0.440, 4.28, 8.46, 30.6)
+
+
+def terms(network: Network, batch_size: int, dtype: npt.DTypeLike) -> tuple[int, ...]:
+    """What a step consists of.
+
+    The step and its layers (one each); products (vectors); inputs, and activations of hidden layers, transposed
+    (numbers); parameters (vectors); slow activations (vectors); outputs (vectors).
+    """
+    (n_x, *hidden, n_y), full = network.layer_sizes, vector(dtype)
+    strips = ceil(batch_size / full)
+    is_slow = network.activation_law.form not in (LINEAR, RELU)
+    return (
+        1,
+        len(network.shapes),
+        strips * sum(n_in * n_out * (3 if l else 2) for l, (n_out, n_in) in enumerate(network.shapes)),
+        batch_size * n_x,
+        batch_size * sum(hidden),
+        network.n_params // full,
+        strips * is_slow * sum(hidden),
+        strips * n_y,
+    )
 
 
 def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tuple[run.Model, columns.Room]:

@@ -7,14 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn.kernels import run
+from fastnn.kernels.laws.activations import LINEAR, RELU
 from fastnn.kernels.ways import units
 from fastnn.network import Array, Network, aligned
 from fastnn.training.calls import training
 from fastnn.training.memory import CHUNK, Buffer, keeps_slopes, line, new_model, new_table, on_pages, padded, vector
-from fastnn.training.ways.columns import is_in_place, n_shards
+from fastnn.training.ways.columns import n_shards
 
 TRAIN = training(units.train)
-#: Bytes of the parameters of a small network, at most.
+#: Bytes of the parameters, at most: with their moments and gradients, a second cache holds them.
 SMALL = 2**17
 
 
@@ -33,41 +34,40 @@ def has_signs(network: Network) -> bool:
 
 
 def can(network: Network, batch_size: int, dtype: npt.DTypeLike) -> bool:
-    """Whether this way trains the network: by batches that go through at once."""
-    return batch_size <= CHUNK
+    """Whether this way trains the network: parameters that a second cache holds, by batches that go through at once."""
+    return batch_size <= CHUNK and network.n_params * np.dtype(dtype).itemsize <= SMALL
 
 
-def is_small(network: Network, batch_size: int, dtype: npt.DTypeLike) -> bool:
-    """Whether `kernels.small` trains this network, and not `kernels.epoch`.
+#: What each of the `terms` costs, in nanoseconds: see `plan.cost`.
+NANOSECONDS = (146, 174, 0.276, 0.418, 3.20, 2.29, 3.49, 8.61, 29.2, 0.302)
 
-    With one hidden layer its steps take 10 to 35 % less on the processors where both were timed.  What it loses by:
-    every member of a team updates all parameters, and brings the gradient together; outputs are not along the lanes;
-    weights between hidden layers, of which there are copies; units that do not fill their vectors.  What it gains by
-    most: examples that would not fill theirs, and signs, if there are not many inputs.  Of 2900 networks on Zen 4, this
-    takes a way that is slower by more than 10 % in one of twelve, and 2 % too long in the mean.
 
-    Without a hidden layer (for one output, see `is_linear`), the inputs of a shard are all that a step works on: up to
-    35 % less if these are in the first caches, and there are 20 times as many of them as outputs.
+def terms(network: Network, batch_size: int, dtype: npt.DTypeLike) -> tuple[int, ...]:
+    """What a step consists of, in vectors unless it is said otherwise.
+
+    The step and its layers (one each); products below the output layer, and of it; examples, and inputs of theirs;
+    parameters with their gradients; numbers of slow activations; outputs; and weights between hidden layers, of which
+    there are copies (numbers).
     """
-    n_x, *hidden, n_y = network.layer_sizes
-    if batch_size > CHUNK:
-        return False
-    if not hidden:
-        shard = ceil(batch_size / shards(network, batch_size, dtype)) * n_x * np.dtype(dtype).itemsize
-        return shard <= 2**16 and n_y <= n_x // 20
-    n_bytes, full = network.n_params * np.dtype(dtype).itemsize, vector(dtype)
-    if n_bytes > SMALL or n_y > 24 or sum(n_in * n_out for n_in, n_out in pairwise(hidden)) > 4096:
-        return False
-    if n_x > 40 and is_in_place(network, dtype):
-        return False
-    lanes_an_example = ceil(batch_size / full) * full / batch_size
-    if lanes_an_example >= 1.6:
-        return True
-    rows = [ceil(n / full) * full for n in hidden]
-    lanes = sum((n_in + 1) * row for n_in, row in zip([n_x, *hidden], rows, strict=False)) + n_y * (rows[-1] + 1)
-    most = 1.3 if network.activation in ("logistic", "tanh") else 1.7
-    are_lanes_full = (n_x <= 40 and has_signs(network)) or lanes <= most * lanes_an_example * network.n_params
-    return are_lanes_full and n_bytes * n_y * batch_size <= 1e7
+    (n_x, *hidden, n_y), full = network.layer_sizes, vector(dtype)
+    pairs, last = list(pairwise([n_x, *hidden])), [n_x, *hidden][-1]
+    rows = sum((n_in + 1) * ceil(n_out / full) for n_in, n_out in pairs) + n_y * (ceil(last / full) + 1)
+    is_slow = network.activation_law.form not in (LINEAR, RELU)
+    return (
+        1,
+        len(network.shapes),
+        batch_size
+        * sum(
+            2 * n_in * ceil(n_out / full) + (l > 0) * ceil(n_in / full) * n_out for l, (n_in, n_out) in enumerate(pairs)
+        ),
+        batch_size * n_y * ceil(last / full) * (3 if hidden else 2),
+        batch_size,
+        batch_size * ceil(n_x / full),
+        (1 + shards(network, batch_size, dtype)) * rows,
+        batch_size * is_slow * sum(ceil(n / full) for n in hidden),
+        ceil(batch_size / full) * n_y,
+        sum(n_in * n_out for n_in, n_out in pairs[1:]),
+    )
 
 
 def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tuple[run.Model, units.Room]:
