@@ -30,7 +30,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastnn import conversion, progress
 from fastnn.kernels.laws.activations import ACTIVATIONS, Activation
 from fastnn.kernels.laws.losses import LOSSES, Loss
-from fastnn.network import Array, Network, common_dtype, layer_sizes_of_coefs
+from fastnn.network import Array, Network, aligned, common_dtype, layer_sizes_of_coefs
 from fastnn.system import blas_on_one_thread
 
 #: One object for each kind of network: what it computes of itself is kept, because one row is soon predicted.
@@ -81,11 +81,12 @@ class _MLP(BaseEstimator):
             network = _network(
                 layer_sizes_of_coefs(self.coefs_, self.intercepts_), self.activation, self.out_activation_, self.loss
             )
-            theta = training.pack(network, self.coefs_, self.intercepts_, common_dtype(*self.coefs_, *self.intercepts_))
+            theta = aligned(network.n_params, common_dtype(*self.coefs_, *self.intercepts_))
             if self.solver == "lbfgs":
                 train = self._lbfgs(network, theta, X, Y, sample_weight)
             else:
                 train = self._stochastic(network, theta, X, Y, sample_weight, incremental)
+            training.pack(network, self.coefs_, self.intercepts_, theta.dtype, out=theta)
         except BaseException:
             refuse()
             raise
@@ -226,6 +227,7 @@ class _MLP(BaseEstimator):
         from fastnn import training
 
         objective = training.Objective(network, X, Y, self.alpha, sample_weight, self.n_threads, theta.dtype)
+        objective.trainer.compile()
         start = time.perf_counter()
 
         def look(intermediate_result: OptimizeResult) -> None:
@@ -289,6 +291,7 @@ class _MLP(BaseEstimator):
         trainer = training.Trainer(
             network, theta, self._optimizer, X, Y, batch_size, self.alpha, sample_weight, self.n_threads
         )
+        trainer.compile()
         return partial(self._epochs, network, theta, trainer, order, validation, incremental)
 
     def _epochs(

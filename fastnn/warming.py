@@ -1,16 +1,21 @@
 """All kernels compiled ahead of time."""
 
-from itertools import product
 from math import inf
 
 import numpy as np
+import numpy.typing as npt
 
 from fastnn import functional as nn
+from fastnn.kernels.laws import units as laws
+from fastnn.kernels.laws.activations import ACTIVATIONS
+from fastnn.kernels.laws.losses import LOSSES, OUT_ACTIVATIONS
+from fastnn.kernels.laws.optimizers import RULES
+from fastnn.kernels.machine.workers import WORKERS
 from fastnn.network import Network
 from fastnn.training import Adam, Trainer, shuffle, unpack
 from fastnn.training.calls import examples
-from fastnn.training.memory import CHUNK
 from fastnn.training.prediction import PREDICT, PREDICT_FEW, room_for_few, room_for_many
+from fastnn.training.ways import columns, linear, online, units
 
 
 def warmup() -> None:
@@ -23,39 +28,43 @@ def warmup() -> None:
     >>> import fastnn
     >>> fastnn.warmup()
     """
-    for dtype in (np.float32, np.float64):
-        X, Y = np.ones((40, 3), dtype), np.ones((1, 3), dtype)
-        network = Network((40, 9, 1), "tanh", "logistic")
-        parameters = nn.initialize_parameters(network.layer_sizes, 0, dtype=dtype)
-        A_L, cache = nn.forward_propagation(X, parameters)
-        nn.compute_cost(A_L, Y)
-        nn.update_parameters(parameters, nn.backward_propagation(parameters, cache, X, Y), 0.1)
-        theta = network.from_dict(parameters, dtype)
-        line = Network((40, 1), "tanh", "logistic")
-        runs = [
-            (network, theta, 1),
-            (network, theta, 2),
-            (network, theta, CHUNK + 1),
-            (line, theta[: line.n_params].copy(), 1),
-        ]  # online, by units, by columns, and linear
-        for wanted, seconds in product((1, 2), (0.0, inf)):
-            for net, start, batch_size in runs:
-                trainer = Trainer(net, start, Adam(0.001), X.T, Y.T, batch_size)
-                trainer.crew.size, trainer.crew.fastest = wanted, seconds
-                trainer.run(np.arange(3), 1)
-            coefs, intercepts = unpack(network, theta)
-            for kernel, (model, room) in (
-                (PREDICT, room_for_many(network, theta, 40, wanted)),
-                (PREDICT_FEW, room_for_few(network, coefs, intercepts, wanted)),
-            ):
-                kernel(
-                    wanted,
-                    seconds,
-                    np.dtype(dtype),
-                    model,
-                    examples(X.T, dtype),
-                    room,
-                    np.empty((3, 1), dtype),
-                    np.zeros(wanted, np.bool_),
-                )
+    with WORKERS.call_elsewhere("from fastnn import warming; warming.compile_all('float64')"):
+        compile_all("float32")
+    compile_all("float64")  # which is read then, unless there was no other process
+
+
+def compile_all(dtype: npt.DTypeLike) -> None:
+    """All kernels for a dtype.
+
+    Parameters
+    ----------
+    dtype : float32 or float64
+        Of the arrays.
+    """
+    dtype = np.dtype(dtype)
+    X, Y, network = np.ones((40, 3), dtype), np.ones((1, 3), dtype), Network((40, 9, 1), "tanh", "logistic")
+    parameters = nn.initialize_parameters(network.layer_sizes, 0, dtype=dtype)
+    A_L, cache = nn.forward_propagation(X, parameters)
+    nn.compute_cost(A_L, Y)
+    nn.update_parameters(parameters, nn.backward_propagation(parameters, cache, X, Y), 0.1)
+    theta, line = network.from_dict(parameters, dtype), Network((40, 1), "tanh", "logistic")
+    coefs, intercepts = unpack(network, theta)
+    for wanted, seconds in (1, 0.0), (1, inf), (2, 0.0), (2, inf):
+        for way, net in (columns, network), (units, network), (online, network), (linear, line):
+            trainer = Trainer(net, theta[: net.n_params].copy(), Adam(0.001), X.T, Y.T, 1, way=way)
+            trainer.crew.size, trainer.crew.fastest = wanted, seconds
+            trainer.run(np.arange(3), 1)
+        for kernel, (model, room) in (
+            (PREDICT, room_for_many(network, theta, 40, wanted)),
+            (PREDICT_FEW, room_for_few(network, coefs, intercepts, wanted)),
+        ):
+            out, refused = np.empty((3, 1), dtype), np.zeros(wanted, np.bool_)
+            kernel(wanted, seconds, dtype, model, examples(X.T, dtype), room, out, refused)
     shuffle(np.arange(3), np.random.RandomState(0))
+    for unit in (
+        *map(laws.activation_unit, ACTIVATIONS.values()),
+        *map(laws.output_unit, OUT_ACTIVATIONS),
+        *map(laws.loss_unit, LOSSES.values()),
+        *map(laws.update_unit, RULES.values()),
+    ):
+        laws.address_of(unit, dtype)

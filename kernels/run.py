@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn.kernels.machine.jit import call, entry, packed, part
+from fastnn.kernels.machine.records import record
 from fastnn.kernels.machine.simd import flush_subnormals, restore_mode
 from fastnn.kernels.machine.team import barrier, new_queue, region, roll_call, take
 
@@ -135,7 +136,7 @@ def loop(name, begin, n_phases, part_of, is_private, work, loss, end):
         """Steps, as one of `wanted` threads.  costs (n_steps, 2): mean loss, and penalty, of each."""
         rank, size = roll_call(team, wanted)
         if rank < size:
-            mode, worker = flush_subnormals(), Worker(rank, size, team)
+            mode, worker, run = flush_subnormals(), Worker(rank, size, team), record(run)
             batches, kind = run.batches, run.model.theta.dtype.type
             begin(run, worker)
             barrier(team, size)

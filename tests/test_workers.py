@@ -15,7 +15,7 @@ from fastnn.kernels.machine import cache, jit, workers
 
 ROOT = Path(fastnn.__file__).parents[1]
 
-row_sums = jit.find_unit("fastnn.kernels.products.columns.row_sums")
+row_sums = jit.find("fastnn.kernels.products.columns.row_sums")
 
 #: A worker is started, and asked for one unit; `now` is what happens then.
 PROGRAM = """
@@ -71,7 +71,7 @@ def test_what_a_worker_has_compiled_is_loaded(tmp_path):
     _, printed = run(
         """
 wait_until(lambda: pool.jobs[name, args] == workers.DONE)
-pool.finish([(name, args)], lambda name, args: jit.find_unit(name).load(args))
+pool.finish([(name, args)], lambda name, args: jit.find(name).load(args))
 print(sum(columns.row_sums.stats.cache_hits.values()), sum(columns.row_sums.stats.cache_misses.values()))
 """,
         tmp_path,
@@ -82,7 +82,7 @@ print(sum(columns.row_sums.stats.cache_hits.values()), sum(columns.row_sums.stat
 def test_what_no_worker_has_begun_is_compiled_here(tmp_path):
     _, printed = run(
         """
-pool.finish([(name, args)], lambda name, args: jit.find_unit(name).load(args))
+pool.finish([(name, args)], lambda name, args: jit.find(name).load(args))
 print(pool.jobs[name, args] == workers.DONE, len(columns.row_sums.overloads))
 """,
         tmp_path,
@@ -95,7 +95,7 @@ def test_the_work_of_a_worker_that_dies_is_done_here(tmp_path):
         """
 wait_until(lambda: pool.jobs[name, args] == workers.RUNNING)
 worker.process.kill()
-pool.finish([(name, args)], lambda name, args: jit.find_unit(name).load(args))
+pool.finish([(name, args)], lambda name, args: jit.find(name).load(args))
 wait_until(lambda: not pool.workers)
 print(len(columns.row_sums.overloads))
 """,

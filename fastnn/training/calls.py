@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import typeof
 from numba.np.ufunc import parallel as numba_threads
 
 from fastnn import progress
 from fastnn.kernels import run
 from fastnn.kernels.machine.jit import address_of
 from fastnn.kernels.machine.team import new_team
+from fastnn.kernels.machine.workers import WORKERS
 from fastnn.network import Array
 
 #: Seconds below which a call keeps the GIL: a busy thread gives it back after as long as this.
@@ -71,7 +73,10 @@ class Kernel(NamedTuple):
     def compile(self, dtype: np.dtype[Any], *args: Any) -> None:
         """Have the machine code for arrays of a dtype, in arguments like these."""
         if (self.serial, dtype) not in _addresses:
-            _addresses[self.serial, dtype] = address_of(self.serial, 1, new_team(1), *args)
+            kinds = [*map(typeof, (0, 1, new_team(1), *args))]
+            others = [(entry.full_name, (*kinds,)) for entry in (self.team, self.team_briefly, self.briefly)]
+            with WORKERS.wish_for(others):
+                _addresses[self.serial, dtype] = address_of(self.serial, 1, new_team(1), *args)
 
     def _with_helpers(self, wanted: int, *args: Any) -> None:
         """The same call by this thread and threads of our own.

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import types
 
-from fastnn.kernels import run
+from fastnn.kernels import passes, run, shuffle
 from fastnn.kernels.laws import activations, units
 from fastnn.kernels.laws.optimizers import Rule
 from fastnn.kernels.machine import simd
+from fastnn.kernels.machine.workers import WORKERS
 from fastnn.network import Array, Network, aligned
 
 #: How many examples go through the network before the gradient takes them in: a larger batch takes several turns.
@@ -94,3 +96,16 @@ def laws_wished_for(network: Network, rule: Rule, dtype: np.dtype[Any]) -> Abstr
     if network.activation_law.form not in (activations.LINEAR, activations.RELU):
         laws.append(units.activation_unit(network.activation_law))
     return units.wish_for([law for law in laws if law is not None], dtype)
+
+
+def around_steps_wished_for(dtype: np.dtype[Any]) -> AbstractContextManager[None]:
+    """And what comes before and after the steps: transposed parameters, the order of the examples."""
+    number = types.float32 if dtype == np.float32 else types.float64
+    read, written = types.Array(number, 2, "C", readonly=True), types.Array(number, 2, "C")
+    numbers = types.Array(types.uint32, 1, "C")
+    return WORKERS.wish_for(
+        [
+            (passes.transpose.full_name, (read, written)),
+            (shuffle.shuffle.full_name, (types.Array(types.int64, 1, "C"), numbers, numbers)),
+        ]
+    )

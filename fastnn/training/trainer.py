@@ -1,6 +1,7 @@
 """Steps of one network over one set of examples: what the kernels are called with, and for how long."""
 
 import time
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from fastnn.network import Array, Network, aligned
 from fastnn.system import get_n_threads
 from fastnn.training.calls import examples
 from fastnn.training.crew import CALL, SLICE, Crew
-from fastnn.training.memory import laws_wished_for, with_laws
+from fastnn.training.memory import around_steps_wished_for, laws_wished_for, with_laws
 from fastnn.training.optimizers import SGD, Adam, NoStep
 from fastnn.training.plan import way_of
 from fastnn.training.ways import columns
@@ -45,6 +46,8 @@ class Trainer:
         What each example counts for; m is then the sum over the batch.
     n_threads : int or None
         At most so many; None for the limit of the process.
+    way : module or None
+        Of `training.ways`, which must be able to train the network; None for the plan's.
 
     Raises
     ------
@@ -63,6 +66,7 @@ class Trainer:
         alpha: float = 0.0,
         sample_weight: Array | None = None,
         n_threads: int | None = None,
+        way: ModuleType | None = None,
     ) -> None:
         number = theta.dtype.type
         self.X: Any = X.tocsr() if issparse(X) else examples(X, theta.dtype)
@@ -79,7 +83,7 @@ class Trainer:
         self._check(network, theta)
         most = get_n_threads(n_threads)
         n_threads = max(most, 2)  # `warmup` has a team on one core as well
-        self.network, self.way = network, way_of(network, batch_size, theta.dtype)
+        self.network, self.way = network, way or way_of(network, batch_size, theta.dtype)
         self.model, self.room = self.way.room(network, theta, batch_size, n_threads)
         self._is_compiled, self._update = False, 0
         flops = (6 * network.n_params - 2 * np.prod(network.shapes[0])) * min(batch_size, X.shape[0])
@@ -130,6 +134,7 @@ class Trainer:
             if order.ndim != 1 or not order.size or order.min() < 0 or order.max() >= self.X.shape[0]:
                 raise ValueError(f"order must hold numbers of rows from 0 to {self.X.shape[0] - 1}, got {order}")
             self._order = order
+        self.compile()
         costs, done = np.empty((n_steps, 2), self.Y.dtype), 0
         while done < n_steps:
             part = costs[done : done + (self.crew.steps() or self._first_steps)]
@@ -151,22 +156,27 @@ class Trainer:
             done += len(part)
         return costs.astype(np.float64)
 
+    def compile(self) -> None:
+        """Have the machine code that steps need.  Other processes help, also with what comes around the steps."""
+        if self._is_compiled:
+            return
+        dtype, rows = self.model.theta.dtype, np.zeros(1, np.int64)
+        X = examples(np.zeros((1, self.X.shape[1])), dtype) if issparse(self.X) else self.X
+        batches = kernels.Batches(X, self.Y, self.weights, rows, 0, self.batch_size, 0, 0)
+        with laws_wished_for(self.network, self.optimizer.rule, dtype), around_steps_wished_for(dtype):
+            self.way.TRAIN.compile(dtype, self._run_of(batches, np.zeros(1, dtype)), np.empty((1, 2), dtype))
+        self.model = with_laws(self.model, self.network)
+        self._update = address_of(update_unit(self.optimizer.rule), dtype)
+        self._is_compiled = True
+
     def _run_of(self, batches: kernels.Batches, rates: Array) -> kernels.Run:
-        """What the kernel is called with; the laws are compiled in the first call, other processes helping."""
+        """What the kernel is called with."""
         room = self.room
         if self.crew.size == 1 and self.way is columns:  # what goes past the caches is for other cores
             room = room._replace(A_T_streamed=False, theta_streamed=False)
         run = kernels.Run(
             self.model, batches, room, kernels.Rule(self._update, self.alpha, rates, self.constants, self.moments)
         )
-        if not self._is_compiled:
-            dtype = self.model.theta.dtype
-            with laws_wished_for(self.network, self.optimizer.rule, dtype):
-                self.way.TRAIN.compile(dtype, run, np.empty((1, 2), dtype))
-            self.model = with_laws(self.model, self.network)
-            self._update = address_of(update_unit(self.optimizer.rule), dtype)
-            self._is_compiled = True
-            return self._run_of(batches, rates)
         return run
 
     def _dense(self, order: npt.NDArray[np.int64], step: int, part: Array) -> tuple[Array, kernels.Batches]:

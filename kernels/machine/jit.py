@@ -212,16 +212,16 @@ def units_of(library):
     return [(dispatcher.full_name, args) for dispatcher, args in (SYMBOLS[s] for s in symbols if s in SYMBOLS)]
 
 
-def find_unit(name):
-    """The unit of this name, whose module may have to be imported."""
+def find(name):
+    """The unit or entry of this name, whose module may have to be imported."""
     if name not in UNITS:
         import_module(name.rpartition(".")[0])
-    return UNITS[name]
+    return UNITS.get(name) or next(entry for entry in ENTRIES if entry.full_name == name)
 
 
 def load_units(units):
     """Have the machine code of these units, which other processes may compile, ready for their caller."""
-    WORKERS.finish(units, lambda name, args: find_unit(name).load(args))
+    WORKERS.finish(units, lambda name, args: find(name).load(args))
 
 
 class _Library(JITCodeLibrary):
@@ -294,13 +294,24 @@ def _compiling():
 
 
 class _CalledByPython(CPUDispatcher):
+    @property
+    def full_name(self):
+        return f"{self.__module__}.{self.__qualname__}"
+
     def compile(self, sig):
+        args, _ = sigutils.normalize_signature(sig)
+        if args not in self.overloads:
+            WORKERS.finish([(self.full_name, args)], lambda name, args: self.load(args))
+        return self.overloads[args].entry_point
+
+    def load(self, args):
+        """Compile it for arguments of these types, or take what is kept."""
         # The garbage collector would look at all that the compiler has made, again and again: a tenth of the time.
         was_enabled = gc.isenabled()
         gc.disable()
         try:
             with _compiling():
-                return super().compile(sig)
+                super().compile(args)
         finally:
             if was_enabled:
                 if gc.get_freeze_count() == 0:  # nor does it right afterwards: what was made counts as old

@@ -24,7 +24,15 @@ WAITING, RUNNING, DONE = range(3)
 #: The units that take longest, the longest last: 0.5 to 2 s each, the others 0.2 to 0.4.
 LONG = ("weigh", "gather", "loss_and_dZ", "inner", "outer", "affine", "backproject")
 
-PROGRAM = "import sys; sys.path[:] = {path!r}; from fastnn.kernels.machine.workers import serve; serve()"
+
+def _start(call, **pipes):
+    """A Python of its own that makes this call, with the modules of this one."""
+    return subprocess.Popen(
+        [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {call}"],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "FASTNN_WORKER": "1"},
+        **pipes,
+    )
 
 
 def _length(job):
@@ -50,12 +58,8 @@ def _n_workers():
 
 class _Worker:
     def __init__(self, workers):
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM.format(path=sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "FASTNN_WORKER": "1"},
+        self.process = _start(
+            "from fastnn.kernels.machine.workers import serve; serve()", stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         self.thread = threading.Thread(target=self.run, args=(workers,), daemon=True)
         self.thread.start()
@@ -88,6 +92,7 @@ class Workers:
         self.jobs, self.workers, self.changed = {}, [], threading.Condition()
         self.compilations = 0  # that are under way here
         self.wishes = []  # what will be needed as well, if there is one
+        self.elsewhere = 0  # how many processes are at calls of their own
         self.are_useless = False  # one has died, or would not do for this process
 
     def _ask_for(self, job):
@@ -95,7 +100,7 @@ class Workers:
             self.jobs[job] = WAITING
             self.changed.notify_all()
             try:
-                for _ in range(0 if self.are_useless else _n_workers() - len(self.workers)):
+                for _ in range(0 if self.are_useless else _n_workers() - self.elsewhere - len(self.workers)):
                     self.workers.append(_Worker(self))
             except (OSError, RuntimeError):  # there may be no more processes, or threads
                 self.are_useless = True
@@ -129,6 +134,24 @@ class Workers:
         finally:
             with self.changed:
                 self.compilations -= 1
+
+    @contextmanager
+    def call_elsewhere(self, call):
+        """Meanwhile, another process makes this call (a line of Python), if there may be one; it ends with it."""
+        try:
+            process = _start(call, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) if _n_workers() else None
+        except OSError:
+            process = None
+        self.elsewhere += process is not None
+        try:
+            yield
+            if process:
+                process.wait()
+        finally:
+            if process:
+                self.elsewhere -= 1
+                process.kill()
+                process.wait()
 
     def next_job(self, seconds):
         """Take the longest job; None if there is none for so long after the last compilation."""
@@ -192,7 +215,7 @@ def serve():
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed is no answer
     gc.disable()  # it would look at all that the compiler has made
-    from fastnn.kernels.machine.jit import find_unit
+    from fastnn.kernels.machine.jit import find
 
     pickle.dump(str(cache.FOLDERS[-1]) if cache.CAN_WRITE else None, out)
     out.flush()
@@ -202,7 +225,7 @@ def serve():
         except EOFError:
             return
         try:
-            find_unit(name).load(args)
+            find(name).load(args)
         except Exception as error:
             pickle.dump(repr(error), out)
         else:

@@ -17,7 +17,7 @@ The rows of these arrays have room for whole vectors, and what lies beyond the l
 sums over the examples wants zeros there in dZ, and finite numbers in A; backproject of zeros leaves zeros.
 """
 
-from fastnn.kernels.laws.activations import KEPT, LOGISTIC, RELU, TANH
+from fastnn.kernels.laws.activations import LINEAR, RELU
 from fastnn.kernels.machine.jit import inline, unit
 from fastnn.kernels.machine.simd import (
     COLS,
@@ -218,7 +218,7 @@ def affine(W, b, A, Z, first, last, is_relu):
 def _times_slope(g, kept, k, i, form, rows, cols):
     for r in range(rows):
         for c in range(cols):
-            g[r, c] = times_slope(g[r, c], load(kept, k + r, i + c * lanes(kept)), form)
+            g[r, c] = times_slope(g[r, c], load(kept, k + r, i + c * lanes(kept)), kept, form)
 
 
 @inline
@@ -250,12 +250,8 @@ def _backproject_tile(W, flipped, dZ, rest, kept, dA, k, done, i, ahead, form, r
                 g[r, c] = g[r, c] + load(rest, k + r, i + c * lanes(dA))
     if form == RELU:  # once a tile: `times_slope` asks for each vector
         _times_slope(g, kept, k, i, RELU, rows, cols)
-    elif form == TANH:
-        _times_slope(g, kept, k, i, TANH, rows, cols)
-    elif form == LOGISTIC:
-        _times_slope(g, kept, k, i, LOGISTIC, rows, cols)
-    elif form == KEPT:
-        _times_slope(g, kept, k, i, KEPT, rows, cols)
+    elif form != LINEAR:
+        _times_slope(g, kept, k, i, form, rows, cols)
     for r in range(rows):
         if k + r >= done:
             for c in range(cols):
@@ -280,7 +276,7 @@ def _backproject_strip(W, flipped, dZ, rest, kept, dA, i, ahead, form, cols):
 def _put_row(g, rest, kept, dA, k, i, form):
     if rest.shape[0]:
         g = g + load(rest, k, i)
-    store(dA, k, i, times_slope(g, load(kept, k, i), form))
+    store(dA, k, i, g if form == LINEAR else times_slope(g, load(kept, k, i), kept, form))
 
 
 @inline
