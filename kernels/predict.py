@@ -13,7 +13,7 @@ import numpy as np
 
 from fastnn.kernels.laws.activations import RELU
 from fastnn.kernels.laws.units import activate
-from fastnn.kernels.machine.jit import call, entry, inline, kernel, packed
+from fastnn.kernels.machine.jit import entry, inline, kernel, packed, release_gil, take_gil
 from fastnn.kernels.machine.simd import (
     REGISTERS,
     fma,
@@ -66,12 +66,13 @@ def is_finite(A, m):
     return sum_lanes((s[0, 0] + s[0, 1]) + (s[0, 2] + s[0, 3])) == 0
 
 
-@entry
-def predict(wanted, team, model, X, room, out, refused):
+@entry(nogil=False)
+def predict(keeps_gil, wanted, team, model, X, room, out, refused):
     """out = A_L^T for the rows of X, as one of `wanted` threads that make this call.  X (m, n_x), out (m, n_y).
 
     refused (wanted,), all False, becomes True where a thread meets NaN or infinity in X.
     """
+    gil = release_gil(keeps_gil)
     rank, size = roll_call(team, wanted)
     if rank < size:
         layers, n_layers, width, work = model.layers, model.layers.shape[0], room.width, room.work[rank]
@@ -92,6 +93,7 @@ def predict(wanted, team, model, X, room, out, refused):
                     activate(model.output, A_L, A_L[:0], 0, m + -m % vector)
                     transpose(A_L, out[i : i + m], 0, m)
                 begin, end = take(team, 0, rank, size, owner, first, last, 1)
+    take_gil(gil)
 
 
 @inline
@@ -229,12 +231,13 @@ def through(model, X, room, work, i, m, out):
             out[i + e, j] = A_L[0, j]
 
 
-@entry
-def predict_few(wanted, team, model, X, room, out, refused):
+@entry(nogil=False)
+def predict_few(keeps_gil, wanted, team, model, X, room, out, refused):
     """`predict` of a few examples: W and B in the table of layers are the addresses of coefs and intercepts.
 
     They are shared out TOGETHER, so that what is done with an example does not depend on the number of threads.
     """
+    gil = release_gil(keeps_gil)
     rank, size = roll_call(team, wanted)
     if rank < size:
         for turn in range(size):
@@ -248,16 +251,13 @@ def predict_few(wanted, team, model, X, room, out, refused):
                 for i in range(begin * TOGETHER, stop, room.rows.size):
                     through(model, X, room, room.work[rank], i, min(room.rows.size, stop - i), out)
                 begin, end = take(team, 0, rank, size, owner, first, last, 1)
+    take_gil(gil)
 
 
 @entry(nogil=False)
-def predict_briefly(address, wanted, team, model, X, room, out, refused):
-    """`predict`, by its address, and the GIL is kept: to get it back from a busy thread takes 5 ms."""
-    call(address, wanted, team, model, X, room, out, refused)
-
-
-@entry
-def predict_team(address, wanted, team, model, X, room, out, refused):
-    """`predict`, by its address, on a team of up to `wanted` threads in one parallel region."""
-    function, frame = packed(address, wanted, team, model, X, room, out, refused)
+def predict_team(address, keeps_gil, wanted, team, model, X, room, out, refused):
+    """One of these, by its address, on a team of up to `wanted` threads in one parallel region."""
+    function, frame = packed(address, True, wanted, team, model, X, room, out, refused)
+    gil = release_gil(keeps_gil)
     region(wanted, function, frame)
+    take_gil(gil)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnn.kernels.machine.jit import call, entry, packed, part
+from fastnn.kernels.machine.jit import entry, packed, part, release_gil, take_gil
 from fastnn.kernels.machine.records import record
 from fastnn.kernels.machine.simd import flush_subnormals, restore_mode
 from fastnn.kernels.machine.team import barrier, new_queue, region, roll_call, take
@@ -132,8 +132,9 @@ def loop(name, begin, n_phases, part_of, is_private, work, loss, end):
     end(run, worker)        brings the parameters back, if they were elsewhere
     """
 
-    def train(wanted, team, run, costs):
+    def train(keeps_gil, wanted, team, run, costs):
         """Steps, as one of `wanted` threads.  costs (n_steps, 2): mean loss, and penalty, of each."""
+        gil = release_gil(keeps_gil)
         rank, size = roll_call(team, wanted)
         if rank < size:
             mode, worker, run = flush_subnormals(), Worker(rank, size, team), record(run)
@@ -183,26 +184,16 @@ def loop(name, begin, n_phases, part_of, is_private, work, loss, end):
                     costs[number, 1] = penalty(run.room) * factor
             end(run, worker)
             restore_mode(mode)
+        take_gil(gil)
 
     train.__name__ = train.__qualname__ = f"train_{name}"
-    return entry(train)
+    return entry(train, nogil=False)
 
 
 @entry(nogil=False)
-def train_briefly(address, wanted, team, run, costs):
-    """A kernel that trains, by its address, and the GIL is kept: to get it back from a busy thread takes 5 ms."""
-    call(address, wanted, team, run, costs)
-
-
-@entry
-def train_team(address, wanted, team, run, costs):
-    """The same on a team of up to `wanted` threads in one parallel region."""
-    function, frame = packed(address, wanted, team, run, costs)
+def train_team(address, keeps_gil, wanted, team, run, costs):
+    """A kernel that trains, by its address, on a team of up to `wanted` threads in one parallel region."""
+    function, frame = packed(address, True, wanted, team, run, costs)
+    gil = release_gil(keeps_gil)
     region(wanted, function, frame)
-
-
-@entry(nogil=False)
-def train_team_briefly(address, wanted, team, run, costs):
-    """`train_team`, and the GIL is kept."""
-    function, frame = packed(address, wanted, team, run, costs)
-    region(wanted, function, frame)
+    take_gil(gil)

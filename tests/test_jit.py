@@ -84,14 +84,17 @@ def float32_programs():
     for way in (columns, units, online, linear):
         model, room = way.room(network, theta, 1, 1)
         calls.append(
-            (way.TRAIN.serial, (1, team.new_team(1), run.Run(model, batches, room, rule), np.zeros((1, 2), np.float32)))
+            (
+                way.TRAIN.alone,
+                (True, 1, team.new_team(1), run.Run(model, batches, room, rule), np.zeros((1, 2), np.float32)),
+            )
         )
     coefs, intercepts = training.unpack(network, theta)
     for kernel, (model, room) in (
         (predict.predict, prediction.room_for_many(network, theta, 10, 1)),
         (predict.predict_few, prediction.room_for_few(network, coefs, intercepts, 1)),
     ):
-        calls.append((kernel, (1, team.new_team(1), model, X, room, Y, np.zeros(1, np.bool_))))
+        calls.append((kernel, (True, 1, team.new_team(1), model, X, room, Y, np.zeros(1, np.bool_))))
     A, b = np.zeros((4, 4), np.float32), np.zeros(4, np.float32)
     words = np.zeros(shuffle.N + 1, np.uint32)
     calls += [
@@ -107,13 +110,7 @@ def float32_programs():
         (passes.sgd, (b, b, np.float32(1))),
         (peak.peak, (1, np.zeros((6, 64), np.float32))),
     ]
-    by_address = {
-        run.train_briefly,
-        run.train_team,
-        run.train_team_briefly,
-        predict.predict_briefly,
-        predict.predict_team,
-    }
+    by_address = {run.train_team, predict.predict_team}
     assert {call for call, _ in calls} | by_address == {
         entry for entry in jit.ENTRIES if entry.__module__.startswith("fastnn.kernels")
     }

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import typeof
+from numba import typeof, types
 from numba.np.ufunc import parallel as numba_threads
 
 from fastnn import progress
-from fastnn.kernels import run
 from fastnn.kernels.machine.jit import address_of
 from fastnn.kernels.machine.team import new_team
 from fastnn.kernels.machine.workers import WORKERS
@@ -43,40 +42,32 @@ if hasattr(os, "register_at_fork"):
 
 
 class Kernel(NamedTuple):
-    """A kernel and the ways to call it: with the GIL let go, or kept for a brief call; alone, or by a team."""
+    """A kernel, to be called alone or as one of a team; and the kernel that calls it on a team."""
 
-    serial: Any
-    briefly: Any
+    alone: Any
     team: Any
-    team_briefly: Any
 
     def __call__(self, wanted: int, seconds: float, dtype: np.dtype[Any], *args: Any) -> None:
         """Call it on up to `wanted` threads, if a region can be had, for about so many seconds."""
-        brief, key = seconds < BRIEF, (self.serial, dtype)
-        alone = (1, new_team(1), *args)
-        if key not in _addresses:
-            self.compile(dtype, *args)
+        keeps_gil = seconds < BRIEF
         if wanted > 1 and not _alone and _region.acquire(blocking=False):
             try:
                 if numba_threads.threading_layer() == "workqueue":
                     self._with_helpers(wanted, new_team(wanted), *args)
                 else:
-                    region = self.team_briefly if brief else self.team
-                    region(_addresses[key], wanted, new_team(wanted), *args)
+                    self.team(self.compile(dtype, *args), keeps_gil, wanted, new_team(wanted), *args)
             finally:
                 _region.release()
-        elif brief:
-            self.briefly(_addresses[key], *alone)
         else:
-            self.serial(*alone)
+            self.alone(keeps_gil, 1, new_team(1), *args)
 
-    def compile(self, dtype: np.dtype[Any], *args: Any) -> None:
-        """Have the machine code for arrays of a dtype, in arguments like these."""
-        if (self.serial, dtype) not in _addresses:
-            kinds = [*map(typeof, (0, 1, new_team(1), *args))]
-            others = [(entry.full_name, (*kinds,)) for entry in (self.team, self.team_briefly, self.briefly)]
-            with WORKERS.wish_for(others):
-                _addresses[self.serial, dtype] = address_of(self.serial, 1, new_team(1), *args)
+    def compile(self, dtype: np.dtype[Any], *args: Any) -> int:
+        """The address of the machine code for arrays of a dtype, in arguments like these."""
+        if (self.alone, dtype) not in _addresses:
+            kinds = tuple(map(typeof, (True, 1, new_team(1), *args)))
+            with WORKERS.wish_for([(self.team.full_name, (types.int64, *kinds))]):
+                _addresses[self.alone, dtype] = address_of(self.alone, kinds)
+        return _addresses[self.alone, dtype]
 
     def _with_helpers(self, wanted: int, *args: Any) -> None:
         """The same call by this thread and threads of our own.
@@ -89,8 +80,8 @@ class Kernel(NamedTuple):
         try:
             with suppress(RuntimeError):  # at the end of the interpreter there are no new threads
                 for _ in range(wanted - 1):
-                    calls.append(_helpers().submit(self.serial, wanted, *args))
-            self.serial(wanted, *args)
+                    calls.append(_helpers().submit(self.alone, False, wanted, *args))
+            self.alone(False, wanted, *args)
         finally:
             wait([call for call in calls if not call.cancel()])
 
@@ -98,11 +89,6 @@ class Kernel(NamedTuple):
 @cache
 def _helpers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(numba_threads.NUM_THREADS, "fastnn")
-
-
-def training(serial: Any) -> Kernel:
-    """The kernel of a way of doing a step, and the ways to call it."""
-    return Kernel(serial, run.train_briefly, run.train_team, run.train_team_briefly)
 
 
 def examples(array: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:

@@ -20,8 +20,8 @@ from fastnn.training.memory import Buffer, line, new_model, new_table, padded, w
 from fastnn.training.parameters import pack
 from fastnn.training.trainer import DENSE
 
-PREDICT = Kernel(prediction.predict, prediction.predict_briefly, prediction.predict_team, prediction.predict_team)
-PREDICT_FEW = PREDICT._replace(serial=prediction.predict_few)
+PREDICT = Kernel(prediction.predict, prediction.predict_team)
+PREDICT_FEW = Kernel(prediction.predict_few, prediction.predict_team)
 #: Arithmetic of a prediction (floating point operations) below which it takes one thread, because to enter a parallel
 #: region takes up to 100 us.  One of 9e6 took 80 us alone and 120 together, one of 45e6 310 and 250.
 PREDICT_SERIAL_BELOW = 2e7

@@ -11,10 +11,10 @@ from fastnn.kernels.laws.activations import LINEAR, RELU
 from fastnn.kernels.machine import simd
 from fastnn.kernels.ways import columns
 from fastnn.network import Array, Network, aligned
-from fastnn.training.calls import training
+from fastnn.training.calls import Kernel
 from fastnn.training.memory import CHUNK, Buffer, keeps_slopes, line, new_model, new_table, on_pages, padded, vector
 
-TRAIN = training(columns.train)
+TRAIN = Kernel(columns.train, run.train_team)
 #: How many weights one update takes at least.
 UPDATED = 1024
 #: How many weights are updated at a time, so that a cache holds them with their moments.

@@ -8,11 +8,11 @@ import numpy.typing as npt
 from fastnn.kernels import run
 from fastnn.kernels.ways import linear, units
 from fastnn.network import Array, Network, aligned
-from fastnn.training.calls import training
+from fastnn.training.calls import Kernel
 from fastnn.training.memory import Buffer, new_model, new_table, on_pages, vector
 from fastnn.training.ways.units import shards
 
-TRAIN = training(linear.train)
+TRAIN = Kernel(linear.train, run.train_team)
 #: Bytes of the parameters, at most: each worker updates all of them.
 TINY = 36_000
 #: Bytes of the examples that are read at a time: a second cache holds them, and the next.

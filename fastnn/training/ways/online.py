@@ -8,11 +8,11 @@ import numpy.typing as npt
 from fastnn.kernels import run
 from fastnn.kernels.ways import columns, online
 from fastnn.network import Array, Network, aligned
-from fastnn.training.calls import training
+from fastnn.training.calls import Kernel
 from fastnn.training.memory import Buffer, keeps_slopes, new_model, new_table, on_pages, padded, vector
 from fastnn.training.ways.columns import UPDATED, gradient_in_turns, groups_of, ranges_of
 
-TRAIN = training(online.train)
+TRAIN = Kernel(online.train, run.train_team)
 #: The most weights that are not worth a cut.
 UNCUT = 2500
 

@@ -10,11 +10,11 @@ from fastnn.kernels import run
 from fastnn.kernels.laws.activations import LINEAR, RELU
 from fastnn.kernels.ways import units
 from fastnn.network import Array, Network, aligned
-from fastnn.training.calls import training
+from fastnn.training.calls import Kernel
 from fastnn.training.memory import CHUNK, Buffer, keeps_slopes, line, new_model, new_table, on_pages, padded, vector
 from fastnn.training.ways.columns import n_shards
 
-TRAIN = training(units.train)
+TRAIN = Kernel(units.train, run.train_team)
 #: Bytes of the parameters, at most: with their moments and gradients, a second cache holds them.
 SMALL = 2**17
 
