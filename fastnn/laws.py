@@ -24,8 +24,8 @@ def activation(g: Callable[[float], float], dg: Callable[[float], float] | None 
     Parameters
     ----------
     g, dg : callable
-        The value and the slope at z: Python functions of one number, which may call functions of `math` and NumPy, and
-        other functions like these.  They are compiled into the kernels.
+        The value and the slope at z: Python functions of one number, which may call functions of Python's math
+        and of NumPy, and other functions like these.  They are compiled into the kernels.
 
     Returns
     -------

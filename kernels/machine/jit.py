@@ -1,12 +1,17 @@
 """How kernels are compiled.
 
-``@entry`` is for what Python calls: its machine code is kept on disk (see `cache`), so that it is compiled once per
-machine.  ``@unit`` is for what takes long: it has machine code of its own as well, which is kept once for all that call
-it, and which other processes may compile at the same time (see `workers`).  ``@kernel``, ``@inline``, ``@part`` and
-``@law`` are for what other kernels call, and become part of those.
+    decorator     who calls it          its machine code
+    @entry        Python                its own, kept on disk (see `cache`): compiled once per machine
+    @unit         kernels, by symbol    its own, kept as well; other processes may compile it meanwhile (see `workers`)
+    @kernel       kernels               a part of theirs, as a function
+    @inline       kernels               a part of theirs, always inlined: the body of a tile, unrolled where called
+    @part         kernels               none: a stretch of another kernel that has a name of its own
+    @law          kernels               as @inline: the law of one number, so that loops over it become vectors
+    @parallel     entries               a region of threads
 
-A unit is called by its symbol, a name made of its own and the types of its arguments.  Whoever calls it is compiled
-without it, and loaded after it.
+A unit is for what takes long to compile.  It is called by its symbol, a name made of its own and the types of its
+arguments: whoever calls it is compiled without it, and loaded after it.  `call` calls by an address, which may be
+another in every call.
 """
 
 import gc

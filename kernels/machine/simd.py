@@ -47,7 +47,7 @@ STREAMS = _PROCESSOR.startswith("znver")
 #: And transposed activations: not on Zen 4, where steps take 1 to 5 % longer for it.
 STREAMS_A_T = _PROCESSOR in ("znver1", "znver2", "znver3")
 #: The rows of a tile of one column, and of one for what is left.
-TALL, FEW = 12, 4
+TALL, SHORT = 12, 4
 #: How many numbers of the columns of few examples share a vector: see `load_folded`.
 FOLDS = 4
 

@@ -5,8 +5,8 @@ that the region gets as many threads as it asked for (OMP_THREAD_LIMIT, a nested
 chunks on one thread), and a barrier for a fixed number would then wait for ever.  Hence the closing roll
 call: the first to arrive waits for a bounded time, then closes the team; whoever comes later goes home.
 
-No two cores are equally fast for long, and a barrier waits for the slowest.  So work is shared out in equal parts,
-and who is done with his own takes from the end of another's.
+No two cores are equally fast for long, and a barrier waits for the slowest.  So work is shared out in equal parts, and
+a thread that has finished its part takes units from the end of another's.
 """
 
 import platform
@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 from fastnn.kernels.machine.jit import kernel, parallel, run_frame
 
 INT64 = ir.IntType(64)
-# Words of the shared state, each on cache lines of its own: LINE words.  After them come the queues, for each member
+# Words of the shared state, each on cache lines of its own: LINE words.  After them come the queues, for each worker
 # one in every set: how much of his part was taken from its front (high half of the word) and from its end (low half).
 LINE = 16
 ARRIVED, WAITING, GENERATION, SIZE, QUEUES = range(0, 5 * LINE, LINE)
@@ -128,7 +128,7 @@ def region(wanted, function, frame):
 
 
 @kernel
-def rest(spins):
+def wait(spins):
     if spins < SPINS:
         pause()
     else:
@@ -144,7 +144,7 @@ def roll_call(state, wanted):
     if rank == 0:
         spins = 0
         while load_acquire(state, ARRIVED) < wanted and spins < 20 * SPINS:
-            rest(spins)
+            wait(spins)
             spins += 1
         size = exchange(state, ARRIVED, CLOSED)
         store_release(state, SIZE, size)
@@ -153,14 +153,14 @@ def roll_call(state, wanted):
         return rank, 0
     spins = 0
     while load_acquire(state, SIZE) == 0:
-        rest(spins)
+        wait(spins)
         spins += 1
     return rank, load_acquire(state, SIZE)
 
 
 @kernel
 def barrier(state, size):
-    """Wait until all members of the team are here."""
+    """Wait until all workers of the team are here."""
     if size == 1:
         return
     generation = load_acquire(state, GENERATION)
@@ -170,24 +170,24 @@ def barrier(state, size):
     else:
         spins = 0
         while load_acquire(state, GENERATION) == generation:
-            rest(spins)
+            wait(spins)
             spins += 1
 
 
 @kernel
 def share(n, rank, size):
-    """The part of range(n) that is this member's: (first, last)."""
+    """The part of range(n) that is this worker's: (first, last)."""
     return n * rank // size, n * (rank + 1) // size
 
 
 @kernel
-def _queue(member, queues):
-    return QUEUES + (member * N_SETS + queues) * LINE
+def _queue(worker, queues):
+    return QUEUES + (worker * N_SETS + queues) * LINE
 
 
 @kernel
 def new_queue(state, queues, rank):
-    """Make this member's queue of the set anew: in between, a barrier, so that nobody is still at the old one."""
+    """Make this worker's queue of the set anew: in between, a barrier, so that nobody is still at the old one."""
     store_release(state, _queue(rank, queues), 0)
 
 

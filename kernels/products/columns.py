@@ -8,7 +8,8 @@ Examples are columns: Z, dZ (n_out, m), A, dA (n_in, m), W (n_out, n_in).  A til
 vectors is accumulated in registers.  Its body is written once for any `rows` and `cols`; inlined where these are
 constants, it is unrolled.  What does not fill a tile takes a smaller one: a strip of columns is COLS vectors wide or
 one; its rows are taken ROWS at a time (TALL in a strip of one vector, which would have too few sums to keep the
-multipliers busy), and the rest by FEW, the last of which may come again: then they are not stored.
+multipliers busy), and what is left by SHORT.  The last tile may overlap the one before; rows that are written
+already are not stored again.
 
 Few examples, that would leave half a vector empty, fill it another way: with several terms of their sums (`affine`), or
 along the inputs (`backproject`); in `outer`, half a register is enough for the last columns of W.
@@ -21,8 +22,8 @@ from fastnn.kernels.laws.activations import LINEAR, RELU
 from fastnn.kernels.machine.jit import inline, unit
 from fastnn.kernels.machine.simd import (
     COLS,
-    FEW,
     ROWS,
+    SHORT,
     TALL,
     fma,
     folds,
@@ -132,13 +133,13 @@ def _affine_row(W, b, A, Z, j, i, is_relu, cols):
 def _affine_strip(W, b, A, Z, i, ahead, is_relu, cols):
     rows, j, n_out = ROWS if cols > 1 else TALL, 0, W.shape[0]
     # Which rows are cut in parts must not depend on the width of the strip, which depends on the number of threads.
-    even = n_out - n_out % 2 if n_out >= FEW else 0
+    even = n_out - n_out % 2 if n_out >= SHORT else 0
     while j + rows <= even:
         _affine_tile(W, b, A, Z, j, i, ahead, is_relu, rows, cols)
         j += rows
     while j < even:
-        _affine_tile(W, b, A, Z, min(j, even - FEW), i, ahead, is_relu, FEW, cols)
-        j += FEW
+        _affine_tile(W, b, A, Z, min(j, even - SHORT), i, ahead, is_relu, SHORT, cols)
+        j += SHORT
     for j in range(even, n_out):
         _affine_row(W, b, A, Z, j, i, is_relu, cols)
 
@@ -185,9 +186,9 @@ def _affine_few(W, b, A, Z, i, is_relu, cols):
     while j + ROWS <= n_out:
         _affine_few_tile(W, b, A, Z, j, i, is_relu, ROWS, cols)
         j += ROWS
-    while j + 1 < n_out and n_out >= FEW:
-        _affine_few_tile(W, b, A, Z, min(j, n_out - FEW), i, is_relu, FEW, cols)
-        j += FEW
+    while j + 1 < n_out and n_out >= SHORT:
+        _affine_few_tile(W, b, A, Z, min(j, n_out - SHORT), i, is_relu, SHORT, cols)
+        j += SHORT
     while j < n_out:
         _affine_few_tile(W, b, A, Z, j, i, is_relu, 1, cols)
         j += 1
@@ -195,7 +196,9 @@ def _affine_few(W, b, A, Z, i, is_relu, cols):
 
 @unit
 def affine(W, b, A, Z, first, last, is_relu):
-    """Z = W A + b in the columns from first to last.  W (n_out, n_in or more), b (n_out), A (n_in, m), Z (n_out, m).
+    """Z = W A + b in the columns from first to last.  W (n_out, n_in or more).
+
+    b (n_out), A (n_in, m), Z (n_out, m).
 
     Without numbers in b, A has one more row, which is the bias of each column: of units, whose examples are rows.
     relu is applied to a tile before it leaves the registers; other laws, by the caller, while the block is in the
@@ -222,17 +225,17 @@ def _times_slope(g, kept, k, i, form, rows, cols):
 
 
 @inline
-def _backproject_tile(W, flipped, dZ, rest, kept, dA, k, done, i, ahead, form, rows, cols):
+def _backproject_tile(W, is_transposed, dZ, partial, kept, dA, k, first_unwritten, i, ahead, form, rows, cols):
     g, d, rows_ahead = tile(dA, TALL, COLS), tile(dA, 1, COLS), _ahead(dZ, dZ.shape[0], cols)
     line = ahead + k // ROWS % 2 * lanes(dZ)
     for r in range(rows):
         for c in range(cols):
             g[r, c] = zero(dA)
-            if rest.shape[0]:  # another core has written it
-                prefetch(rest, k + r, i + c * lanes(dA))
+            if partial.shape[0]:  # another core has written it
+                prefetch(partial, k + r, i + c * lanes(dA))
     for j in range(dZ.shape[0]):
         rolled()
-        if COLS == 2 and not flipped:  # a line of W for `rows` numbers
+        if COLS == 2 and not is_transposed:  # a line of W for `rows` numbers
             prefetch(W, j + ROWS, k)
         if cols == 2:
             prefetch(dZ, j + rows_ahead, i)
@@ -241,58 +244,58 @@ def _backproject_tile(W, flipped, dZ, rest, kept, dA, k, done, i, ahead, form, r
         for c in range(cols):
             d[0, c] = load(dZ, j, i + c * lanes(dZ))
         for r in range(rows):
-            w = splat(dZ, W[k + r, j] if flipped else W[j, k + r])
+            w = splat(dZ, W[k + r, j] if is_transposed else W[j, k + r])
             for c in range(cols):
                 g[r, c] = fma(w, d[0, c], g[r, c])
-    if rest.shape[0]:
+    if partial.shape[0]:
         for r in range(rows):
             for c in range(cols):
-                g[r, c] = g[r, c] + load(rest, k + r, i + c * lanes(dA))
+                g[r, c] = g[r, c] + load(partial, k + r, i + c * lanes(dA))
     if form == RELU:  # once a tile: `times_slope` asks for each vector
         _times_slope(g, kept, k, i, RELU, rows, cols)
     elif form != LINEAR:
         _times_slope(g, kept, k, i, form, rows, cols)
     for r in range(rows):
-        if k + r >= done:
+        if k + r >= first_unwritten:
             for c in range(cols):
                 store(dA, k + r, i + c * lanes(dA), g[r, c])
 
 
 @inline
-def _backproject_strip(W, flipped, dZ, rest, kept, dA, i, ahead, form, cols):
+def _backproject_strip(W, is_transposed, dZ, partial, kept, dA, i, ahead, form, cols):
     rows, k, n_in = ROWS if cols > 1 else TALL, 0, dA.shape[0]
     while k + rows <= n_in:
-        _backproject_tile(W, flipped, dZ, rest, kept, dA, k, k, i, ahead, form, rows, cols)
+        _backproject_tile(W, is_transposed, dZ, partial, kept, dA, k, k, i, ahead, form, rows, cols)
         k += rows
-    while k + 1 < n_in and n_in >= FEW:
-        _backproject_tile(W, flipped, dZ, rest, kept, dA, min(k, n_in - FEW), k, i, ahead, form, FEW, cols)
-        k += FEW
+    while k + 1 < n_in and n_in >= SHORT:
+        _backproject_tile(W, is_transposed, dZ, partial, kept, dA, min(k, n_in - SHORT), k, i, ahead, form, SHORT, cols)
+        k += SHORT
     while k < n_in:
-        _backproject_tile(W, flipped, dZ, rest, kept, dA, k, k, i, ahead, form, 1, cols)
+        _backproject_tile(W, is_transposed, dZ, partial, kept, dA, k, k, i, ahead, form, 1, cols)
         k += 1
 
 
 @inline
-def _put_row(g, rest, kept, dA, k, i, form):
-    if rest.shape[0]:
-        g = g + load(rest, k, i)
+def _put_row(g, partial, kept, dA, k, i, form):
+    if partial.shape[0]:
+        g = g + load(partial, k, i)
     store(dA, k, i, g if form == LINEAR else times_slope(g, load(kept, k, i), kept, form))
 
 
 @inline
-def _backproject_few_rows(W_T, dZ, rest, kept, dA, k, i, form, rows, cols):
+def _backproject_few_rows(W_T, dZ, partial, kept, dA, k, i, form, rows, cols):
     g = tile(dA, ROWS, COLS)
     _folded_product(g, W_T, dZ, dZ.shape[0], k, i, rows, cols)
     for r in range(rows):
-        _put_row(g[r, 0], rest, kept, dA, k + r, i, form)
+        _put_row(g[r, 0], partial, kept, dA, k + r, i, form)
 
 
 @inline
-def _backproject_few_tile(W, dZ, rest, kept, dA, k, i, form, examples, cols):
+def _backproject_few_tile(W, dZ, partial, kept, dA, k, i, form, examples, cols):
     # The lanes run along a row of W, and the sums are turned when they are done.
     g, w, t, n_in = tile(dA, TALL, COLS), tile(dA, 1, COLS), square(dA), dA.shape[0]
-    for row in range(k, min(k + cols * lanes(dA), rest.shape[0])):  # another core has written it
-        prefetch(rest, row, i)
+    for row in range(k, min(k + cols * lanes(dA), partial.shape[0])):  # another core has written it
+        prefetch(partial, row, i)
     for e in range(examples):
         for c in range(cols):
             g[e, c] = zero(dA)
@@ -311,55 +314,56 @@ def _backproject_few_tile(W, dZ, rest, kept, dA, k, i, form, examples, cols):
         for f in range(lanes(dA)):
             row = k + c * lanes(dA) + f
             if row < n_in:
-                _put_row(t[f, 0], rest, kept, dA, row, i, form)
+                _put_row(t[f, 0], partial, kept, dA, row, i, form)
 
 
 @inline
-def _backproject_few(W, flipped, dZ, rest, kept, dA, i, form, cols):
+def _backproject_few(W, is_transposed, dZ, partial, kept, dA, i, form, cols):
     n_in, across, examples = dA.shape[0], COLS * lanes(dA), cols * (lanes(dA) // folds(dA))
-    if flipped:
-        most, whole = n_in - n_in % ROWS, n_in - n_in % ROWS % FEW
+    if is_transposed:
+        most, whole = n_in - n_in % ROWS, n_in - n_in % ROWS % SHORT
         for k in range(0, most, ROWS):
-            _backproject_few_rows(W, dZ, rest, kept, dA, k, i, form, ROWS, cols)
-        for k in range(most, whole, FEW):
-            _backproject_few_rows(W, dZ, rest, kept, dA, k, i, form, FEW, cols)
+            _backproject_few_rows(W, dZ, partial, kept, dA, k, i, form, ROWS, cols)
+        for k in range(most, whole, SHORT):
+            _backproject_few_rows(W, dZ, partial, kept, dA, k, i, form, SHORT, cols)
         for k in range(whole, n_in):
-            _backproject_few_rows(W, dZ, rest, kept, dA, k, i, form, 1, cols)
+            _backproject_few_rows(W, dZ, partial, kept, dA, k, i, form, 1, cols)
     else:
         for k in range(0, n_in - n_in % across, across):
-            _backproject_few_tile(W, dZ, rest, kept, dA, k, i, form, examples, COLS)
+            _backproject_few_tile(W, dZ, partial, kept, dA, k, i, form, examples, COLS)
         for k in range(n_in - n_in % across, n_in, lanes(dA)):
-            _backproject_few_tile(W, dZ, rest, kept, dA, k, i, form, examples, 1)
+            _backproject_few_tile(W, dZ, partial, kept, dA, k, i, form, examples, 1)
 
 
 @inline
-def _backproject(W, flipped, dZ, rest, kept, dA, first, last, form):
+def _backproject(W, is_transposed, dZ, partial, kept, dA, first, last, form):
     full = lanes(dA)
     wide = last - (last - first) % (COLS * full)
     for i in range(first, wide, COLS * full):
-        _backproject_strip(W, flipped, dZ, rest, kept, dA, i, _next_strip(dZ, i, last), form, COLS)
+        _backproject_strip(W, is_transposed, dZ, partial, kept, dA, i, _next_strip(dZ, i, last), form, COLS)
     for i in range(wide, last, full):
         if last - i > full // 2:
-            _backproject_strip(W, flipped, dZ, rest, kept, dA, i, i, form, 1)
+            _backproject_strip(W, is_transposed, dZ, partial, kept, dA, i, i, form, 1)
         elif last - i > full // folds(dA):
-            _backproject_few(W, flipped, dZ, rest, kept, dA, i, form, 2)
+            _backproject_few(W, is_transposed, dZ, partial, kept, dA, i, form, 2)
         else:
-            _backproject_few(W, flipped, dZ, rest, kept, dA, i, form, 1)
+            _backproject_few(W, is_transposed, dZ, partial, kept, dA, i, form, 1)
 
 
 @unit
-def backproject(W, flipped, dZ, rest, kept, dA, first, last, form):
-    """dA = (W^T dZ + rest) * g'(Z) in the columns from first to last.  W (n_out, n_in), dZ (n_out, m), dA (n_in, m).
+def backproject(W, is_transposed, dZ, partial, kept, dA, first, last, form):
+    """dA = (W^T dZ + partial) * g'(Z) in the columns from first to last.
 
-    rest (n_in, m), or (0, m) for none.  kept (n_in, m) is what tells the slope, in the form of the law: see `slopes`.
+    W (n_out, n_in), dZ (n_out, m), dA (n_in, m); partial (n_in, m), or (0, m) for none.  kept (n_in, m) is what tells
+    the slope, in the form of the law: see `slopes`.
 
-    If `flipped`, W^T comes in the place of W, with rows of any length: the columns of a W that does not fit the cache
-    come from far, a line for a few numbers.  dA may be `kept`: a tile reads its part before it writes there.
+    If `is_transposed`, W^T comes in the place of W, with rows of any length: the columns of a W that does not fit the
+    cache come from far, a line for a few numbers.  dA may be `kept`: a tile reads its part before it writes there.
     """
-    if flipped:
-        _backproject(W, True, dZ, rest, kept, dA, first, last, form)
+    if is_transposed:
+        _backproject(W, True, dZ, partial, kept, dA, first, last, form)
     else:
-        _backproject(W, False, dZ, rest, kept, dA, first, last, form)
+        _backproject(W, False, dZ, partial, kept, dA, first, last, form)
 
 
 @inline
@@ -370,19 +374,19 @@ def rows_of_panel(A_T, n):
 
 
 @inline
-def _outer_tile(dZ, A_T, dW, X, soon, j, done, end, k, m, more, rows, cols):
+def _outer_tile(dZ, A_T, dW, X, next_rows, j, first_unwritten, end, k, m, accumulate, rows, cols):
     g, a, n_in = tile(dW, TALL, COLS), tile(dW, 1, COLS), dW.shape[1]
     col = k % (COLS * lanes(dZ))
     for r in range(rows):
         for c in range(cols):
             at = k + c * lanes(dW)
-            g[r, c] = load_first(dW, j + r, at, n_in - at) if more else zero(dW)
-    turn = j // ROWS
-    asks = rows == ROWS and cols == COLS and turn < 2 * COLS and soon.size >= m
+            g[r, c] = load_first(dW, j + r, at, n_in - at) if accumulate else zero(dW)
+    number = j // ROWS
+    asks = rows == ROWS and cols == COLS and number < 2 * COLS and next_rows.size >= m
     for i in range(m):
         rolled()
         if asks:  # each row twice: half of these tiles ask for half of the rows
-            prefetch(X, soon[(i + turn // COLS * m) // 2], k + turn % COLS * lanes(dW))
+            prefetch(X, next_rows[(i + number // COLS * m) // 2], k + number % COLS * lanes(dW))
         for c in range(cols):
             a[0, c] = load(A_T, i, col + c * lanes(A_T))
         for r in range(rows):
@@ -391,41 +395,42 @@ def _outer_tile(dZ, A_T, dW, X, soon, j, done, end, k, m, more, rows, cols):
                 g[r, c] = fma(d, a[0, c], g[r, c])
     if k + cols * lanes(dW) <= n_in:
         for r in range(rows):
-            if j + r >= done:
+            if j + r >= first_unwritten:
                 for c in range(cols):
                     store(dW, j + r, k + c * lanes(dW), g[r, c])
     else:
-        # The end of a row runs into the next one, which comes after: a mask takes longer than the sums of 20 examples.
+        # A whole vector may spill into the next row, which is written later; only the last row is masked: a mask takes
+        # longer than the sums of 20 examples.
         for r in range(rows):
-            if j + r >= done:
+            if j + r >= first_unwritten:
                 for c in range(cols):
                     at = k + c * lanes(dW)
-                    if more or (j + r) * n_in + at + lanes(dW) > end * n_in:
+                    if accumulate or (j + r) * n_in + at + lanes(dW) > end * n_in:
                         store_first(dW, j + r, at, n_in - at, g[r, c])
                     else:
                         store(dW, j + r, at, g[r, c])
 
 
 @inline
-def _outer_strip(dZ, A_T, dW, X, soon, j, end, k, m, more, cols):
+def _outer_strip(dZ, A_T, dW, X, next_rows, j, end, k, m, accumulate, cols):
     rows = ROWS if cols > 1 else TALL
     while j + rows <= end:
-        _outer_tile(dZ, A_T, dW, X, soon, j, j, end, k, m, more, rows, cols)
+        _outer_tile(dZ, A_T, dW, X, next_rows, j, j, end, k, m, accumulate, rows, cols)
         j += rows
-    while j + 1 < end and end >= FEW:
-        _outer_tile(dZ, A_T, dW, X, soon, min(j, end - FEW), j, end, k, m, more, FEW, cols)
-        j += FEW
+    while j + 1 < end and end >= SHORT:
+        _outer_tile(dZ, A_T, dW, X, next_rows, min(j, end - SHORT), j, end, k, m, accumulate, SHORT, cols)
+        j += SHORT
     while j < end:
-        _outer_tile(dZ, A_T, dW, X, soon, j, j, end, k, m, more, 1, cols)
+        _outer_tile(dZ, A_T, dW, X, next_rows, j, j, end, k, m, accumulate, 1, cols)
         j += 1
 
 
 @unit
-def outer(dZ, A_T, dW, X, soon, j, end, m, more):
-    """dW = dZ A^T in the rows from j to end: the sum of the outer products of the m examples.  With `more`, +=.
+def outer(dZ, A_T, dW, X, next_rows, j, end, m, accumulate):
+    """dW = dZ A^T in the rows from j to end: the sum of the outer products of the m examples.  With `accumulate`, +=.
 
     dZ (n_out, any), dW (n_out, n_in).  A_T holds A transposed in panels: see `panels`.  The last columns come first.
-    On the way, the rows `soon` of X (any, n_in) are asked for, if there are m of them: what comes next.  They are
+    On the way, the rows `next_rows` of X (any, n_in) are asked for, if there are m of them: what comes next.  They are
     anywhere in memory, and who asks for them all at once waits for them.
     Summing along the lanes of A instead (`inner`) needs no transposed copy, but a horizontal sum a weight:
     it is the faster way only for a layer with few inputs or few outputs.
@@ -435,18 +440,18 @@ def outer(dZ, A_T, dW, X, soon, j, end, m, more):
     for k in range((n_in - 1) // width * width, -1, -width):
         panel = matrix(A_T, k * down, m, width)
         if n_in - k > width - full:
-            _outer_strip(dZ, panel, dW, X, soon, j, end, k, m, more, COLS)
+            _outer_strip(dZ, panel, dW, X, next_rows, j, end, k, m, accumulate, COLS)
         else:
             for start in range(k + (n_in - 1 - k) // full * full, k - 1, -full):
                 if n_in - start > full // 2:
-                    _outer_strip(dZ, panel, dW, X, soon, j, end, start, m, more, 1)
+                    _outer_strip(dZ, panel, dW, X, next_rows, j, end, start, m, accumulate, 1)
                 else:
-                    _outer_strip(dZ, half(panel), half(dW), X, soon, j, end, start, m, more, 1)
+                    _outer_strip(dZ, half(panel), half(dW), X, next_rows, j, end, start, m, accumulate, 1)
 
 
 @unit
-def row_sums(dZ, db, j, end, m, more):
-    """db = the sums of the rows from j to end of dZ, over the m examples.  With `more`, +=.  dZ (n, any), db (1, n)."""
+def row_sums(dZ, db, j, end, m, accumulate):
+    """db = the sums of the rows from j to end of dZ (n, any), over m examples.  With `accumulate`, +=.  db (1, n)."""
     g = square(dZ)
     for row in range(j, end, lanes(dZ)):
         for r in range(lanes(dZ)):
@@ -455,7 +460,7 @@ def row_sums(dZ, db, j, end, m, more):
             for r in range(lanes(dZ)):
                 g[r, 0] = g[r, 0] + load(dZ, min(row + r, end - 1), i)
         sums, count = sum_rows(g), min(lanes(dZ), end - row)
-        if more:
+        if accumulate:
             sums = sums + load_first(db, 0, row, count)
         if count == lanes(dZ):  # a mask takes long
             store(db, 0, row, sums)
@@ -464,7 +469,7 @@ def row_sums(dZ, db, j, end, m, more):
 
 
 @inline
-def _inner_tile(dZ, A, dW, db, j, end, k, m, more, cols, summed):
+def _inner_tile(dZ, A, dW, db, j, end, k, m, accumulate, cols, summed):
     # As many sums as there are lanes, in rows x cols: `sum_rows` takes them all at once.  Rows beyond the end repeat
     # the last one, and are not stored.
     g, s, a, rows = square(dW), square(dW), tile(dW, 1, 4), lanes(dW) // cols
@@ -486,17 +491,17 @@ def _inner_tile(dZ, A, dW, db, j, end, k, m, more, cols, summed):
         if j + r < end:
             for c in range(cols):
                 total = lane(sums, r * cols + c)
-                dW[j + r, k + c] = dW[j + r, k + c] + total if more else total
+                dW[j + r, k + c] = dW[j + r, k + c] + total if accumulate else total
             if summed:
                 total = sum_lanes(s[r, 0])
-                db[0, j + r] = db[0, j + r] + total if more else total
+                db[0, j + r] = db[0, j + r] + total if accumulate else total
 
 
 @unit
-def inner(dZ, A, dW, db, j, end, m, more):
+def inner(dZ, A, dW, db, j, end, m, accumulate):
     """dW = dZ A^T in the rows from j to end, by inner products of rows, over the m examples; and db, the sums of dZ.
 
-    With `more`, +=.  dZ (n_out, any), A (n_in, any), dW (n_out, n_in), db (1, n_out); or (1, 0), which is left alone.
+    With `accumulate`, +=.  dZ (n_out, any), A (n_in, any), dW (n_out, n_in), db (1, n_out), or (1, 0) for none.
     A matrix of one row is faster as one of one column: dW^T = A dZ^T, and the memory is the same.
     """
     n_in, cols = dW.shape[1], min(4, lanes(dW))
@@ -504,14 +509,14 @@ def inner(dZ, A, dW, db, j, end, m, more):
     for k in range(0, wide, cols):
         for row in range(j, end, lanes(dW) // cols):
             if k == 0 and db.shape[1]:  # while dZ is at hand
-                _inner_tile(dZ, A, dW, db, row, end, k, m, more, cols, True)
+                _inner_tile(dZ, A, dW, db, row, end, k, m, accumulate, cols, True)
             else:
-                _inner_tile(dZ, A, dW, db, row, end, k, m, more, cols, False)
+                _inner_tile(dZ, A, dW, db, row, end, k, m, accumulate, cols, False)
     for k in range(wide, n_in):
         for row in range(j, end, lanes(dW)):
-            _inner_tile(dZ, A, dW, db, row, end, k, m, more, 1, False)
+            _inner_tile(dZ, A, dW, db, row, end, k, m, accumulate, 1, False)
     if wide == 0 and db.shape[1]:
-        row_sums(dZ, db, j, end, m, more)
+        row_sums(dZ, db, j, end, m, accumulate)
 
 
 @inline

@@ -8,7 +8,7 @@ Nothing is copied, and nothing is transposed, which takes longer than the produc
 
 from fastnn.kernels.machine.jit import inline, unit
 from fastnn.kernels.machine.simd import (
-    FEW,
+    SHORT,
     fma,
     lanes,
     load,
@@ -28,7 +28,7 @@ WIDE, PARTS = 8, 4
 
 
 @inline
-def _inner_products(X, rows, soon, w, Z, i, n_rows):
+def _inner_products(X, rows, next_rows, w, Z, i, n_rows):
     z, n = square(X), X.shape[1]
     whole = n - n % lanes(X)
     for r in range(lanes(X)):
@@ -37,32 +37,32 @@ def _inner_products(X, rows, soon, w, Z, i, n_rows):
         w_k = load(w, 0, k)
         for r in range(n_rows):
             z[r, 0] = fma(load(X, rows[i + r], k), w_k, z[r, 0])
-            prefetch(X, soon[min(i + r, soon.size - 1)], k)
+            prefetch(X, next_rows[min(i + r, next_rows.size - 1)], k)
     if whole < n:
         w_k = load_first(w, 0, whole, n - whole)
         for r in range(n_rows):
             z[r, 0] = fma(load_first(X, rows[i + r], whole, n - whole), w_k, z[r, 0])
-            prefetch(X, soon[min(i + r, soon.size - 1)], n - 1)
+            prefetch(X, next_rows[min(i + r, next_rows.size - 1)], n - 1)
     store_first(Z, 0, i, n_rows, sum_rows(z))
 
 
 @unit
-def inner_products(X, rows, soon, w, Z):
-    """Z = w X^T, of these rows of X (any, n_x); those that come soon are asked for.  w (1, n_x or more), Z (1, m)."""
-    m, few, i = rows.size, min(FEW, lanes(X)), 0
+def inner_products(X, rows, next_rows, w, Z):
+    """Z = w X^T, of these rows of X (any, n_x); the next ones are asked for.  w (1, n_x or more), Z (1, m)."""
+    m, few, i = rows.size, min(SHORT, lanes(X)), 0
     while i + lanes(X) <= m:
-        _inner_products(X, rows, soon, w, Z, i, lanes(X))
+        _inner_products(X, rows, next_rows, w, Z, i, lanes(X))
         i += lanes(X)
     while i < m and m >= few:  # the last ones may come again
-        _inner_products(X, rows, soon, w, Z, min(i, m - few), min(FEW, lanes(X)))
+        _inner_products(X, rows, next_rows, w, Z, min(i, m - few), min(SHORT, lanes(X)))
         i += few
     while i < m:
-        _inner_products(X, rows, soon, w, Z, i, 1)
+        _inner_products(X, rows, next_rows, w, Z, i, 1)
         i += 1
 
 
 @inline
-def _sum_strip(dZ, X, rows, dw, k, count, more, parts, cols):
+def _sum_strip(dZ, X, rows, dw, k, count, accumulate, parts, cols):
     g, m = tile(X, PARTS, WIDE), rows.size
     for r in range(parts):
         for c in range(cols):
@@ -81,7 +81,7 @@ def _sum_strip(dZ, X, rows, dw, k, count, more, parts, cols):
     for c in range(cols):
         for r in range(1, parts):
             g[0, c] = g[0, c] + g[r, c]
-        if more:
+        if accumulate:
             g[0, c] = g[0, c] + load_first(dw, 0, k + c * lanes(X), count)
         if cols > 1:
             store(dw, 0, k + c * lanes(X), g[0, c])
@@ -90,11 +90,11 @@ def _sum_strip(dZ, X, rows, dw, k, count, more, parts, cols):
 
 
 @unit
-def sum_of_rows(dZ, X, rows, dw, more):
-    """dw = dZ X, of these rows of X (any, n_x); with `more`, +=.  dZ (1, m), dw (1, n_x or more)."""
+def sum_of_rows(dZ, X, rows, dw, accumulate):
+    """dw = dZ X, of these rows of X (any, n_x); with `accumulate`, +=.  dZ (1, m), dw (1, n_x or more)."""
     n_x, across = X.shape[1], WIDE * lanes(X)
     wide = n_x - n_x % across
     for k in range(0, wide, across):
-        _sum_strip(dZ, X, rows, dw, k, across, more, 1, WIDE)
+        _sum_strip(dZ, X, rows, dw, k, across, accumulate, 1, WIDE)
     for k in range(wide, n_x, lanes(X)):
-        _sum_strip(dZ, X, rows, dw, k, min(n_x - k, lanes(X)), more, PARTS, 1)
+        _sum_strip(dZ, X, rows, dw, k, min(n_x - k, lanes(X)), accumulate, PARTS, 1)

@@ -7,15 +7,15 @@ of W_2, and dz_i is dZ_2, a number.  So all gradients are in the sums over those
     (dW_1^T, db_1) = T * w              each row of T times w
     dW_2                                the sums of the columns of T * (W_1^T, b_1)
 
-Examples are rows, as in ``small``; the inputs have one more column, of ones.  Neither A_1 nor dZ_1 is ever written, and
-what takes the time of a matrix product, T, is additions alone.
+Examples are rows, as in `ways.units`; the inputs have one more column, of ones.  Neither A_1 nor dZ_1 is ever written,
+and what takes the time of a matrix product, T, is additions alone.
 """
 
 from fastnn.kernels.machine.jit import inline, unit
 from fastnn.kernels.machine.simd import (
     COLS,
-    FEW,
     ROWS,
+    SHORT,
     add_where,
     fma,
     lanes,
@@ -76,12 +76,12 @@ def forward(A_0, W, w, signs, Z, n):
     A_0 (m, more than n_in), W (n_in + 1, n or more), the last row of which is b_1; w (1, n or more), Z (1, m).
     """
     m, n_in, i = A_0.shape[0], W.shape[0] - 1, 0
-    rows, few = min(ROWS, lanes(A_0)), min(FEW, lanes(A_0))  # as many sums as `sum_rows` takes
+    rows, few = min(ROWS, lanes(A_0)), min(SHORT, lanes(A_0))  # as many sums as `sum_rows` takes
     while i + rows <= m:
         _forward_rows(A_0, W, w, signs, Z, i, n_in, n, min(ROWS, lanes(A_0)))
         i += rows
     while i < m and m >= few:  # the last ones may come again
-        _forward_rows(A_0, W, w, signs, Z, min(i, m - few), n_in, n, min(FEW, lanes(A_0)))
+        _forward_rows(A_0, W, w, signs, Z, min(i, m - few), n_in, n, min(SHORT, lanes(A_0)))
         i += few
     while i < m:
         _forward_rows(A_0, W, w, signs, Z, i, n_in, n, 1)
@@ -89,7 +89,7 @@ def forward(A_0, W, w, signs, Z, n):
 
 
 @inline
-def _back_tile(A_0, W, w, signs, G, dw, j, done, k, rows, cols):
+def _back_tile(A_0, W, w, signs, G, dw, j, first_unwritten, k, rows, cols):
     t = tile(A_0, ROWS, WIDE)
     for r in range(rows):
         for c in range(cols):
@@ -103,22 +103,22 @@ def _back_tile(A_0, W, w, signs, G, dw, j, done, k, rows, cols):
     for c in range(cols):
         at = k + c * lanes(A_0)
         w_c, g = load(w, 0, at), zero(A_0)
-        if done:
+        if first_unwritten:
             g = load(dw, 0, at)
         for r in range(rows):
-            if done <= j + r < W.shape[0]:
+            if first_unwritten <= j + r < W.shape[0]:
                 g = fma(t[r, c], load(W, j + r, at), g)
                 store(G, j + r, at, t[r, c] * w_c)
         store(dw, 0, at, g)
 
 
 @inline
-def _back_rows(A_0, W, w, signs, G, dw, j, done, n, rows, cols):
+def _back_rows(A_0, W, w, signs, G, dw, j, first_unwritten, n, rows, cols):
     across = cols * lanes(A_0)
     for k in range(0, n - n % across, across):
-        _back_tile(A_0, W, w, signs, G, dw, j, done, k, rows, cols)
+        _back_tile(A_0, W, w, signs, G, dw, j, first_unwritten, k, rows, cols)
     for k in range(n - n % across, n, lanes(A_0)):
-        _back_tile(A_0, W, w, signs, G, dw, j, done, k, rows, 1)
+        _back_tile(A_0, W, w, signs, G, dw, j, first_unwritten, k, rows, 1)
 
 
 @unit
@@ -136,5 +136,5 @@ def back(dZ, A_0, W, w, signs, G, dw, n):
     if n_rows <= LOW:
         _back_rows(A_0, W, w, signs, G, dw, 0, 0, n, LOW, WIDE)
         return
-    for done in range(0, n_rows, ROWS):  # the last ones may come again, and count once
-        _back_rows(A_0, W, w, signs, G, dw, max(min(done, n_rows - ROWS), 0), done, n, ROWS, COLS)
+    for first_unwritten in range(0, n_rows, ROWS):  # the last ones may come again, and count once
+        _back_rows(A_0, W, w, signs, G, dw, max(min(first_unwritten, n_rows - ROWS), 0), first_unwritten, n, ROWS, COLS)

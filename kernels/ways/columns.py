@@ -25,8 +25,8 @@ from fastnn.kernels.laws.units import activate, loss_and_dZ, loss_and_dZ_of_clas
 from fastnn.kernels.machine.jit import kernel, part
 from fastnn.kernels.machine.simd import (
     COLS,
-    FEW,
     REGISTER_BYTES,
+    SHORT,
     lanes,
     load_first,
     matrix,
@@ -370,13 +370,13 @@ def first_half(run, step, rank, begin, end):
 @part
 def rows_of_group(vector):
     """How many rows of activations are one unit of work: whole vectors, for the panels; and a tile."""
-    return max(vector, FEW)
+    return max(vector, SHORT)
 
 
 @kernel
 def row_groups(n, rows):
-    """Over how many groups of so many rows n rows of activations go; the last has more rather than less than FEW."""
-    return max(1, (n + rows - FEW) // rows)
+    """Over how many groups of so many rows n rows of activations go; the last has more rather than less than SHORT."""
+    return max(1, (n + rows - SHORT) // rows)
 
 
 @kernel

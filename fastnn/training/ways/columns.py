@@ -38,7 +38,7 @@ def strip(dtype: npt.DTypeLike) -> int:
 
 
 def panels(n: int, m: int, dtype: npt.DTypeLike) -> tuple[int, int]:
-    """The shape of the panels that hold the transpose of an array (n, m), of whole vectors: see `layers.panels`."""
+    """The shape of the panels that hold the transpose of whole vectors of an array (n, m): see `products.columns`."""
     width = simd.COLS * simd.REGISTER_BYTES // np.dtype(dtype).itemsize
     return ceil(n / width) * m, width
 
@@ -81,7 +81,7 @@ def n_shards(network: Network, chunk: int, dtype: npt.DTypeLike) -> int:
 def goes_by_layers(network: Network, chunk: int, dtype: npt.DTypeLike) -> bool:
     """Whether a team works at one layer at a time, if there is one shard.
 
-    Or each member takes its examples through all layers.  By layers each has half of the parameters in its caches, and
+    Or each worker takes its examples through all layers.  By layers each has half of the parameters in its caches, and
     the activations travel, at barriers.  On a Xeon with AVX-512 that takes up to 28 % less from 170 000 parameters in
     float32 and 99 000 in float64 on, whatever the batch; it is no better at 150 000 and 74 000, and 7 to 20 % slower
     below; on Zen 4 it is up to 10 % less, from there on.  With the names of Zen 3 and before, the way of the parameters
@@ -128,7 +128,7 @@ def ranges_of(
 def gradient_in_turns(
     network: Network, layers: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], n_threads: int, dtype: npt.DTypeLike
 ) -> Array:
-    """G of one shard: each member of a team has room for the rows it is at; if that would hold all, there is one G."""
+    """G of one shard: each worker of a team has room for the rows it is at; if that would hold all, there is one G."""
     layer = layers[groups[:, columns.LAYER]]
     rows = np.maximum(groups[:, columns.LAST] - groups[:, columns.FIRST], layer[:, run.ROWS_AT_ONCE])
     weights = np.minimum(rows, layer[:, run.N_OUT]) * layer[:, run.N_IN]
