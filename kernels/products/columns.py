@@ -18,7 +18,7 @@ The rows of these arrays have room for whole vectors, and what lies beyond the l
 sums over the examples wants zeros there in dZ, and finite numbers in A; backproject of zeros leaves zeros.
 """
 
-from fastnn.kernels.laws.activations import LINEAR, RELU
+from fastnn.kernels.laws.activations import KEPT, LOGISTIC, RELU, TANH
 from fastnn.kernels.machine.jit import inline, unit
 from fastnn.kernels.machine.simd import (
     COLS,
@@ -221,7 +221,7 @@ def affine(W, b, A, Z, first, last, is_relu):
 def _times_slope(g, kept, k, i, form, rows, cols):
     for r in range(rows):
         for c in range(cols):
-            g[r, c] = times_slope(g[r, c], load(kept, k + r, i + c * lanes(kept)), kept, form)
+            g[r, c] = times_slope(g[r, c], load(kept, k + r, i + c * lanes(kept)), form)
 
 
 @inline
@@ -253,8 +253,12 @@ def _backproject_tile(W, is_transposed, dZ, partial, kept, dA, k, first_unwritte
                 g[r, c] = g[r, c] + load(partial, k + r, i + c * lanes(dA))
     if form == RELU:  # once a tile: `times_slope` asks for each vector
         _times_slope(g, kept, k, i, RELU, rows, cols)
-    elif form != LINEAR:
-        _times_slope(g, kept, k, i, form, rows, cols)
+    elif form == TANH:
+        _times_slope(g, kept, k, i, TANH, rows, cols)
+    elif form == LOGISTIC:
+        _times_slope(g, kept, k, i, LOGISTIC, rows, cols)
+    elif form == KEPT:
+        _times_slope(g, kept, k, i, KEPT, rows, cols)
     for r in range(rows):
         if k + r >= first_unwritten:
             for c in range(cols):
@@ -279,7 +283,7 @@ def _backproject_strip(W, is_transposed, dZ, partial, kept, dA, i, ahead, form, 
 def _put_row(g, partial, kept, dA, k, i, form):
     if partial.shape[0]:
         g = g + load(partial, k, i)
-    store(dA, k, i, g if form == LINEAR else times_slope(g, load(kept, k, i), kept, form))
+    store(dA, k, i, times_slope(g, load(kept, k, i), form))
 
 
 @inline

@@ -7,7 +7,6 @@
 Rows of A and dZ have room for whole vectors, and in A zeros beyond its units.
 """
 
-from fastnn.kernels.laws.activations import LINEAR
 from fastnn.kernels.laws.elementary import exp
 from fastnn.kernels.laws.units import sum_first
 from fastnn.kernels.machine.jit import inline, kernel, unit
@@ -95,8 +94,7 @@ def join(dA, slope, dZ, begin, end, form):
         da = load(dA, 0, k)
         for p in range(1, dA.shape[0]):
             da = da + load(dA, p, k)
-        da = da if form == LINEAR else times_slope(da, load(slope, 0, k), slope, form)
-        store_first(dZ, 0, k, end - k, da)
+        store_first(dZ, 0, k, end - k, times_slope(da, load(slope, 0, k), form))
 
 
 @unit

@@ -105,9 +105,7 @@ def _output_strip(dZ, W, A, slope, dW, db, k, form, cols):
         dz = splat(A, dZ[0, i])
         for c in range(cols):
             a, s = load(A, i, k + c * lanes(A)), load(slope, i, k + c * lanes(A))
-            g[0, c], da = fma(dz, a, g[0, c]), dz * w[0, c]
-            if form != LINEAR:
-                da = times_slope(da, s, A, form)
+            g[0, c], da = fma(dz, a, g[0, c]), times_slope(dz * w[0, c], s, form)
             b[0, c] = b[0, c] + da
             store(A, i, k + c * lanes(A), da)
     for c in range(cols):
