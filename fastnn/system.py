@@ -4,8 +4,10 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from numbers import Integral
 from typing import Any
 
@@ -77,8 +79,15 @@ def get_n_threads(n_threads: int | None = None) -> int:
 def _usual_n_threads() -> int:
     """The cores that this process may use, or OMP_NUM_THREADS if that is less, which may be a list: "4,2"."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    cores: int = joblib.cpu_count()
+    affinity = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    cores = _cores(joblib.cpu_count, affinity, os.environ.get("LOKY_MAX_CPU_COUNT"), int(time.monotonic()))
     return min(cores, int(wanted)) if wanted.isdecimal() and int(wanted) else cores
+
+
+@lru_cache(maxsize=1)
+def _cores(count: Callable[[], int], affinity: Any, limit: str | None, second: int) -> int:
+    """What joblib counts, which takes 60 us: once a second, or where something that it looks at has changed."""
+    return count()
 
 
 _blas = threading.Lock()

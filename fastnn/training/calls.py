@@ -61,9 +61,13 @@ class Kernel(NamedTuple):
         else:
             self.alone(keeps_gil, 1, new_team(1), *args)
 
+    def is_compiled(self, dtype: np.dtype[Any]) -> bool:
+        """Whether there is machine code for arrays of a dtype already."""
+        return (self.alone, dtype) in _addresses
+
     def compile(self, dtype: np.dtype[Any], *args: Any) -> int:
         """The address of the machine code for arrays of a dtype, in arguments like these."""
-        if (self.alone, dtype) not in _addresses:
+        if not self.is_compiled(dtype):
             kinds = tuple(map(typeof, (True, 1, new_team(1), *args)))
             with WORKERS.wish_for([(self.team.full_name, (types.int64, *kinds))]):
                 _addresses[self.alone, dtype] = address_of(self.alone, kinds)

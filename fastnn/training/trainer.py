@@ -161,10 +161,11 @@ class Trainer:
         if self._is_compiled:
             return
         dtype, rows = self.model.theta.dtype, np.zeros(1, np.int64)
-        X = examples(np.zeros((1, self.X.shape[1])), dtype) if issparse(self.X) else self.X
-        batches = kernels.Batches(X, self.Y, self.weights, rows, 0, self.batch_size, 0, 0)
-        with laws_wished_for(self.network, self.optimizer.rule, dtype), around_steps_wished_for(dtype):
-            self.way.TRAIN.compile(dtype, self._run_of(batches, np.zeros(1, dtype)), np.empty((1, 2), dtype))
+        if not self.way.TRAIN.is_compiled(dtype):
+            X = examples(np.zeros((1, self.X.shape[1])), dtype) if issparse(self.X) else self.X
+            batches = kernels.Batches(X, self.Y, self.weights, rows, 0, self.batch_size, 0, 0)
+            with laws_wished_for(self.network, self.optimizer.rule, dtype), around_steps_wished_for(dtype):
+                self.way.TRAIN.compile(dtype, self._run_of(batches, np.zeros(1, dtype)), np.empty((1, 2), dtype))
         self.model = with_laws(self.model, self.network)
         self._update = address_of(update_unit(self.optimizer.rule), dtype)
         self._is_compiled = True

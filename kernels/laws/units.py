@@ -290,6 +290,10 @@ def update(rule, theta, G, moments, squares, ranges, begin, end, step, streamed)
     )
 
 
+#: Where the units of laws are, by the kind of numbers.
+_addresses = {}
+
+
 def _arguments(law_unit, dtype):
     """The types of the arguments of a law's unit, for arrays of this dtype."""
     number = types.float32 if dtype == "float32" else types.float64
@@ -324,12 +328,15 @@ def address_of(law_unit, dtype):
     """The address of the unit of a law for arrays of this dtype, which is compiled if need be; 0 for none."""
     if law_unit is None:
         return 0
+    if (law_unit, dtype.char) in _addresses:
+        return _addresses[law_unit, dtype.char]
     args = _arguments(law_unit, dtype)
     try:
         load_units([(law_unit.full_name, args)])
     except Exception as error:
         raise ValueError(f"{law_unit.about} cannot be compiled: {reason(error)}") from error
-    return law_unit.address(args)
+    _addresses[law_unit, dtype.char] = law_unit.address(args)
+    return _addresses[law_unit, dtype.char]
 
 
 # Those of the tables, so that other processes know them by their names.
