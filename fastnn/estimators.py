@@ -69,9 +69,16 @@ class _MLP(BaseEstimator):
     def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False, classes: Any = None) -> Self:
         from fastnn import training
 
-        before = {name: list(value) if type(value) is list else value for name, value in self.__dict__.items()}
+        # A record that only grows is cut: it may be long.
+        before = {
+            name: list(value) if type(value) is list and name != "loss_curve_" else value
+            for name, value in self.__dict__.items()
+        }
+        n_losses = len(getattr(self, "loss_curve_", None) or ())
 
         def refuse() -> None:
+            if "loss_curve_" in before and type(before["loss_curve_"]) is list:
+                del before["loss_curve_"][n_losses:]
             self.__dict__.update(before)
             for name in self.__dict__.keys() - before.keys():
                 del self.__dict__[name]
@@ -123,7 +130,8 @@ class _MLP(BaseEstimator):
         n_outputs = self._n_outputs(Y)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        self._random_state = check_random_state(self.random_state)
+        if first_pass or X.shape[0] > 1:  # one row has no order, and to seed a generator takes as long as its step
+            self._random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialize([X.shape[1], *hidden, n_outputs], X.dtype)
         else:
@@ -289,7 +297,16 @@ class _MLP(BaseEstimator):
             )
             batch_size = len(order)
         trainer = training.Trainer(
-            network, theta, self._optimizer, X, Y, batch_size, self.alpha, sample_weight, self.n_threads
+            network,
+            theta,
+            self._optimizer,
+            X,
+            Y,
+            batch_size,
+            self.alpha,
+            sample_weight,
+            self.n_threads,
+            prepared=self._kept.pop("prepared", None) if incremental else None,
         )
         trainer.compile()
         return partial(self._epochs, network, theta, trainer, order, validation, incremental)
@@ -312,7 +329,7 @@ class _MLP(BaseEstimator):
             self.n_iter_ = 0
             for _ in range(self.max_iter):
                 start = time.perf_counter()
-                if self.shuffle:
+                if self.shuffle and len(order) > 1:
                     training.shuffle(order, self._random_state)  # as sklearn.utils.shuffle, without its copies
                 loss, penalty = trainer.epoch(order)
                 seconds = time.perf_counter() - start
@@ -345,6 +362,8 @@ class _MLP(BaseEstimator):
                     )
         finally:
             theta[:] = best
+            if incremental:
+                self._kept["prepared"] = trainer.prepared
 
     def _report(self, network: Network, theta: Array, score: float | None, n_samples: int, seconds: float) -> None:
         """Tell whoever watches what an epoch came to; they may predict."""
@@ -397,6 +416,20 @@ class _MLP(BaseEstimator):
         if outputs.shape[1] != self.n_outputs_:
             raise ValueError(f"n_outputs_ is {self.n_outputs_}, but the last of coefs_ has {outputs.shape[1]} columns")
         return outputs
+
+    def _are_plain(self, X: Any, y: Any) -> bool:
+        """Whether data of a later call need no more looks, which would take longer than a step."""
+        return bool(
+            type(X) is np.ndarray
+            and type(y) is np.ndarray
+            and X.ndim == 2
+            and X.dtype.char in "fd"
+            and y.shape == (len(X),)
+            and len(X)
+            and X.shape[1] == getattr(self, "n_features_in_", None)
+            and not hasattr(self, "feature_names_in_")
+            and np.isfinite(X).all()
+        )
 
     def _validated(self, X: Any) -> Any:
         # What is right at first sight needs no more looks, which take longer than the prediction of one row.
@@ -691,7 +724,18 @@ class MLPClassifier(ClassifierMixin, _MLP):
             self._label_binarizer = LabelBinarizer()
             self._label_binarizer.fit(y if type_of_target(y).startswith("multilabel") else classes)
 
+    def _places(self, y: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
+        """The numbers of the classes of y; None where it has others, or labels of another kind."""
+        if self._label_binarizer.y_type_ not in ("binary", "multiclass") or y.dtype != self.classes_.dtype:
+            return None
+        places = np.searchsorted(self.classes_, y)
+        is_known = places.max() < len(self.classes_) and (self.classes_[places] == y).all()
+        return places if is_known else None
+
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Array, Array]:
+        if incremental and not reset and self._are_plain(X, y) and (places := self._places(y)) is not None:
+            Y: Any = places if self._out_activation() == "softmax" else places == 1
+            return X, Y
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=(np.float64, np.float32), reset=reset
         )
@@ -725,6 +769,11 @@ class MLPClassifier(ClassifierMixin, _MLP):
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
     def _labels(self, outputs: Array) -> npt.NDArray[Any]:
+        kind = self._label_binarizer.y_type_
+        if kind == "multiclass":  # what the binarizer would say, sooner
+            return self.classes_.take(outputs.argmax(axis=1))
+        if kind == "binary" and len(self.classes_) == 2:
+            return self.classes_[(outputs.ravel() > 0.5).astype(np.intp)]
         return self._label_binarizer.inverse_transform(outputs.ravel() if self.n_outputs_ == 1 else outputs)
 
     def _targets(self, Y: Array) -> npt.NDArray[Any]:
@@ -937,16 +986,17 @@ class MLPRegressor(RegressorMixin, _MLP):
         return self._targets(self._outputs(self._validated(X)))
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Array, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
+        if reset or not self._are_plain(X, y):
+            X, y = validate_data(
+                self,
+                X,
+                y,
+                accept_sparse=["csr", "csc"],
+                multi_output=True,
+                y_numeric=True,
+                dtype=(np.float64, np.float32),
+                reset=reset,
+            )
         if y.dtype.kind not in "fiub":
             raise ValueError(f"y holds {y.dtype} such as {y.flat[0]!r}, but MLPRegressor expects numbers")
         if self.loss == "poisson" and y.min() < 0:

@@ -18,6 +18,7 @@ import fastnn
 from fastnn import MLPClassifier, MLPRegressor
 from fastnn.training import calls, prediction, trainer
 
+rng = np.random.default_rng(0)
 iris, wine, cancer, diabetes = (
     load(return_X_y=True) for load in (load_iris, load_wine, load_breast_cancer, load_diabetes)
 )
@@ -385,3 +386,62 @@ def test_wrong_data_are_named():
         MLPClassifier(early_stopping=True).partial_fit(X, y, classes=[0, 1, 2])
     with pytest.raises(ValueError, match="non-finite parameter weights"):
         MLPRegressor(solver="sgd", learning_rate_init=1e10, max_iter=9).fit(1e10 * X, 1e10 * y)
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], ["a", "b", "c"], [0, 1], [3, 5, 9], [False, True]], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_later_calls_of_partial_fit_take_a_short_way_to_the_same_model(labels, dtype):
+    X, y = rng.random((60, 4)).astype(dtype), np.array(labels)[np.arange(60) % len(labels)]
+    short, long = (MLPClassifier((8,), random_state=0).partial_fit(X, y, classes=labels) for _ in range(2))
+    for first, last in ((0, 60), (0, 1), (5, 9), (9, 10), (0, 60)):
+        short.partial_fit(X[first:last], y[first:last])
+        long.partial_fit(X[first:last][:, :, np.newaxis][:, :, 0].view(Array), list(y[first:last]))
+        np.testing.assert_array_equal(short.predict_proba(X), long.predict_proba(X))
+        np.testing.assert_array_equal(short.predict(X), np.array(labels)[short.predict_proba(X).argmax(axis=1)])
+    assert short.loss_curve_ == long.loss_curve_
+    with pytest.raises(ValueError, match="`y` has classes not in"):
+        short.partial_fit(X[:2], np.array([7, 8]) if labels[0] in (0, 3) else np.array(["x", "y"]))
+    for wrong, message in ((np.full((2, 4), np.nan, dtype), "contains NaN"), (X[:2, :3], "X has 3 features")):
+        with pytest.raises(ValueError, match=message):
+            short.partial_fit(wrong, y[:2])
+    np.testing.assert_array_equal(short.predict_proba(X), long.predict_proba(X))
+
+
+class Array(np.ndarray):
+    """An array that is looked at as ever."""
+
+
+def test_a_refused_partial_fit_leaves_the_record_as_it_was():
+    X, y = rng.random((20, 3)), rng.random(20)
+    model = MLPRegressor(hidden_layer_sizes=(4,), random_state=0).partial_fit(X, y).partial_fit(X, y)
+    record, curve = model.loss_curve_, list(model.loss_curve_)
+    with pytest.raises(ValueError, match="non-finite"):
+        model.set_params(learning_rate_init=1e300).partial_fit(X, y)
+    assert model.loss_curve_ is record
+    assert record == curve
+
+
+def test_what_partial_fit_keeps_is_for_one_call_at_a_time():
+    X, y = rng.random((20, 3)), rng.random(20)
+    models = [MLPRegressor(hidden_layer_sizes=(4,), random_state=0).partial_fit(X, y) for _ in range(2)]
+    inner = []
+
+    def look(epoch):
+        if not inner:
+            inner.append(epoch)
+            clone(models[0]).partial_fit(X, y)
+            models[0].partial_fit(X[:5], y[:5])
+
+    with fastnn.watch(look):
+        models[0].partial_fit(X, y)
+    models[1].partial_fit(X, y)
+    np.testing.assert_array_equal(models[0].predict(X), models[1].predict(X))  # the outer one has the last word
+
+
+def test_partial_fit_goes_on_with_another_limit_of_threads_and_another_alpha():
+    X, y = rng.random((300, 3)), rng.random(300)
+    models = [MLPRegressor(hidden_layer_sizes=(40,), random_state=0).partial_fit(X, y) for _ in range(2)]
+    for model, limits in zip(models, ((1, 2, 1), (2, 2, 2)), strict=True):
+        for alpha, n_threads in zip((0.0, 1.0, 0.1), limits, strict=True):
+            model.set_params(alpha=alpha, n_threads=n_threads).partial_fit(X, y)
+    np.testing.assert_array_equal(models[0].predict(X), models[1].predict(X))

@@ -99,10 +99,11 @@ class Adam:
         return float(self._rate(max(self.t, 1)))
 
     def _rate(self, t: Any) -> Any:
-        with np.errstate(divide="ignore", under="ignore"):  # of a beta of 0; after many steps
-            decays = np.log([self.beta_1, self.beta_2])
-            # beta^t = e^(t log beta): a power takes eight times as long, 0.07 us that a short step would feel.
-            decay_1, decay_2 = np.exp(t * decays[0]), np.exp(t * decays[1])
+        # beta^t = e^(t log beta): a power takes eight times as long, 0.07 us that a short step would feel.  Below e^-700
+        # it is as good as 0, and beyond that NumPy may raise.
+        decay_1, decay_2 = (
+            np.exp(np.maximum(t * np.log(beta), -700.0)) if beta else 0.0 for beta in (self.beta_1, self.beta_2)
+        )
         return self.learning_rate_init * np.sqrt(1 - decay_2) / (1 - decay_1)
 
     @property

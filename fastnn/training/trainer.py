@@ -26,6 +26,40 @@ SERIAL_BELOW = 1e6
 DENSE = 1 << 22
 
 
+class Prepared:
+    """What steps of a network need besides data and parameters: a way, its room, machine code, and how many threads.
+
+    Parameters
+    ----------
+    network : Network
+    theta : array (n_params,)
+        Only its dtype, and how it lies in memory, count.
+    batch_size, n_threads : int
+        Examples of a step, and threads at most.
+    way : module or None
+        See `Trainer`.
+    """
+
+    def __init__(
+        self, network: Network, theta: Array, batch_size: int, n_threads: int, way: ModuleType | None = None
+    ) -> None:
+        self.of = network, theta.dtype, batch_size, n_threads, way
+        self.network, self.way = network, way or way_of(network, batch_size, theta.dtype)
+        # `warmup` has a team on one core as well.
+        self.model, self.room = self.way.room(network, theta, batch_size, max(n_threads, 2))
+        flops = self.flops(batch_size)
+        self.crew = Crew(n_threads, n_threads if flops >= SERIAL_BELOW else 1)
+        self.has_laws = False
+
+    def flops(self, n_examples: int) -> int:
+        """Floating point operations of a step over so many examples."""
+        return int(6 * self.network.n_params - 2 * np.prod(self.network.shapes[0])) * n_examples
+
+    def is_for(self, *case: Any) -> bool:
+        """Whether it is that of this network, dtype, batch size, number of threads and way."""
+        return self.of == case
+
+
 class Trainer:
     """Steps of one network over one set of examples.
 
@@ -48,6 +82,8 @@ class Trainer:
         At most so many; None for the limit of the process.
     way : module or None
         Of `training.ways`, which must be able to train the network; None for the plan's.
+    prepared : Prepared or None
+        That of a trainer of the past: if it suits this one, nothing is prepared anew.
 
     Raises
     ------
@@ -67,6 +103,7 @@ class Trainer:
         sample_weight: Array | None = None,
         n_threads: int | None = None,
         way: ModuleType | None = None,
+        prepared: Prepared | None = None,
     ) -> None:
         number = theta.dtype.type
         self.X: Any = X.tocsr() if issparse(X) else examples(X, theta.dtype)
@@ -82,15 +119,16 @@ class Trainer:
         self._order: npt.NDArray[np.int64] | None = None  # the last one, whose rows are known to be in range
         self._check(network, theta)
         most = get_n_threads(n_threads)
-        n_threads = max(most, 2)  # `warmup` has a team on one core as well
-        self.network, self.way = network, way or way_of(network, batch_size, theta.dtype)
-        self.model, self.room = self.way.room(network, theta, batch_size, n_threads)
-        self._is_compiled, self._update = False, 0
-        flops = (6 * network.n_params - 2 * np.prod(network.shapes[0])) * min(batch_size, X.shape[0])
+        if prepared is None or not prepared.is_for(network, theta.dtype, batch_size, most, way):
+            prepared = Prepared(network, theta, batch_size, most, way)
+        self.prepared, self.crew, self.room = prepared, prepared.crew, prepared.room
+        self.network, self.way = network, prepared.way
+        self.model, self._update = prepared.model._replace(theta=theta), 0
+        examples_of_step = min(batch_size, X.shape[0])
+        flops = prepared.flops(examples_of_step)
         # A step that may take longer than SLICE is taken in pieces, of whole chunks.
         chunk = self.room.chunk
-        self._piece = max(1, int(SLICE * 1e10 / flops * min(batch_size, X.shape[0]) / chunk)) * chunk
-        self.crew = Crew(most, most if flops >= SERIAL_BELOW else 1)
+        self._piece = max(1, int(SLICE * 1e10 / flops * examples_of_step / chunk)) * chunk
         self._first_steps = max(1, int(CALL * 1e10 / flops))  # before anything is measured: at 10 GFLOP/s
 
     def _check(self, network: Network, theta: Array) -> None:
@@ -158,17 +196,18 @@ class Trainer:
 
     def compile(self) -> None:
         """Have the machine code that steps need.  Other processes help, also with what comes around the steps."""
-        if self._is_compiled:
+        if self._update:
             return
-        dtype, rows = self.model.theta.dtype, np.zeros(1, np.int64)
+        dtype, prepared = self.model.theta.dtype, self.prepared
         if not self.way.TRAIN.is_compiled(dtype):
             X = examples(np.zeros((1, self.X.shape[1])), dtype) if issparse(self.X) else self.X
-            batches = kernels.Batches(X, self.Y, self.weights, rows, 0, self.batch_size, 0, 0)
+            batches = kernels.Batches(X, self.Y, self.weights, np.zeros(1, np.int64), 0, self.batch_size, 0, 0)
             with laws_wished_for(self.network, self.optimizer.rule, dtype), around_steps_wished_for(dtype):
                 self.way.TRAIN.compile(dtype, self._run_of(batches, np.zeros(1, dtype)), np.empty((1, 2), dtype))
-        self.model = with_laws(self.model, self.network)
+        if not prepared.has_laws:
+            prepared.model, prepared.has_laws = with_laws(prepared.model, self.network), True
+        self.model = prepared.model._replace(theta=self.model.theta)
         self._update = address_of(update_unit(self.optimizer.rule), dtype)
-        self._is_compiled = True
 
     def _run_of(self, batches: kernels.Batches, rates: Array) -> kernels.Run:
         """What the kernel is called with."""
