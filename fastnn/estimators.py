@@ -16,7 +16,7 @@ from scipy.optimize import OptimizeResult, minimize
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import _multilayer_perceptron as multilayer_perceptron
 from sklearn.preprocessing import LabelBinarizer
@@ -54,6 +54,18 @@ def _refuse_masked(array: Any, name: str) -> None:
         raise ValueError(
             f"Input {name} contains masked values, which are missing values: fill them in, or leave their rows out."
         )
+
+
+def _r2(Y: Array, predicted: Array, sample_weight: Any) -> float:
+    """R^2 of targets (n_samples, n_outputs), number for number as r2_score, which takes longer than many an epoch."""
+    floats = [array.dtype for array in (Y, predicted, sample_weight) if array is not None and array.dtype.kind == "f"]
+    dtype = np.result_type(*floats)
+    Y, predicted = Y.astype(dtype, copy=False), predicted.astype(dtype, copy=False)
+    weight = 1.0 if sample_weight is None else sample_weight[:, np.newaxis]
+    residual = np.sum(weight * (Y - predicted) ** 2, axis=0)
+    total = np.sum(weight * (Y - np.average(Y, axis=0, weights=sample_weight)) ** 2, axis=0)
+    scores = np.where(residual == 0, 1.0, np.where(total == 0, 0.0, 1 - residual / np.where(total == 0, 1, total)))
+    return float(np.average(scores))
 
 
 class _MLP(BaseEstimator):
@@ -780,7 +792,10 @@ class MLPClassifier(ClassifierMixin, _MLP):
         return self.classes_[Y[:, 0]] if self._out_activation() == "softmax" else self._labels(Y)
 
     def _validation_score(self, y: Any, outputs: Array, sample_weight: Any) -> float:
-        return float(accuracy_score(y, self._labels(outputs), sample_weight=sample_weight))
+        labels = self._labels(outputs)
+        if y.ndim == 1:  # accuracy_score says the same, and takes longer than an epoch of a small table
+            return float(np.average(y == labels, weights=sample_weight))
+        return float(accuracy_score(y, labels, sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -1034,4 +1049,4 @@ class MLPRegressor(RegressorMixin, _MLP):
     def _validation_score(self, y: Any, outputs: Array, sample_weight: Any) -> float:
         if not np.isfinite(outputs).all():
             return np.nan
-        return float(r2_score(y, self._targets(outputs), sample_weight=sample_weight))
+        return _r2(y.reshape(len(y), -1), outputs, sample_weight)
