@@ -99,8 +99,8 @@ class Adam:
         return float(self._rate(max(self.t, 1)))
 
     def _rate(self, t: Any) -> Any:
-        # beta^t = e^(t log beta): a power takes eight times as long, 0.07 us that a short step would feel.  e^-700 is as
-        # good as 0, and beyond that NumPy may raise.
+        # beta^t = e^(t log beta): a power takes eight times as long, 0.07 us that a short step would feel.
+        # e^-700 is as good as 0, and beyond that NumPy may raise.
         decay_1, decay_2 = (
             np.exp(np.maximum(t * np.log(beta), -700.0)) if beta else 0.0 for beta in (self.beta_1, self.beta_2)
         )
