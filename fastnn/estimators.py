@@ -738,7 +738,11 @@ class MLPClassifier(ClassifierMixin, _MLP):
 
     def _places(self, y: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
         """The numbers of the classes of y; None where it has others, or labels of another kind."""
-        if self._label_binarizer.y_type_ not in ("binary", "multiclass") or y.dtype != self.classes_.dtype:
+        if (
+            y.ndim > 1
+            or self._label_binarizer.y_type_ not in ("binary", "multiclass")
+            or y.dtype != self.classes_.dtype
+        ):
             return None
         places = np.searchsorted(self.classes_, y)
         is_known = places.max() < len(self.classes_) and (self.classes_[places] == y).all()
@@ -772,7 +776,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
             raise ValueError("The object was not fitted with multilabel input.")
         if self._out_activation() == "softmax":  # numbers of classes: the rows of zeros and a one would be large
             return X, np.searchsorted(self.classes_, y)
-        return X, self._label_binarizer.transform(y).astype(bool)
+        places = self._places(y)
+        return X, self._label_binarizer.transform(y).astype(bool) if places is None else places == 1
 
     def _n_outputs(self, Y: Array) -> int:
         return len(self.classes_) if self._out_activation() == "softmax" else super()._n_outputs(Y)
