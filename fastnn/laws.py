@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from math import exp, isfinite
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -24,8 +26,10 @@ def activation(g: Callable[[float], float], dg: Callable[[float], float] | None 
     Parameters
     ----------
     g, dg : callable
-        The value and the slope at z: Python functions of one number, which may call functions of Python's math
-        and of NumPy, and other functions like these.  They are compiled into the kernels.
+        The value and the slope at z: Python functions of one number, which may branch, and call functions of Python's
+        math, NumPy's functions of one number such as np.exp, and other functions like these.  They are compiled into
+        the kernels, with the constants that they refer to at that time.  Where Python raises, as in an overflow, the
+        kernels go on with infinity or NaN; a function that raises an exception of its own is refused.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def activation(g: Callable[[float], float], dg: Callable[[float], float] | None 
     ...
     ValueError: dg is not the slope of g: at z = -3.1 it is -0.0415807, but g changes by -0.999135 for each unit of z
     """
-    _check_functions(g=g, dg=dg)
+    _check_functions(1, g=g, dg=dg)
     for z in POINTS:
         difference = _difference(partial(_number, "g", g), z)
         _compare("dg", "g", _number("dg", dg, z), difference, f"z = {z}")
@@ -85,7 +89,7 @@ def loss(
     >>> import fastnn
     >>> log_cosh = fastnn.loss(lambda a, y: math.log(math.cosh(a - y)), lambda a, y: math.tanh(a - y))
     """
-    _check_functions(L=L, dL=dL)
+    _check_functions(2, L=L, dL=dL)
     if out_activation not in OUT_ACTIVATIONS:
         raise ValueError(f"out_activation must be one of {tuple(OUT_ACTIVATIONS)}, got {out_activation!r}")
     for y in TARGETS[out_activation]:
@@ -104,13 +108,19 @@ def loss(
     return Loss(_name(L), out_activation, L, dL)
 
 
-def _check_functions(**functions: Any) -> None:
+def _check_functions(n_args: int, **functions: Any) -> None:
     for name, function in functions.items():
-        if not callable(function):
-            raise ValueError(
-                f"{name} must be a function"
-                + (", the slope of the other; there is none" if function is None else f", got {function!r}")
-            )
+        if function is None:
+            raise ValueError(f"{name} must be a function, the slope of the other; there is none")
+        function = getattr(function, "py_func", function)
+        if not isinstance(function, (FunctionType, BuiltinFunctionType, np.ufunc)):
+            advice = f": write a function that calls it, with `def` or `lambda`{', of numbers' * callable(function)}"
+            raise ValueError(f"{name} must be a function, got {function!r}{advice if callable(function) else ''}")
+        if isinstance(function, FunctionType):
+            try:
+                signature(function).bind(*n_args * [0.0])
+            except TypeError as error:
+                raise ValueError(f"{name} must take {n_args} number{'s' * (n_args > 1)}: {error}") from None
 
 
 def _name(function: Any) -> str:

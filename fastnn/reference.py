@@ -87,7 +87,7 @@ def _loss(
 ) -> tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]:
     """A loss of the table; or a user's own, number by number."""
     law = loss_law(loss, out_activation)
-    if (law.name, out_activation) in LOSSES:
+    if not isinstance(loss, Loss):
         return LOSSES[law.name, out_activation]
     return (
         np.vectorize(lambda a, y: law.value(a, y, *law.constants), "d"),

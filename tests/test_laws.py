@@ -1,7 +1,11 @@
 """The laws: exp, log, tanh and each of the tables, against the truth over the whole range; and those of users."""
 
+import functools
 import math
+import operator
 import pickle
+import re
+import types
 
 import numpy as np
 import pytest
@@ -132,9 +136,10 @@ def test_an_activation_is_the_references(law, dtype):
 
 @pytest.mark.parametrize("law", LOSSES.values(), ids=map(" ".join, LOSSES))
 def test_a_loss_is_the_references_and_has_the_slope_that_it_says(law):
-    loss(law.value, law.slope, law.out_activation)  # refuses a wrong one
+    functions = [lambda a, y, of=of: of(a, y, *law.constants) for of in (law.value, law.slope)]
+    loss(*functions, law.out_activation)  # refuses a wrong one
     A, Y = np.array([[0.1, 0.5, 0.9]]), np.array([[0.0, 1.0, 1.0]])
-    for got, expected in zip((law.value, law.slope), reference.LOSSES[law.name, law.out_activation], strict=True):
+    for got, expected in zip(functions, reference.LOSSES[law.name, law.out_activation], strict=True):
         np.testing.assert_allclose(expected(A, Y), np.vectorize(got)(A, Y), rtol=1e-12)
 
 
@@ -341,6 +346,9 @@ def test_models_with_laws_of_importable_functions_can_be_pickled_and_cloned():
             lambda: activation(swish, swish),
             "dg is not the slope of g: at z = -3.1 it is -0.133632, but g changes by -0.0847",
         ),
+        (lambda: activation(functools.partial(swish), swish_slope), "write a function that calls it"),
+        (lambda: activation(lambda z, *, k: z, lambda z: 1), "g must take 1 number: missing a required"),
+        (lambda: loss(lambda a: a, lambda a, y: 1), "L must take 2 numbers: too many positional arguments"),
         (lambda: activation(math.log, lambda z: 1 / z), r"g\(-3.09999\) raises ValueError"),
         (lambda: activation(lambda z: math.inf, lambda z: 0), r"g\(-3.09999\) is inf"),
         (lambda: loss(lambda a, y: a), "dL must be a function, the slope of the other; there is none"),
@@ -369,3 +377,95 @@ def test_what_has_no_laws_of_a_users_own_says_so(tmp_path):
         fastnn.save(model, tmp_path / "model")
     with pytest.raises(ValueError, match="scikit-learn has no activation="):
         model.to_sklearn()
+
+
+def both(law):
+    """What the kernels and the reference make of 2."""
+    parameters = {"W1": np.ones((1, 1)), "b1": np.zeros((1, 1)), "W2": np.ones((1, 1)), "b2": np.zeros((1, 1))}
+    return [
+        each.forward_propagation(np.array([[2.0]]), parameters, law, "identity")[0].item()
+        for each in (functional, reference)
+    ]
+
+
+FACTOR = 11.0
+
+
+def scaled(z):
+    return FACTOR * z
+
+
+def factor(z):
+    return FACTOR
+
+
+def test_constants_are_those_of_the_time(monkeypatch):
+    law = activation(scaled, factor)
+    assert both(law) == [22, 22]
+    monkeypatch.setitem(globals(), "FACTOR", 12.0)
+    assert both(law) == both(activation(scaled, factor)) == [24, 24]
+
+
+def test_what_a_law_reaches_through_a_module_is_a_part_of_it(monkeypatch):
+    module = types.ModuleType("laws_of_a_user")
+    module.slope, module.g = 2.0, lambda z: 2 * z
+    monkeypatch.setitem(globals(), "laws_of_a_user", module)
+    assert both(activation(lambda z: laws_of_a_user.g(z), lambda z: laws_of_a_user.slope)) == [4, 4]  # noqa: F821
+    module.slope, module.g = 7.0, lambda z: 7 * z
+    assert both(activation(lambda z: laws_of_a_user.g(z), lambda z: laws_of_a_user.slope)) == [14, 14]  # noqa: F821
+
+
+@pytest.mark.parametrize("m", [1, 5, 8])
+def test_a_slope_that_is_not_zero_at_zero_is_that_of_the_examples_alone(m):
+    quantile = loss(lambda a, y: 0.9 * (y - a) if y > a else 0.1 * (a - y), lambda a, y: -0.9 if y > a else 0.1)
+    parameters = reference.initialize_parameters((4, 6, 1), 0)
+    X, Y = np.random.default_rng(0).standard_normal((4, m)), np.ones((1, m))
+    _, cache = reference.forward_propagation(X, parameters, "tanh", "identity")
+    expected, got = (
+        each.backward_propagation(parameters, cache, X, Y, "tanh", "identity", quantile)
+        for each in (reference, functional)
+    )
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name], value, rtol=1e-9, atol=1e-12)
+
+
+def test_a_law_that_may_raise_is_refused():
+    def g(z):
+        if z > 20:
+            raise OverflowError
+        return z
+
+    with pytest.raises(ValueError, match="the activation 'g' cannot be compiled: it may raise an exception"):
+        both(activation(g, lambda z: 1))
+
+
+def test_a_loss_of_the_name_of_another_is_itself():
+    def squared_error(a, y):
+        return 2 * (a - y) ** 2
+
+    law, A, Y = loss(squared_error, lambda a, y: 4 * (a - y)), np.array([[1.0, 3]]), np.array([[0.0, 1]])
+    assert functional.compute_cost(A, Y, "identity", law) == reference.compute_cost(A, Y, "identity", law) == 5
+
+
+def test_functions_of_libraries_are_laws():
+    assert both(activation(np.tanh, lambda z: 1 - np.tanh(z) ** 2)) == pytest.approx([np.tanh(2)] * 2)
+    law, A, Y = loss(lambda a, y: (a - y) ** 2 / 2, operator.sub), np.array([[1.0, 3]]), np.array([[0.0, 1]])
+    assert functional.compute_cost(A, Y, "identity", law) == 1.25
+
+
+def test_defaults_tuples_and_numpys_numbers_are_constants_of_the_kind_of_the_arguments():
+    pair, single = (0.5, 2.0), np.float64(0.1)
+    law = activation(lambda z, k=0.3: z * k * pair[1] + single * z, lambda z, k=0.3: k * pair[1] + single)
+    unit = units.activation_unit(law)
+    unit.load(args := units._arguments(unit, np.dtype("f4")))
+    assert "double" not in re.sub(r"^declare.*|^;.*", "", unit.inspect_llvm(args), flags=re.M)
+    assert both(law) == pytest.approx([1.4, 1.4])
+
+
+def test_a_loss_may_have_many_constants():
+    def value(a, y, p, q, r, s):
+        return (p + q + r + s) * (a - y) ** 2 / 2
+
+    law = Loss("many", "identity", value, lambda a, y, p, q, r, s: (p + q + r + s) * (a - y), constants=(1, 2, 3, 4))
+    A, Y = np.array([[1.0, 3]]), np.array([[0.0, 1]])
+    assert functional.compute_cost(A, Y, "identity", law) == reference.compute_cost(A, Y, "identity", law) == 12.5

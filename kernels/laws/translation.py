@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 from numba.core import ir
 from numba.core.compiler_machinery import FunctionPass, register_pass
-from numba.core.errors import NumbaError
+from numba.core.errors import NumbaError, TypingError
 from numba.core.registry import CPUDispatcher
 from numba.core.untyped_passes import IRProcessing
 from numba.extending import overload
@@ -47,10 +47,13 @@ def _eps(x):
 
 def _translated(value, kind, stays_whole=False):
     """What a constant, a function or another value that a law refers to is in a kernel for arguments of this type."""
+    number = np.float32 if getattr(kind, "dtype", kind) == types.float32 else np.float64
     if type(value) is int and stays_whole:
         return value
-    if type(value) in (int, float):
-        return (np.float32 if getattr(kind, "dtype", kind) == types.float32 else np.float64)(value)
+    if type(value) in (int, float) or isinstance(value, np.floating):
+        return number(value)
+    if type(value) is tuple:
+        return tuple(number(each) if isinstance(each, (float, np.floating)) else each for each in value)
     if isinstance(kind, simd.VectorType) and value in OURS_OF_VECTORS:
         return OURS_OF_VECTORS[value]
     if isinstance(value, (BuiltinFunctionType, np.ufunc)):
@@ -82,6 +85,8 @@ class _Translation(FunctionPass):
 
     def run_pass(self, state):
         kind = state.args[0]
+        if any(isinstance(statement, ir.Raise) for block in state.func_ir.blocks.values() for statement in block.body):
+            raise TypingError("it may raise an exception, which a kernel cannot")
         statements = [
             statement
             for block in state.func_ir.blocks.values()
@@ -120,17 +125,49 @@ class _LawCompiler(_FragmentCompiler):
         return [passes]
 
 
-@cache
-def kernel_of(function):
-    """The kernel of a function of numbers: plain Python, compiled by Numba, or one of `math` or NumPy."""
+def kernel_of(function, n_args=None):
+    """The kernel of a function of numbers: plain Python, compiled by Numba, or one of `math` or NumPy.
+
+    It is called with so many arguments; where there are defaults for more, these are constants.
+    """
     function = getattr(function, "py_func", function)
-    if not isinstance(function, FunctionType):
+    try:
+        return _kernel_of(function, n_args, identity_of(function))
+    except ValueError:  # what it refers to has no description: it is taken as it is now
+        return _make_kernel(function, n_args)
 
-        def of_one(z):
-            return function(z)
 
-        return _inner(_LawCompiler, forceinline=True)(of_one)
-    return _inner(_LawCompiler, forceinline=True)(function)
+@cache
+def _kernel_of(function, n_args, identity):
+    return _make_kernel(function, n_args)
+
+
+def _make_kernel(function, n_args):
+    if isinstance(function, FunctionType) and (n_args is None or function.__code__.co_argcount == n_args):
+        return _inner(_LawCompiler, forceinline=True)(function)
+    constants = ()
+    if isinstance(function, FunctionType):
+        constants = (function.__defaults__ or ())[n_args - function.__code__.co_argcount :]
+        function = FunctionType(function.__code__, function.__globals__, function.__name__, None, function.__closure__)
+
+    def of_one(z):
+        return function(z, *constants)
+
+    def of_two(a, y):
+        return function(a, y, *constants)
+
+    return _inner(_LawCompiler, forceinline=True)(of_two if n_args == 2 else of_one)
+
+
+#: Packages whose functions are what their names say.
+LIBRARIES = {"builtins", "math", "numpy", "scipy", "numba", "operator"}
+
+
+def identity_of(function):
+    """What tells a law from others: its place in our tables, or the hash of all that it does."""
+    if getattr(function, "__module__", "") is not None and getattr(function, "__module__", "").startswith(__package__):
+        return function
+    return fingerprint(function)
 
 
 def fingerprint(function):
@@ -140,25 +177,36 @@ def fingerprint(function):
     """
     digest, seen = hashlib.sha256(), set()
 
-    def add(value):
-        if isinstance(value, CPUDispatcher):
-            value = value.py_func
+    def add_attributes(module, names):
+        digest.update(module.__name__.encode())
+        if module.__name__.partition(".")[0] not in LIBRARIES:
+            for name in names:
+                if hasattr(module, name):
+                    digest.update(name.encode())
+                    add(getattr(module, name), names)
+
+    def add(value, names=()):
+        value = getattr(value, "py_func", value)
         if isinstance(value, FunctionType):
             if value in seen:
                 return
             seen.add(value)
             code = value.__code__
             digest.update(repr(contents(code)).encode())
-            names = [name for name in code.co_names if name in value.__globals__]
-            for name in names:
-                digest.update(name.encode())
-                add(value.__globals__[name])
+            for name in code.co_names:
+                if name in value.__globals__:
+                    digest.update(name.encode())
+                    add(value.__globals__[name], code.co_names)
             for cell in value.__closure__ or ():
-                add(cell.cell_contents)
+                add(cell.cell_contents, code.co_names)
             for default in value.__defaults__ or ():
                 add(default)
         elif isinstance(value, ModuleType):
-            digest.update(value.__name__.encode())
+            add_attributes(value, names)
+        elif isinstance(value, tuple):
+            digest.update(f"tuple {len(value)}".encode())
+            for each in value:
+                add(each, names)
         elif isinstance(value, (int, float, str, np.generic, type(None))):
             digest.update(f"{type(value)} {value!r}".encode())
         elif isinstance(value, (BuiltinFunctionType, np.ufunc, type)):

@@ -12,10 +12,11 @@ from fastnn.kernels.laws.activations import ACTIVATIONS, KEPT
 from fastnn.kernels.laws.elementary import exp, log
 from fastnn.kernels.laws.losses import LOSSES, OUT_ACTIVATIONS, eps
 from fastnn.kernels.laws.optimizers import RULES
-from fastnn.kernels.laws.translation import fingerprint, kernel_of, reason
+from fastnn.kernels.laws.translation import fingerprint, identity_of, kernel_of, reason
 from fastnn.kernels.machine.jit import call, inline, kernel, load_units, unit
 from fastnn.kernels.machine.simd import (
     STREAMS,
+    first_numbers,
     fma,
     lanes,
     load,
@@ -43,19 +44,35 @@ KINDS = {"activate": "activation", "output": "output activation", "loss": "loss"
 
 def _unit_of(function, kind, name, *laws):
     """A unit that is made of laws: their contents are in its name, and so in that of its kept machine code."""
-    name = "".join(letter for letter in name if letter.isalnum())
+    letters = "".join(letter for letter in name if letter.isalnum())
     try:
-        made = unit(function, name="_".join([kind, name, *map(fingerprint, laws)]))
+        made = unit(function, name="_".join([kind, letters, *map(fingerprint, laws)]))
     except ValueError:  # it refers to what another process cannot know
-        made = unit(function, name=f"{kind}_{name}_{id(function)}", is_kept=False)
+        made = unit(function, name=f"{kind}_{letters}_{id(function)}", is_kept=False)
     made.about = f"the {KINDS[kind]} {name!r}"
     return made
 
 
-@cache
+def _once_a_law(make):
+    """The units that this makes, each once; where a law refers to other constants than the last time, anew."""
+    made = {}
+
+    def unit_of(law):
+        try:
+            key = law, *map(identity_of, (law.value, law.slope) if hasattr(law, "value") else (law.step,))
+        except ValueError:
+            return make(law)
+        if key not in made:
+            made[key] = make(law)
+        return made[key]
+
+    return unit_of
+
+
+@_once_a_law
 def activation_unit(law):
     """Z = g(Z) and D = g'(Z), if D has rows and the law keeps it, in the columns from first to last.  Z, D (n, m)."""
-    value, slope = kernel_of(law.value), kernel_of(law.slope)
+    value, slope = kernel_of(law.value, 1), kernel_of(law.slope, 1)
 
     def activate(Z, D, first, last):
         for j in range(Z.shape[0]):
@@ -119,22 +136,14 @@ def output_unit(name):
     return _unit_of(output, "output", name, value)
 
 
-#: What a loss takes besides a and y: so many constants, as a tuple.
-_CONSTANTS = (
-    kernel(lambda constants: ()),
-    kernel(lambda constants: (constants[0],)),
-    kernel(lambda constants: (constants[0], constants[1])),
-    kernel(lambda constants: (constants[0], constants[1], constants[2])),
-)
-
-
-@cache
+@_once_a_law
 def loss_unit(law):
     """The loss of each example, and dZ_L in the place of A_L.  A, Y (n_L, m), losses (m), constants (any)."""
-    value, slope, constants_of = kernel_of(law.value), kernel_of(law.slope), _CONSTANTS[len(law.constants)]
+    n_constants = len(law.constants)
+    value, slope = kernel_of(law.value, 2 + n_constants), kernel_of(law.slope, 2 + n_constants)
 
     def loss_and_dZ(A, Y, losses, constants, first, last):
-        cost, more = losses[first:last], constants_of(constants)
+        cost, more = losses[first:last], first_numbers(constants, n_constants)
         for i in range(cost.size):
             cost[i] = A.dtype.type(0)
         for j in range(A.shape[0]):
@@ -144,7 +153,7 @@ def loss_unit(law):
                 cost[i] += value(a_i, y_i, *more)
                 a[i] = slope(a_i, y_i, *more)
 
-    return _unit_of(loss_and_dZ, "loss", f"{law.name}_{law.out_activation}", law.value, law.slope)
+    return _unit_of(loss_and_dZ, "loss", law.name, law.value, law.slope)
 
 
 @unit
@@ -204,7 +213,7 @@ def _ask(theta, G, p):
                 prefetch(G, shard, ahead)
 
 
-@cache
+@_once_a_law
 def update_unit(law):
     """One fused pass over ranges of parameters, by the rule of an optimizer.
 

@@ -263,6 +263,19 @@ def splats(typingctx, array, numbers, n):
     return types.Tuple([vector] * n)(array, numbers, types.literal(n)), codegen
 
 
+@intrinsic(prefer_literal=True)
+def first_numbers(typingctx, numbers, n):
+    """The first n numbers of an array, as a tuple; n is a constant."""
+    n = n.literal_value
+
+    def codegen(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        places = (builder.gep(data, [ir.Constant(INT64, i)], inbounds=True) for i in range(n))
+        return context.make_tuple(builder, sig.return_type, [builder.load(place) for place in places])
+
+    return types.Tuple([numbers.dtype] * n)(numbers, types.literal(n)), codegen
+
+
 @intrinsic
 def zero(typingctx, array):
     """The vector of zeros, of the dtype of `array`."""

@@ -80,6 +80,7 @@ class _Worker:
         finally:
             workers.goes(self)
             with suppress(OSError):  # a pipe that is broken
+                pickle.dump(None, self.process.stdin)  # a forked child may hold the pipe open
                 self.process.stdin.close()
             self.process.stdout.close()
             self.process.wait()
@@ -139,7 +140,8 @@ class Workers:
     def call_elsewhere(self, call):
         """Meanwhile, another process makes this call (a line of Python), if there may be one; it ends with it."""
         try:
-            process = _start(call, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) if _n_workers() else None
+            call = f"from fastnn.kernels.machine import workers; workers.end_with_parent(); {call}"
+            process = _start(call, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) if _n_workers() else None
         except OSError:
             process = None
         self.elsewhere += process is not None
@@ -152,6 +154,7 @@ class Workers:
                 self.elsewhere -= 1
                 process.kill()
                 process.wait()
+                process.stdin.close()
 
     def next_job(self, seconds):
         """Take the longest job; None if there is none for so long after the last compilation."""
@@ -209,6 +212,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=WORKERS.forget)
 
 
+def end_with_parent():
+    """Whoever started this process holds its standard input open: when that ends, it does."""
+
+    def watch():
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def serve():
     """What a worker does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started it
@@ -221,9 +234,12 @@ def serve():
     out.flush()
     while True:
         try:
-            name, args = pickle.load(sys.stdin.buffer)
+            job = pickle.load(sys.stdin.buffer)
         except EOFError:
+            job = None
+        if job is None:
             return
+        name, args = job
         try:
             find(name).load(args)
         except Exception as error:
