@@ -340,9 +340,7 @@ class Fastnn(Rival):
 
     def run(self, n_steps: int) -> None:
         for first, last in pieces(self.workload, self.n_done, n_steps):
-            if first == 0:
-                self.training.shuffle(self.order, self.model._random_state)
-            self.trainer.run(self.order, last - first, first)
+            self.trainer.run(self.order, last - first, first, self.model._random_state)
         self.n_done += n_steps
         self.is_model_stale = True
 

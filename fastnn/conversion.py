@@ -53,7 +53,9 @@ def to_sklearn(model: Any, kind: type) -> Any:
     moments = [[np.zeros_like(array) for array in params] for _ in range(ours.n_moments)]
     if ours.moments is not None:
         network = _network(model)
-        moments = [list(chain(*unpack(network, moment))) for moment in ours.moments.reshape(ours.n_moments, -1)]
+        moments = [
+            list(chain(*unpack(network, moment, ours.by_inputs))) for moment in ours.moments.reshape(ours.n_moments, -1)
+        ]
     if isinstance(ours, Adam):
         optimizer = AdamOptimizer(params, ours.learning_rate_init, ours.beta_1, ours.beta_2, ours.epsilon)
         optimizer.t, (optimizer.ms, optimizer.vs) = ours.t, moments

@@ -16,7 +16,6 @@ from scipy.optimize import OptimizeResult, minimize
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import _multilayer_perceptron as multilayer_perceptron
 from sklearn.preprocessing import LabelBinarizer
@@ -56,18 +55,6 @@ def _refuse_masked(array: Any, name: str) -> None:
         )
 
 
-def _r2(Y: Array, predicted: Array, sample_weight: Any) -> float:
-    """R^2 of targets (n_samples, n_outputs), number for number as r2_score, which takes longer than many an epoch."""
-    floats = [array.dtype for array in (Y, predicted, sample_weight) if array is not None and array.dtype.kind == "f"]
-    dtype = np.result_type(*floats)
-    Y, predicted = Y.astype(dtype, copy=False), predicted.astype(dtype, copy=False)
-    weight = 1.0 if sample_weight is None else sample_weight[:, np.newaxis]
-    residual = np.sum(weight * (Y - predicted) ** 2, axis=0)
-    total = np.sum(weight * (Y - np.average(Y, axis=0, weights=sample_weight)) ** 2, axis=0)
-    scores = np.where(residual == 0, 1.0, np.where(total == 0, 0.0, 1 - residual / np.where(total == 0, 1, total)))
-    return float(np.average(scores))
-
-
 class _MLP(BaseEstimator):
     """What the classifier and the regressor share: everything but the targets."""
 
@@ -105,7 +92,7 @@ class _MLP(BaseEstimator):
                 train = self._lbfgs(network, theta, X, Y, sample_weight)
             else:
                 train = self._stochastic(network, theta, X, Y, sample_weight, incremental)
-            training.pack(network, self.coefs_, self.intercepts_, theta.dtype, out=theta)
+            training.pack(network, self.coefs_, self.intercepts_, theta.dtype, theta, issparse(X))
         except BaseException:
             refuse()
             raise
@@ -114,7 +101,7 @@ class _MLP(BaseEstimator):
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=1)
         finally:
-            self.coefs_, self.intercepts_ = training.unpack(network, theta)
+            self.coefs_, self.intercepts_ = training.unpack(network, theta, issparse(X))
         is_best_kept = self.early_stopping and self.solver != "lbfgs" and np.isfinite(self.best_validation_score_)
         if not np.isfinite(theta).all() or not (is_best_kept or np.isfinite(getattr(self, "loss_", 0.0))):
             refuse()
@@ -258,7 +245,7 @@ class _MLP(BaseEstimator):
             if self.verbose:
                 print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
             now = time.perf_counter()
-            self._report(network, theta, None, X.shape[0], now - start)
+            self._report(network, theta, issparse(X), None, X.shape[0], now - start)
             start = now
 
         def minimise() -> None:
@@ -288,7 +275,11 @@ class _MLP(BaseEstimator):
         last = getattr(self, "_optimizer", None)
         if incremental and last is not None and type(last) is type(optimizer):
             optimizer = copy(last)  # where the fit diverges, this one is forgotten
-            optimizer.moments = None if last.moments is None else np.array(last.moments)
+            if last.moments is not None:
+                optimizer.moments = training.moments_by(
+                    network, last.moments, last.n_moments, getattr(last, "by_inputs", False), issparse(X)
+                )
+        optimizer.by_inputs = issparse(X)
         self._optimizer = optimizer
         order, validation = np.arange(X.shape[0]), None
         if self.early_stopping:
@@ -301,7 +292,9 @@ class _MLP(BaseEstimator):
                     "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
                 )
             weights = None if sample_weight is None else sample_weight[held_out]
-            validation = X[held_out], self._targets(Y[held_out]), weights
+            validation = training.validation(
+                network, theta, X[held_out], Y[held_out], weights, isinstance(self, ClassifierMixin), self.n_threads
+            )
         batch_size = min(200, len(order)) if self.batch_size == "auto" else self.batch_size
         if batch_size > len(order):
             warnings.warn(
@@ -321,95 +314,88 @@ class _MLP(BaseEstimator):
             prepared=self._kept.pop("prepared", None) if incremental else None,
         )
         trainer.compile()
-        return partial(self._epochs, network, theta, trainer, order, validation, incremental)
+        return partial(self._epochs, network, trainer, order, validation, incremental)
 
     def _epochs(
         self,
         network: Network,
-        theta: Array,
         trainer: Any,
         order: npt.NDArray[np.int64],
-        validation: tuple[Any, Any, Any] | None,
+        validation: Any,
         incremental: bool,
     ) -> None:
         from fastnn import training
 
         # The mean over the outputs, where the gradient has the sum: scikit-learn's convention.
         scale = 1 / self.n_outputs_ if network.loss_law.is_mean_over_outputs else 1
-        best = theta.copy() if validation is not None else theta
+        epochs = training.Epochs(
+            trainer,
+            order,
+            self._random_state if self.shuffle and len(order) > 1 else None,
+            scale,
+            self.tol,
+            self.n_iter_no_change,
+            validation,
+            self.best_loss_ if validation is None else np.inf,
+            -np.inf if validation is None else self.best_validation_score_,
+            self._no_improvement_count,
+        )
+        self.n_iter_, max_iter, start = 0, 1 if incremental else self.max_iter, time.perf_counter()
         try:
-            self.n_iter_ = 0
-            for _ in range(self.max_iter):
-                start = time.perf_counter()
-                if self.shuffle and len(order) > 1:
-                    training.shuffle(order, self._random_state)  # as sklearn.utils.shuffle, without its copies
-                loss, penalty = trainer.epoch(order)
-                seconds = time.perf_counter() - start
-                self.n_iter_ += 1
-                self.loss_ = np.float64(loss * scale + penalty)
-                self.t_ += len(order)
-                self.loss_curve_.append(self.loss_)
+            while self.n_iter_ < max_iter:
+                one_by_one = self.verbose or progress.is_watched() or self._optimizer.is_for_one_epoch
+                told = epochs.run(1 if one_by_one else max_iter - self.n_iter_)
+                if not len(told):
+                    if epochs.is_interrupted:
+                        raise KeyboardInterrupt
+                    continue
+                self.n_iter_ += len(told)
+                self.t_ += len(told) * len(order)
+                self.loss_curve_.extend(told[:, 0])
+                self.loss_ = self.loss_curve_[-1]
+                self._no_improvement_count = epochs.no_improvement_count
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
                 if validation is None:
-                    self._note_loss()
-                elif self._note_score(network, theta, *validation):
-                    best[:] = theta
-                self._report(
-                    network, theta, None if validation is None else self.validation_scores_[-1], len(order), seconds
-                )
+                    self.best_loss_ = epochs.best_loss
+                else:
+                    self.validation_scores_.extend(told[:, 1].tolist())
+                    self.best_validation_score_ = epochs.best_score
+                    if self.verbose:
+                        print(f"Validation score: {self.validation_scores_[-1]:f}")
+                now = time.perf_counter()
+                score = None if validation is None else self.validation_scores_[-1]
+                self._report(network, trainer.model.theta, trainer.is_sparse, score, len(order), now - start)
+                if epochs.is_interrupted:
+                    raise KeyboardInterrupt
+                start = time.perf_counter()
                 self._optimizer.iteration_ends(self.t_)
                 if self._no_improvement_count > self.n_iter_no_change:
                     if self._optimizer.trigger_stopping(self._stopping_message(), self.verbose):
-                        break
-                    self._no_improvement_count = 0
-                if incremental:
-                    break
-                if self.n_iter_ == self.max_iter:
-                    warnings.warn(
-                        f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                        "optimization hasn't converged yet.",
-                        ConvergenceWarning,
-                        stacklevel=1,
-                    )
+                        return
+                    self._no_improvement_count = epochs.no_improvement_count = 0
+            if not incremental:
+                warnings.warn(
+                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                    "optimization hasn't converged yet.",
+                    ConvergenceWarning,
+                    stacklevel=1,
+                )
         finally:
-            theta[:] = best
+            if validation is not None:
+                trainer.model.theta[:] = epochs.best
             if incremental:
                 self._kept["prepared"] = trainer.prepared
 
-    def _report(self, network: Network, theta: Array, score: float | None, n_samples: int, seconds: float) -> None:
+    def _report(
+        self, network: Network, theta: Array, by_inputs: bool, score: float | None, n_samples: int, seconds: float
+    ) -> None:
         """Tell whoever watches what an epoch came to; they may predict."""
         from fastnn import training
 
         if progress.is_watched():
-            self.coefs_, self.intercepts_ = training.unpack(network, theta)
+            self.coefs_, self.intercepts_ = training.unpack(network, theta, by_inputs)
             progress.report(progress.Epoch(self.n_iter_, self.max_iter, self.loss_, score, n_samples, seconds))
-
-    def _note_loss(self) -> None:
-        """Note the loss of an epoch, and whether it is progress."""
-        worse = self.loss_ > self.best_loss_ - self.tol
-        self._no_improvement_count = self._no_improvement_count + 1 if worse else 0
-        if self.loss_ < self.best_loss_:
-            self.best_loss_ = self.loss_
-
-    def _note_score(self, network: Network, theta: Array, X: Any, y: Any, sample_weight: Any) -> bool:
-        """Note the score of an epoch on the validation set; tell whether to keep its parameters, as the best so far."""
-        from fastnn import training
-
-        weighs_nothing = sample_weight is not None and not sample_weight.any()
-        score = np.nan
-        if not weighs_nothing:
-            outputs = training.predict(network, theta, X, self.n_threads, type(self).__name__)
-            score = self._validation_score(y, outputs, sample_weight)
-        self.validation_scores_.append(score)
-        if self.verbose:
-            print(f"Validation score: {score:f}")
-        improves = score >= self.best_validation_score_ + self.tol
-        self._no_improvement_count = 0 if improves else self._no_improvement_count + 1
-        if score > self.best_validation_score_:
-            self.best_validation_score_ = score
-            return True
-        return weighs_nothing and self.best_validation_score_ == -np.inf  # nothing tells which are the best
 
     def _stopping_message(self) -> str:
         what = "Validation score" if self.early_stopping else "Training loss"
@@ -793,15 +779,6 @@ class MLPClassifier(ClassifierMixin, _MLP):
             return self.classes_[(outputs.ravel() > 0.5).astype(np.intp)]
         return self._label_binarizer.inverse_transform(outputs.ravel() if self.n_outputs_ == 1 else outputs)
 
-    def _targets(self, Y: Array) -> npt.NDArray[Any]:
-        return self.classes_[Y[:, 0]] if self._out_activation() == "softmax" else self._labels(Y)
-
-    def _validation_score(self, y: Any, outputs: Array, sample_weight: Any) -> float:
-        labels = self._labels(outputs)
-        if y.ndim == 1:  # accuracy_score says the same, and takes longer than an epoch of a small table
-            return float(np.average(y == labels, weights=sample_weight))
-        return float(accuracy_score(y, labels, sample_weight=sample_weight))
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
@@ -1050,8 +1027,3 @@ class MLPRegressor(RegressorMixin, _MLP):
 
     def _targets(self, outputs: Array) -> Array:
         return outputs.ravel() if self.n_outputs_ == 1 else outputs
-
-    def _validation_score(self, y: Any, outputs: Array, sample_weight: Any) -> float:
-        if not np.isfinite(outputs).all():
-            return np.nan
-        return _r2(y.reshape(len(y), -1), outputs, sample_weight)

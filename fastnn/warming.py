@@ -4,6 +4,7 @@ from math import inf
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 from fastnn import functional as nn
 from fastnn.kernels.laws import units as laws
@@ -12,9 +13,16 @@ from fastnn.kernels.laws.losses import LOSSES, OUT_ACTIVATIONS
 from fastnn.kernels.laws.optimizers import RULES
 from fastnn.kernels.machine.workers import WORKERS
 from fastnn.network import Network
-from fastnn.training import Adam, Trainer, shuffle, unpack
-from fastnn.training.calls import examples
-from fastnn.training.prediction import PREDICT, PREDICT_FEW, room_for_few, room_for_many
+from fastnn.training import Adam, Trainer, unpack
+from fastnn.training.calls import examples, rows_of
+from fastnn.training.prediction import (
+    PREDICT,
+    PREDICT_FEW,
+    PREDICT_SPARSE,
+    room_for_few,
+    room_for_many,
+    room_for_sparse,
+)
 from fastnn.training.ways import columns, linear, online, units
 
 
@@ -50,21 +58,32 @@ def compile_all(dtype: npt.DTypeLike) -> None:
     theta, line = network.from_dict(parameters, dtype), Network((40, 1), "tanh", "logistic")
     coefs, intercepts = unpack(network, theta)
     for wanted, seconds in (1, 0.0), (1, inf), (2, 0.0), (2, inf):
-        for way, net in (columns, network), (units, network), (online, network), (linear, line):
-            trainer = Trainer(net, theta[: net.n_params].copy(), Adam(0.001), X.T, Y.T, 1, way=way)
+        for way, net, x in (
+            (columns, network, X.T),
+            (units, network, X.T),
+            (online, network, X.T),
+            (linear, line, X.T),
+            (None, network, csr_matrix(X.T)),
+        ):
+            trainer = Trainer(net, theta[: net.n_params].copy(), Adam(0.001), x, Y.T, 1, way=way)
             trainer.crew.size, trainer.crew.fastest = wanted, seconds
             trainer.run(np.arange(3), 1)
-        for kernel, (model, room) in (
-            (PREDICT, room_for_many(network, theta, 40, wanted)),
-            (PREDICT_FEW, room_for_few(network, coefs, intercepts, wanted)),
+        for kernel, (model, room), x in (
+            (PREDICT, room_for_many(network, theta, 40, wanted), examples(X.T, dtype)),
+            (PREDICT_FEW, room_for_few(network, coefs, intercepts, wanted), examples(X.T, dtype)),
+            (
+                PREDICT_SPARSE,
+                room_for_sparse(network, coefs[0], theta[360:], 40, wanted),
+                rows_of(csr_matrix(X.T), dtype),
+            ),
         ):
             out, refused = np.empty((3, 1), dtype), np.zeros(wanted, np.bool_)
-            kernel(wanted, seconds, dtype, model, examples(X.T, dtype), room, out, refused)
-    shuffle(np.arange(3), np.random.RandomState(0))
+            kernel(wanted, seconds, dtype, model, x, room, out, refused)
     for unit in (
         *map(laws.activation_unit, ACTIVATIONS.values()),
         *map(laws.output_unit, OUT_ACTIVATIONS),
         *map(laws.loss_unit, LOSSES.values()),
         *map(laws.update_unit, RULES.values()),
+        *map(laws.advance_unit, RULES.values()),
     ):
         laws.address_of(unit, dtype)

@@ -32,9 +32,11 @@ from fastnn.kernels.machine.simd import (
 )
 from fastnn.kernels.machine.team import region, roll_call, share, take
 from fastnn.kernels.products.columns import gather, transpose
+from fastnn.kernels.products.sparse import Rows
 from fastnn.kernels.products.vectors import softmax
-from fastnn.kernels.run import A_OUT, FORM, N_IN, N_OUT, VALUE, B, W
+from fastnn.kernels.run import A_IN, A_OUT, FORM, N_IN, N_OUT, VALUE, B, W
 from fastnn.kernels.ways.columns import forward, inputs
+from fastnn.kernels.ways.sparse import first_layer
 
 #: Of few examples, as many go through the network at a time; and how many vectors of units a tile has.
 TOGETHER, UNITS = 4, 4 if REGISTERS == 32 else 2
@@ -89,6 +91,34 @@ def predict(keeps_gil, wanted, team, model, X, room, out, refused):
                     gather(X[i : i + m], room.rows, A_0, A_0, 0, m, False, False)
                     refused[rank] |= not is_finite(A_0, m)  # here, because X comes from memory once, and in parts
                     for l in range(n_layers):
+                        forward(model, inputs(model, work, width, l), work, width, l, 0, layers[l, N_OUT], 0, m)
+                    activate(model.output, A_L, A_L[:0], 0, m + -m % vector)
+                    transpose(A_L, out[i : i + m], 0, m)
+                begin, end = take(team, 0, rank, size, owner, first, last, 1)
+    take_gil(gil)
+
+
+@entry(nogil=False)
+def predict_sparse(keeps_gil, wanted, team, model, X, room, out, refused):
+    """`predict` of the rows of a sparse X: in the table of layers, the first W is the address of W_1^T (n_x, n_1)."""
+    gil = release_gil(keeps_gil)
+    rank, size = roll_call(team, wanted)
+    if rank < size:
+        layers, n_layers, width, work = model.layers, model.layers.shape[0], room.width, room.work[rank]
+        n_x, n_1, n_samples = layers[0, N_IN], layers[0, N_OUT], X.starts.size - 1
+        W_T, scratch = matrix_at(work, layers[0, W], n_x, n_1), work[layers[0, A_IN] :]
+        A_L = matrix(work, layers[n_layers - 1, A_OUT], layers[n_layers - 1, N_OUT], width)
+        vector, block = lanes(work), min(width, room.rows.size)
+        for turn in range(size):
+            owner = (rank + turn) % size
+            first, last = share((n_samples + vector - 1) // vector, owner, size)
+            begin, end = take(team, 0, rank, size, owner, first, last, 1)
+            while begin < end:
+                for i in range(begin * vector, min(end * vector, n_samples), block):
+                    m = min(block, min(end * vector, n_samples) - i)
+                    rows = Rows(X.numbers, X.features, X.starts[i : i + m + 1])
+                    first_layer(model, rows, room.rows, W_T, scratch, room.rows, work, width, 0, m)
+                    for l in range(1, n_layers):
                         forward(model, inputs(model, work, width, l), work, width, l, 0, layers[l, N_OUT], 0, m)
                     activate(model.output, A_L, A_L[:0], 0, m + -m % vector)
                     transpose(A_L, out[i : i + m], 0, m)

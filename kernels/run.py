@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnn.kernels.machine.jit import entry, packed, part, release_gil, take_gil
+from fastnn.kernels.machine.jit import entry, part, release_gil, take_gil
 from fastnn.kernels.machine.records import record
 from fastnn.kernels.machine.simd import flush_subnormals, restore_mode
-from fastnn.kernels.machine.team import barrier, new_queue, region, roll_call, take
+from fastnn.kernels.machine.team import barrier, new_queue, roll_call, take
 
 #: The fields of a layer in the table.  Of every way: its sizes; the law of its activation, the address of its unit and
 #: the form of its slope; where its W and b are; where the activations that it takes are, those that it makes, dZ, and
@@ -58,6 +58,7 @@ class Rule(NamedTuple):
     """The optimizer."""
 
     update: int  # the address of its unit
+    advance: int  # and of that for several steps at once, which `ways.sparse` takes
     alpha: float  # strength of the L2 penalty, in the dtype of theta
     rates: np.ndarray  # (n_steps,): one step for each
     constants: np.ndarray  # what the rule needs besides
@@ -129,7 +130,7 @@ def loop(name, begin, n_phases, part_of, is_private, work, loss, end):
     work(run, worker, step, phase, first, last)
                             does these units
     loss(run, worker, step) the sum of the losses of a chunk, once its last phase is done by the first worker
-    end(run, worker)        brings the parameters back, if they were elsewhere
+    end(run, worker, costs) brings the parameters back, if they were elsewhere
     """
 
     def train(keeps_gil, wanted, team, run, costs):
@@ -179,21 +180,12 @@ def loop(name, begin, n_phases, part_of, is_private, work, loss, end):
                             queue = 1 - queue
                             new_queue(team, queue, rank)
                             barrier(team, size)
-                if rank == 0:
+                if rank == 0 and batches.begin < batch.size:
                     costs[number, 0] = cost * factor + (costs[number, 0] if batches.begin > 0 else kind(0))
                     costs[number, 1] = penalty(run.room) * factor
-            end(run, worker)
+            end(run, worker, costs)
             restore_mode(mode)
         take_gil(gil)
 
     train.__name__ = train.__qualname__ = f"train_{name}"
     return entry(train, nogil=False)
-
-
-@entry(nogil=False)
-def train_team(address, keeps_gil, wanted, team, run, costs):
-    """A kernel that trains, by its address, on a team of up to `wanted` threads in one parallel region."""
-    function, frame = packed(address, True, wanted, team, run, costs)
-    gil = release_gil(keeps_gil)
-    region(wanted, function, frame)
-    take_gil(gil)

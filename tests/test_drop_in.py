@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from conftest import examples
 from scipy.optimize import check_grad
-from scipy.sparse import csc_array, csr_matrix
 from sklearn import neural_network as theirs
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
@@ -94,19 +93,6 @@ def test_twenty_epochs_are_scikit_learns(task, parameters, weighted):
     ours, their, X, y = pair(task, **parameters)
     weight = np.random.default_rng(0).uniform(0, 2, len(X)) if weighted else None
     assert_same(ours.fit(X, y, sample_weight=weight), their.fit(X, y, sample_weight=weight), X, 1e-6)
-
-
-@pytest.mark.parametrize("container", [csr_matrix, csc_array])
-@pytest.mark.parametrize("parameters", [{}, {"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
-def test_sparse_data_give_what_dense_data_give(container, parameters, monkeypatch):
-    monkeypatch.setattr(training.trainer, "DENSE", 200)  # a few steps at a time
-    ours, _, X, y = pair("multiclass", batch_size=20, **parameters)
-    X = np.where(np.abs(X) < 0.5, 0, X)
-    coefs, expected = ours.fit(X, y).coefs_, ours.predict_proba(X)
-    got = ours.fit(container(X), y).predict_proba(container(X))
-    for one, other in zip(ours.coefs_, coefs, strict=True):
-        np.testing.assert_array_equal(one, other)
-    np.testing.assert_allclose(got, expected, rtol=1e-13)  # the last rows of each part are summed in another order
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression"])

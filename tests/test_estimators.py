@@ -10,14 +10,12 @@ from sklearn import neural_network as theirs
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor
-from fastnn.estimators import _r2
 from fastnn.training import calls, prediction, trainer
 
 rng = np.random.default_rng(0)
@@ -447,16 +445,3 @@ def test_partial_fit_goes_on_with_another_limit_of_threads_and_another_alpha():
         for alpha, n_threads in zip((0.0, 1.0, 0.1), limits, strict=True):
             model.set_params(alpha=alpha, n_threads=n_threads).partial_fit(X, y)
     np.testing.assert_array_equal(models[0].predict(X), models[1].predict(X))
-
-
-@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
-@pytest.mark.parametrize(
-    "dtypes", [(np.float64, np.float64), (np.float32, np.float32), (np.int64, np.float32)], ids=str
-)
-@pytest.mark.parametrize("case", ["one", "three", "constant", "perfect"])
-def test_the_score_of_a_validation_set_is_r2_score(case, dtypes, weighted):
-    Y = 10 * rng.random((50, 3 if case == "three" else 1)).astype(dtypes[0])
-    predicted = (Y + rng.random(Y.shape)).astype(dtypes[1])
-    Y, predicted = {"constant": (Y * 0, predicted), "perfect": (Y, Y.astype(dtypes[1]))}.get(case, (Y, predicted))
-    weights = rng.random(50) if weighted else None
-    assert _r2(Y, predicted, weights) == r2_score(Y, predicted, sample_weight=weights)

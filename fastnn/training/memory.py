@@ -1,18 +1,20 @@
 """Memory for the kernels: the table of layers, and room on cache lines and pages."""
 
 from contextlib import AbstractContextManager
-from math import ceil
+from functools import cache
+from math import ceil, inf
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from fastnn.kernels import passes, run, shuffle
+from fastnn.kernels import epochs, passes, predict, run
 from fastnn.kernels.laws import activations, units
 from fastnn.kernels.laws.optimizers import Rule
 from fastnn.kernels.machine import simd
 from fastnn.kernels.machine.workers import WORKERS
+from fastnn.kernels.products.sparse import Rows
 from fastnn.network import Array, Network, aligned
 
 #: How many examples go through the network before the gradient takes them in: a larger batch takes several turns.
@@ -90,22 +92,63 @@ def with_laws(model: run.Model, network: Network, is_trained: bool = True) -> ru
     )
 
 
-def laws_wished_for(network: Network, rule: Rule, dtype: np.dtype[Any]) -> AbstractContextManager[None]:
+def laws_wished_for(
+    network: Network, rule: Rule, dtype: np.dtype[Any], is_sparse: bool
+) -> AbstractContextManager[None]:
     """While what trains is compiled: other processes may compile the laws."""
-    laws = [units.update_unit(rule), units.loss_unit(network.loss_law), units.output_unit(network.out_activation)]
+    laws = [
+        *([units.advance_unit(rule)] if is_sparse else []),
+        units.update_unit(rule),
+        units.loss_unit(network.loss_law),
+        units.output_unit(network.out_activation),
+    ]
     if network.activation_law.form not in (activations.LINEAR, activations.RELU):
         laws.append(units.activation_unit(network.activation_law))
     return units.wish_for([law for law in laws if law is not None], dtype)
 
 
 def around_steps_wished_for(dtype: np.dtype[Any]) -> AbstractContextManager[None]:
-    """And what comes before and after the steps: transposed parameters, the order of the examples."""
+    """And what comes before and after all steps: transposed parameters."""
     number = types.float32 if dtype == np.float32 else types.float64
     read, written = types.Array(number, 2, "C", readonly=True), types.Array(number, 2, "C")
-    numbers = types.Array(types.uint32, 1, "C")
     return WORKERS.wish_for(
         [
             (passes.transpose.full_name, (read, written)),
-            (shuffle.shuffle.full_name, (types.Array(types.int64, 1, "C"), numbers, numbers)),
         ]
+    )
+
+
+def _read_only(array: Any) -> Any:
+    array.flags.writeable = False
+    return array
+
+
+def no_validation(dtype: npt.DTypeLike, is_sparse: bool) -> epochs.Validation:
+    """No examples are set aside; each field of the type that it has where there are some."""
+    nothing, numbers, block = aligned(0, dtype), np.empty(0), aligned((0, 1), dtype)
+    model = run.Model(nothing, np.zeros((0, run.FIELDS), np.int64), 0, 0, nothing, False)
+    room = predict.Room(block, 0, np.empty(0, np.int64))
+    X: Any = _read_only(aligned((0, 1), dtype))
+    if is_sparse:
+        X = Rows(_read_only(aligned(0, dtype)), _read_only(np.empty(0, np.int32)), _read_only(np.empty(0, np.int64)))
+    refused = np.empty(0, np.bool_)
+    return epochs.Validation(0, 1, model, X, room, block, refused, np.empty((0, 1)), numbers, numbers)
+
+
+@cache
+def no_epochs(dtype: npt.DTypeLike, is_sparse: bool = False) -> epochs.Epochs:
+    """Steps that are not told of by epochs, and never stop."""
+    return epochs.Epochs(
+        begins=True,
+        steps=True,
+        ends=True,
+        words=np.empty(0, np.uint32),
+        numbers=np.empty(0, np.uint32),
+        told=np.empty((0, epochs.TOLD)),
+        carried=np.zeros(epochs.CARRIED),
+        scale=1.0,
+        tol=0.0,
+        n_iter_no_change=inf,
+        validation=no_validation(dtype, is_sparse),
+        best=aligned(0, dtype),
     )

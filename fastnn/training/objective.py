@@ -9,7 +9,7 @@ from fastnn.network import Array, Network
 from fastnn.training.crew import SLICE
 from fastnn.training.memory import CHUNK
 from fastnn.training.optimizers import NoStep
-from fastnn.training.trainer import Trainer
+from fastnn.training.trainer import Trainer, flops_per_example
 
 
 class Objective:
@@ -33,8 +33,8 @@ class Objective:
         n_threads: int | None,
         dtype: npt.DTypeLike,
     ) -> None:
-        # In slices, of which a sparse X becomes dense one at a time; their sums are put together here, in float64.
-        size = max(CHUNK, int(SLICE * 1e10 / (6 * network.n_params)))
+        # In slices, so that Ctrl-C is heard between them; their sums are put together here, in float64.
+        size = max(CHUNK, int(SLICE * 1e10 / flops_per_example(network, X)))
         self.order = np.arange(X.shape[0])
         weights = np.ones(X.shape[0]) if sample_weight is None else np.asarray(sample_weight, np.float64)
         self.totals = np.add.reduceat(weights, np.arange(0, X.shape[0], size))

@@ -34,6 +34,7 @@ class SGD:
     power_t: float = 0.5
     learning_rate: float = field(init=False)
     moments: Array | None = field(init=False, default=None, repr=False)
+    by_inputs: bool = field(init=False, default=False, repr=False)  # how they are laid out: see `parameters`
 
     n_moments = 1
 
@@ -52,6 +53,14 @@ class SGD:
     def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
         """The learning rate of each of the next steps."""
         return np.full(n_steps, self.learning_rate)
+
+    def steps_end(self, n_steps: int) -> None:
+        """Nothing: the rate is that of an epoch."""
+
+    @property
+    def is_for_one_epoch(self) -> bool:
+        """Whether the learning rate is another in every epoch."""
+        return self.lr_schedule == "invscaling"
 
     def iteration_ends(self, time_step: int) -> None:
         """What an epoch's end does, after `time_step` examples in all."""
@@ -90,8 +99,10 @@ class Adam:
     epsilon: float = 1e-8
     t: int = 0
     moments: Array | None = field(init=False, default=None, repr=False)
+    by_inputs: bool = field(init=False, default=False, repr=False)  # how they are laid out: see `parameters`
 
     n_moments = 2
+    is_for_one_epoch = False
 
     @property
     def learning_rate(self) -> float:
@@ -117,9 +128,11 @@ class Adam:
 
     def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
         """The learning rate of each of the next steps, correction of the bias included."""
-        t = np.arange(self.t + 1, self.t + n_steps + 1)
+        return np.asarray(self._rate(np.arange(self.t + 1, self.t + n_steps + 1)))
+
+    def steps_end(self, n_steps: int) -> None:
+        """What so many steps do, once they are done."""
         self.t += n_steps
-        return np.asarray(self._rate(t))
 
     def iteration_ends(self, time_step: int) -> None:
         """Nothing: the moments do it all."""
@@ -151,3 +164,6 @@ class NoStep:
     def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
         """Of no meaning."""
         return np.zeros(n_steps)
+
+    def steps_end(self, n_steps: int) -> None:
+        """Nothing."""

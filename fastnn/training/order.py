@@ -1,18 +1,22 @@
 """The order of the examples: that of `numpy.random.RandomState.shuffle`, sooner."""
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.kernels import shuffle as shuffling
+from fastnn.kernels.shuffle import N
+
+Words = npt.NDArray[np.uint32]
 
 
-def _state(bits: Any) -> npt.NDArray[np.uint32]:
+def _state(bits: Any) -> Words:
     """The memory of a Mersenne Twister of NumPy: its words, and how many of them are used up (N + 1,)."""
-    memory = (ctypes.c_uint32 * (shuffling.N + 1)).from_address(bits.ctypes.state_address)
+    memory = (ctypes.c_uint32 * (N + 1)).from_address(bits.ctypes.state_address)
     return np.frombuffer(memory, np.uint32)
 
 
@@ -24,11 +28,17 @@ def _state_is_known() -> bool:
     return np.array_equal(_state(bits), [*state["key"], state["pos"]])
 
 
-def shuffle(order: npt.NDArray[np.int64], random_state: np.random.RandomState) -> None:
-    """random_state.shuffle(order), sooner."""
-    bits: Any = random_state._bit_generator
-    if type(bits) is not np.random.MT19937 or not _state_is_known():
-        random_state.shuffle(order)
+def is_mersenne_twister(random_state: np.random.RandomState) -> bool:
+    """Whether the kernels can shuffle by the numbers of this one."""
+    return type(random_state._bit_generator) is np.random.MT19937 and _state_is_known()
+
+
+@contextmanager
+def words_of(random_state: np.random.RandomState | None) -> Iterator[Words]:
+    """What `kernels.shuffle` needs of a Mersenne Twister, while nobody else draws from it; nothing, of none."""
+    if random_state is None:
+        yield np.empty(0, np.uint32)
         return
+    bits: Any = random_state._bit_generator
     with bits.lock:
-        shuffling.shuffle(order, _state(bits), np.empty(shuffling.N, np.uint32))
+        yield _state(bits)

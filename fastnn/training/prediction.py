@@ -1,7 +1,6 @@
 """Forward propagation on the kernels: of many rows by theta, of a few by coefs and intercepts where they are."""
 
 import ctypes
-from collections.abc import Callable
 from functools import lru_cache
 from operator import is_
 from typing import Any
@@ -15,13 +14,13 @@ from fastnn.kernels import run
 from fastnn.kernels.laws.activations import LINEAR, RELU
 from fastnn.network import Array, Network, aligned, common_dtype, layer_sizes_of_coefs
 from fastnn.system import get_n_threads
-from fastnn.training.calls import BRIEF, Kernel, examples
+from fastnn.training.calls import BRIEF, Kernel, examples, rows_of
 from fastnn.training.memory import Buffer, line, new_model, new_table, padded, with_laws
 from fastnn.training.parameters import pack
-from fastnn.training.trainer import DENSE
 
 PREDICT = Kernel(prediction.predict, prediction.predict_team)
 PREDICT_FEW = Kernel(prediction.predict_few, prediction.predict_team)
+PREDICT_SPARSE = Kernel(prediction.predict_sparse, prediction.predict_team)
 #: Arithmetic of a prediction (floating point operations) below which it takes one thread, because to enter a parallel
 #: region takes up to 100 us.  One of 9e6 took 80 us alone and 120 together, one of 45e6 310 and 250.
 PREDICT_SERIAL_BELOW = 2e7
@@ -32,10 +31,10 @@ PREDICTED, PREDICTED_FEW = 128, 32
 
 
 @lru_cache(maxsize=32)
-def _prediction_layout(network: Network, width: int) -> tuple[npt.NDArray[np.int64], int]:
-    """The table of layers, and the size of the buffer: kept, because one row is soon predicted."""
-    layers, buffer = new_table(network), Buffer()
-    rooms = [buffer.room(max(network.layer_sizes[first::2]) * width) for first in (0, 1)]  # the layers take turns
+def _prediction_layout(network: Network, n_first: int, width: int) -> tuple[npt.NDArray[np.int64], int]:
+    """The table of layers, and the size of the buffer, with room for n_first numbers of each example to begin with."""
+    layers, buffer, sizes = new_table(network), Buffer(), (n_first, *network.layer_sizes[1:])
+    rooms = [buffer.room(max(sizes[first::2]) * width) for first in (0, 1)]  # the layers take turns
     for l, layer in enumerate(layers):
         layer[[run.A_IN, run.A_OUT]] = rooms[l % 2], rooms[1 - l % 2]
     return layers, buffer.size
@@ -61,7 +60,7 @@ def _on_lines(n_rows: int, numbers: int, dtype: np.dtype[Any]) -> Array:
 def room_for_many(network: Network, theta: Array, n_samples: int, n_threads: int) -> tuple[run.Model, prediction.Room]:
     """What `kernels.predict.predict` needs, for up to `n_samples` examples in each thread."""
     width = padded(min(n_samples, PREDICTED), theta.dtype)
-    layers, size = _prediction_layout(network, width)
+    layers, size = _prediction_layout(network, network.layer_sizes[0], width)
     room = prediction.Room(work=_on_lines(n_threads, size, theta.dtype), width=width, rows=_FIRST_ROWS)
     return _model(network, theta, layers), room
 
@@ -80,10 +79,20 @@ def room_for_few(
     return _model(network, aligned(0, dtype), layers), room
 
 
-def _by_parts(predict: Callable[[Array], Array], X: Any) -> Array:
-    """What `predict` says of the rows of a sparse X, of which some at a time become dense."""
-    X, rows = X.tocsr(), max(1, DENSE // X.shape[1])
-    return np.concatenate([predict(X[first : first + rows].toarray()) for first in range(0, X.shape[0], rows)])
+def room_for_sparse(
+    network: Network, W_T: Array, rest: Array, n_samples: int, n_threads: int
+) -> tuple[run.Model, prediction.Room]:
+    """What `kernels.predict.predict_sparse` needs.
+
+    W_T (n_x, n_1), which the caller keeps alive, is W_1^T; rest is what comes after W_1 in theta.
+    """
+    width, n_1 = padded(min(n_samples, PREDICTED), rest.dtype), network.layer_sizes[1]
+    layers, size = _prediction_layout(network, n_1, width)
+    room = prediction.Room(work=_on_lines(n_threads, size, rest.dtype), width=width, rows=_FIRST_ROWS)
+    model = _model(network, rest, layers)
+    model.layers[:, [run.W, run.B]] -= W_T.size
+    model.layers[0, run.W] = W_T.ctypes.data
+    return model, room
 
 
 def _refuse(X: Array, refused: npt.NDArray[np.bool_], estimator_name: str) -> None:
@@ -94,10 +103,22 @@ def _refuse(X: Array, refused: npt.NDArray[np.bool_], estimator_name: str) -> No
         assert_all_finite(X, input_name="X", estimator_name=estimator_name)
 
 
+def flops_of(network: Network, X: Any) -> float:
+    """The arithmetic (floating point operations) of a prediction."""
+    n_x, n_1 = network.layer_sizes[:2]
+    n_first = X.nnz if issparse(X) else X.shape[0] * n_x
+    return 2.0 * (n_first * n_1 + X.shape[0] * (network.n_params - n_x * n_1))
+
+
+def n_threads_for(network: Network, X: Any, n_threads: int | None) -> int:
+    """How many threads, at most n_threads, predict these examples."""
+    return get_n_threads(n_threads) if flops_of(network, X) >= PREDICT_SERIAL_BELOW else 1
+
+
 def predict(network: Network, theta: Array, X: Any, n_threads: int | None, estimator_name: str) -> Array:
     """A_L^T (n_samples, n_outputs) for the rows of X (n_samples, n_x), in the wider dtype of X and theta.
 
-    On up to n_threads threads if it is worth it; X may be sparse.
+    On up to n_threads threads if it is worth it.
     Raises scikit-learn's ValueError, in the name of this estimator, if X has NaN or infinity.
     """
     if X.ndim != 2 or X.shape[1] != network.layer_sizes[0] or theta.shape != (network.n_params,):
@@ -105,11 +126,9 @@ def predict(network: Network, theta: Array, X: Any, n_threads: int | None, estim
             f"X has shape {X.shape} and theta {theta.shape}, but this network expects "
             f"(n_samples, {network.layer_sizes[0]}) and ({network.n_params},)"
         )
-    if issparse(X):
-        return _by_parts(lambda part: predict(network, theta, part, n_threads, estimator_name), X)
     dtype = common_dtype(X.dtype, theta.dtype)
-    X, theta, flops = examples(X, dtype), theta.astype(dtype, copy=False), 2 * network.n_params * len(X)
-    wanted = get_n_threads(n_threads) if flops >= PREDICT_SERIAL_BELOW else 1
+    X, theta, flops = examples(X, dtype), theta.astype(dtype, copy=False), flops_of(network, X)
+    wanted = n_threads_for(network, X, n_threads)
     out, refused = np.empty((len(X), network.layer_sizes[-1]), dtype), np.zeros(wanted, np.bool_)
     model, room = room_for_many(network, theta, -(-len(X) // wanted), wanted)
     PREDICT(wanted, 1e-10 * flops, dtype, model, X, room, out, refused)
@@ -174,7 +193,7 @@ class Predictor:
         Raises scikit-learn's ValueError if X has NaN or infinity.
         """
         if issparse(X):
-            return _by_parts(lambda part: self(part, n_threads), X)
+            return self._of_sparse(X, n_threads)
         dtype = self.dtype if X.dtype == self.dtype else common_dtype(X.dtype, self.dtype)
         if len(X) > FEW or dtype != self.dtype:
             theta = pack(self.network, self.coefs, self.intercepts, dtype)
@@ -183,12 +202,27 @@ class Predictor:
             raise ValueError(
                 f"X has shape {X.shape}, but this network expects (n_samples, {self.network.layer_sizes[0]})"
             )
-        X, flops = examples(X, dtype), 2 * self.network.n_params * len(X)
-        wanted = get_n_threads(n_threads) if flops >= PREDICT_SERIAL_BELOW else 1
+        X, flops = examples(X, dtype), flops_of(self.network, X)
+        wanted = n_threads_for(self.network, X, n_threads)
         out, refused = np.empty((len(X), self.network.layer_sizes[-1]), dtype), np.zeros(wanted, np.bool_)
         model, room, seconds = self._model, self._room, 1e-10 * flops
         if wanted > 1 or seconds >= BRIEF:
             model, room = room_for_few(self.network, self.coefs, self.intercepts, wanted)
         PREDICT_FEW(wanted, seconds, dtype, model, X, room, out, refused)
         _refuse(X, refused, self.estimator_name)
+        return out
+
+    def _of_sparse(self, X: Any, n_threads: int | None) -> Array:
+        network, dtype, (n_samples, n_x) = self.network, common_dtype(X.dtype, self.dtype), X.shape
+        if n_x != network.layer_sizes[0]:
+            raise ValueError(f"X has shape {X.shape}, but this network expects (n_samples, {network.layer_sizes[0]})")
+        wanted, W_T = n_threads_for(network, X, n_threads), examples(self.coefs[0], dtype)
+        parts = [self.intercepts[0]]
+        for coef, intercept in zip(self.coefs[1:], self.intercepts[1:], strict=True):
+            parts += [coef.T.ravel(), intercept]
+        rest = np.concatenate(parts).astype(dtype, copy=False)
+        out, refused = np.empty((n_samples, network.layer_sizes[-1]), dtype), np.zeros(wanted, np.bool_)
+        model, room = room_for_sparse(network, W_T, rest, -(-n_samples // wanted), wanted)
+        rows = rows_of(X, dtype)
+        PREDICT_SPARSE(wanted, 1e-10 * flops_of(network, X), dtype, model, rows, room, out, refused)
         return out

@@ -9,21 +9,23 @@ import numpy.typing as npt
 from scipy.sparse import issparse
 
 from fastnn.kernels import run as kernels
-from fastnn.kernels.laws.units import address_of, update_unit
+from fastnn.kernels.epochs import Epochs, train_epochs
+from fastnn.kernels.laws.units import address_of, advance_unit, update_unit
+from fastnn.kernels.machine.team import new_team
+from fastnn.kernels.shuffle import N
 from fastnn.network import Array, Network, aligned
 from fastnn.system import get_n_threads
-from fastnn.training.calls import examples
+from fastnn.training.calls import BRIEF, examples, has_helpers, rows_of, team_of
 from fastnn.training.crew import CALL, SLICE, Crew
-from fastnn.training.memory import around_steps_wished_for, laws_wished_for, with_laws
+from fastnn.training.memory import around_steps_wished_for, laws_wished_for, no_epochs, with_laws
 from fastnn.training.optimizers import SGD, Adam, NoStep
+from fastnn.training.order import is_mersenne_twister, words_of
 from fastnn.training.plan import way_of
-from fastnn.training.ways import columns
+from fastnn.training.ways import columns, sparse
 
 #: Arithmetic of a step (floating point operations) below which one thread is the first guess: a step of 0.24e6 took
 #: 6.1 us alone, and 4.8 together on cores that share a cache, 8.4 on others; one of 2.6e6 took 33, 22 and 26.
 SERIAL_BELOW = 1e6
-#: How many numbers of a sparse matrix are made dense at a time.
-DENSE = 1 << 22
 
 
 class Prepared:
@@ -36,28 +38,41 @@ class Prepared:
         Only its dtype, and how it lies in memory, count.
     batch_size, n_threads : int
         Examples of a step, and threads at most.
-    way : module or None
-        See `Trainer`.
+    way : module
+        Of `training.ways`.
+    n_numbers : int
+        Of a sparse X: that many numbers, at most, has a batch.
+    flops : float
+        Of a step.
     """
 
     def __init__(
-        self, network: Network, theta: Array, batch_size: int, n_threads: int, way: ModuleType | None = None
+        self,
+        network: Network,
+        theta: Array,
+        batch_size: int,
+        n_threads: int,
+        way: ModuleType,
+        n_numbers: int,
+        flops: float,
     ) -> None:
-        self.of = network, theta.dtype, batch_size, n_threads, way
-        self.network, self.way = network, way or way_of(network, batch_size, theta.dtype)
+        self.of = network, theta.dtype, batch_size, n_threads, way, n_numbers
         # `warmup` has a team on one core as well.
-        self.model, self.room = self.way.room(network, theta, batch_size, max(n_threads, 2))
-        flops = self.flops(batch_size)
+        room = network, theta, batch_size, max(n_threads, 2)
+        self.model, self.room = sparse.room(*room, n_numbers) if way is sparse else way.room(*room)
         self.crew = Crew(n_threads, n_threads if flops >= SERIAL_BELOW else 1)
         self.has_laws = False
 
-    def flops(self, n_examples: int) -> int:
-        """Floating point operations of a step over so many examples."""
-        return int(6 * self.network.n_params - 2 * np.prod(self.network.shapes[0])) * n_examples
-
     def is_for(self, *case: Any) -> bool:
-        """Whether it is that of this network, dtype, batch size, number of threads and way."""
+        """Whether it is that of this network, dtype, batch size, number of threads, way, and so many numbers."""
         return self.of == case
+
+
+def flops_per_example(network: Network, X: Any) -> float:
+    """The floating point operations that a step takes for each example."""
+    n_x, n_1 = network.layer_sizes[:2]
+    n_first = X.nnz / X.shape[0] if issparse(X) else n_x
+    return 6.0 * (network.n_params - n_x * n_1) + 4.0 * n_first * n_1
 
 
 class Trainer:
@@ -71,8 +86,8 @@ class Trainer:
     optimizer : SGD, Adam or NoStep
         Its moments are made here, unless it has some.
     X, Y : array (n_samples, n_x), (n_samples, n_y)
-        Not copied if C-contiguous and of the dtype of theta.  X may be sparse: the examples of some steps at a time
-        become dense.  With softmax outputs, Y may be the number of the class of each example, (n_samples, 1).
+        Not copied if C-contiguous and of the dtype of theta.  X may be sparse, and theta is laid out `by_inputs` then:
+        see `parameters`.  With softmax outputs, Y may be the number of the class of each example, (n_samples, 1).
     batch_size : int
     alpha : float
         Strength of the L2 penalty on the weights, alpha / (2 m) sum W^2.
@@ -81,7 +96,7 @@ class Trainer:
     n_threads : int or None
         At most so many; None for the limit of the process.
     way : module or None
-        Of `training.ways`, which must be able to train the network; None for the plan's.
+        Of `training.ways`, which must be able to train the network; None for the plan's.  A sparse X has its own.
     prepared : Prepared or None
         That of a trainer of the past: if it suits this one, nothing is prepared anew.
 
@@ -106,7 +121,8 @@ class Trainer:
         prepared: Prepared | None = None,
     ) -> None:
         number = theta.dtype.type
-        self.X: Any = X.tocsr() if issparse(X) else examples(X, theta.dtype)
+        self.is_sparse, self._shape = issparse(X), X.shape
+        self.X: Any = examples(X, theta.dtype) if not self.is_sparse else rows_of(X, theta.dtype)
         self.Y = examples(Y, theta.dtype)
         self.weights = examples([] if sample_weight is None else sample_weight, theta.dtype)
         self.optimizer, self.batch_size = optimizer, batch_size
@@ -118,21 +134,29 @@ class Trainer:
         self.alpha, self.constants = number(float(alpha)), np.array(optimizer.constants(), theta.dtype)
         self._order: npt.NDArray[np.int64] | None = None  # the last one, whose rows are known to be in range
         self._check(network, theta)
-        most = get_n_threads(n_threads)
-        if prepared is None or not prepared.is_for(network, theta.dtype, batch_size, most, way):
-            prepared = Prepared(network, theta, batch_size, most, way)
+        most, n_numbers = get_n_threads(n_threads), 0
+        n_in_step = min(batch_size, X.shape[0])
+        flops = flops_per_example(network, X) * n_in_step
+        if self.is_sparse:
+            counts = np.diff(X.tocsr().indptr)
+            largest = counts if n_in_step == len(counts) else np.partition(counts, -n_in_step)[-n_in_step:]
+            way, n_numbers = sparse, 1 << int(largest.sum()).bit_length()  # so that it suits others, too
+            flops += 30 * network.n_params
+        elif way is None:
+            way = way_of(network, batch_size, theta.dtype)
+        if prepared is None or not prepared.is_for(network, theta.dtype, batch_size, most, way, n_numbers):
+            prepared = Prepared(network, theta, batch_size, most, way, n_numbers, flops)
         self.prepared, self.crew, self.room = prepared, prepared.crew, prepared.room
-        self.network, self.way = network, prepared.way
-        self.model, self._update = prepared.model._replace(theta=theta), 0
-        examples_of_step = min(batch_size, X.shape[0])
-        flops = prepared.flops(examples_of_step)
+        self.network, self.way = network, way
+        self.model, self._update, self._address = prepared.model._replace(theta=theta), 0, 0
+        self._advance = 0
         # A step that may take longer than SLICE is taken in pieces, of whole chunks.
         chunk = self.room.chunk
-        self._piece = max(1, int(SLICE * 1e10 / flops * examples_of_step / chunk)) * chunk
+        self._piece = max(1, int(SLICE * 1e10 / flops * n_in_step / chunk)) * chunk
         self._first_steps = max(1, int(CALL * 1e10 / flops))  # before anything is measured: at 10 GFLOP/s
 
     def _check(self, network: Network, theta: Array) -> None:
-        (n_x, *_, n_y), n_samples = network.layer_sizes, self.X.shape[0]
+        (n_x, *_, n_y), n_samples = network.layer_sizes, self._shape[0]
         kind, moments = type(self.optimizer), self.moments
         if kind not in (SGD, Adam, NoStep) or self.optimizer.n_moments != kind.n_moments:
             raise ValueError(f"optimizer must be an SGD, Adam or NoStep, got {self.optimizer!r}")
@@ -145,8 +169,8 @@ class Trainer:
                 f"theta is {theta.dtype} of shape {theta.shape}, but this network expects "
                 f"({network.n_params},) numbers, to be written to"
             )
-        if self.X.ndim != 2 or self.X.shape[1] != n_x or not n_samples:
-            raise ValueError(f"X has shape {self.X.shape}, but this network expects (n_samples, {n_x})")
+        if len(self._shape) != 2 or self._shape[1] != n_x or not n_samples:
+            raise ValueError(f"X has shape {self._shape}, but this network expects (n_samples, {n_x})")
         has_classes = network.out_activation == "softmax" and self.Y.shape == (n_samples, 1)
         if self.Y.shape != (n_samples, n_y) and not has_classes:
             raise ValueError(f"Y has shape {self.Y.shape}, but this network expects ({n_samples}, {n_y})")
@@ -162,37 +186,85 @@ class Trainer:
         if not 1 <= self.batch_size:
             raise ValueError(f"batch_size must be a positive number, got {self.batch_size}")
 
-    def run(self, order: npt.NDArray[np.int64], n_steps: int, first_step: int = 0) -> npt.NDArray[np.float64]:
+    def run(
+        self,
+        order: npt.NDArray[np.int64],
+        n_steps: int,
+        first_step: int = 0,
+        random_state: np.random.RandomState | None = None,
+    ) -> npt.NDArray[np.float64]:
         """That many steps over the examples in this order, from that step of it on, again and again.
 
+        With a random state, the order is shuffled in place before the first step of it.
         Returns the mean loss and the penalty of each step (n_steps, 2), before its update.
         """
+        costs, done, outside = np.empty((n_steps, 2)), 0, no_epochs(self.model.theta.dtype, self.is_sparse)
+        while done < n_steps:
+            some = self.slice(order, n_steps - done, first_step + done, random_state, outside)
+            costs[done : done + len(some)] = some
+            done += len(some)
+        return costs
+
+    def most_steps(self) -> int:
+        """How many steps the next slice may have."""
+        if self._piece < self.batch_size:
+            return 1
+        n_steps = self.crew.steps() or self._first_steps
+        return min(n_steps, sparse.MOST_STEPS) if self.is_sparse else n_steps
+
+    def slice(
+        self,
+        order: npt.NDArray[np.int64],
+        n_steps: int,
+        first_step: int,
+        random_state: np.random.RandomState | None,
+        epochs: Epochs,
+    ) -> Array:
+        """Up to so many steps, for about SLICE seconds, with what is to be done around them.
+
+        Returns loss and penalty of those that were done.
+        """
         if order is not self._order:  # an order that is shuffled keeps its rows
-            order = np.require(order, np.int64, ["C", "A"])
-            if order.ndim != 1 or not order.size or order.min() < 0 or order.max() >= self.X.shape[0]:
-                raise ValueError(f"order must hold numbers of rows from 0 to {self.X.shape[0] - 1}, got {order}")
+            order = np.require(order, np.int64, ["C", "A", "W"])
+            if order.ndim != 1 or not order.size or order.min() < 0 or order.max() >= self._shape[0]:
+                raise ValueError(f"order must hold numbers of rows from 0 to {self._shape[0] - 1}, got {order}")
             self._order = order
         self.compile()
-        costs, done = np.empty((n_steps, 2), self.Y.dtype), 0
-        while done < n_steps:
-            part = costs[done : done + (self.crew.steps() or self._first_steps)]
-            if self._piece < self.batch_size:
-                part = part[:1]
-            if issparse(self.X):
-                part, batches = self._dense(order, first_step + done, part)
-            else:
-                batches = kernels.Batches(self.X, self.Y, self.weights, order, first_step + done, self.batch_size, 0, 0)
-            rates = self.optimizer.rates(len(part)).astype(self.Y.dtype)
-            if rates.shape != (len(part),):
+        steps_per_epoch = -(-order.size // self.batch_size)
+        first_step %= steps_per_epoch
+        n_steps = min(n_steps, self.most_steps())
+        is_known = random_state is None or is_mersenne_twister(random_state)
+        with team_of(self.crew.size) as size, words_of(random_state if is_known else None) as words:
+            if random_state is not None and not is_known and first_step == 0:
+                random_state.shuffle(order)
+            if not is_known or has_helpers(size):  # who come and go with the steps of one epoch
+                n_steps = min(n_steps, steps_per_epoch - first_step)
+            costs, rates = np.empty((n_steps, 2), self.Y.dtype), self.optimizer.rates(n_steps).astype(self.Y.dtype)
+            if rates.shape != (n_steps,):
                 raise ValueError(f"the learning rate must be a number, got {self.optimizer!r}")
-            run = self._run_of(batches, rates)
-            start = time.perf_counter()
-            for begin in range(0, self.batch_size, self._piece):
-                piece = run._replace(batches=batches._replace(begin=begin, end=begin + self._piece))
-                self.way.TRAIN(self.crew.size, len(part) * self.crew.fastest, self.model.theta.dtype, piece, part)
-            self.crew.note(len(part), time.perf_counter() - start)
-            done += len(part)
-        return costs.astype(np.float64)
+            batches = self._batches(order, first_step)
+            run, start, done = self._run_of(batches, rates, size), time.perf_counter(), n_steps
+            keeps_gil = n_steps * self.crew.fastest < BRIEF
+            pieces = [
+                run._replace(batches=batches._replace(begin=begin, end=begin + self._piece))
+                for begin in range(0, self.batch_size, self._piece)
+            ]
+            around = epochs._replace(words=words, numbers=np.empty(N, np.uint32))
+            if has_helpers(size):
+                train_epochs(
+                    self._address, keeps_gil, size, new_team(1), run, costs, around._replace(steps=False, ends=False)
+                )
+                for piece in pieces:
+                    self.way.TRAIN.with_helpers(size, piece, costs)
+                train_epochs(
+                    self._address, keeps_gil, size, new_team(1), run, costs, around._replace(begins=False, steps=False)
+                )
+            else:
+                for piece in pieces:
+                    done = train_epochs(self._address, keeps_gil, size, new_team(size), piece, costs, around)
+        self.crew.note(done, time.perf_counter() - start)
+        self.optimizer.steps_end(done)
+        return costs[:done]
 
     def compile(self) -> None:
         """Have the machine code that steps need.  Other processes help, also with what comes around the steps."""
@@ -200,46 +272,27 @@ class Trainer:
             return
         dtype, prepared = self.model.theta.dtype, self.prepared
         if not self.way.TRAIN.is_compiled(dtype):
-            X = examples(np.zeros((1, self.X.shape[1])), dtype) if issparse(self.X) else self.X
-            batches = kernels.Batches(X, self.Y, self.weights, np.zeros(1, np.int64), 0, self.batch_size, 0, 0)
-            with laws_wished_for(self.network, self.optimizer.rule, dtype), around_steps_wished_for(dtype):
-                self.way.TRAIN.compile(dtype, self._run_of(batches, np.zeros(1, dtype)), np.empty((1, 2), dtype))
+            run = self._run_of(self._batches(np.zeros(1, np.int64), 0), np.zeros(1, dtype), 1)
+            with (
+                laws_wished_for(self.network, self.optimizer.rule, dtype, self.is_sparse),
+                around_steps_wished_for(dtype),
+            ):
+                self.way.TRAIN.compile(dtype, run, np.empty((1, 2), dtype), more=(no_epochs(dtype, self.is_sparse),))
+        self._address = self.way.TRAIN.compile(dtype)
         if not prepared.has_laws:
             prepared.model, prepared.has_laws = with_laws(prepared.model, self.network), True
         self.model = prepared.model._replace(theta=self.model.theta)
         self._update = address_of(update_unit(self.optimizer.rule), dtype)
+        self._advance = address_of(advance_unit(self.optimizer.rule), dtype) if self.is_sparse else 0
 
-    def _run_of(self, batches: kernels.Batches, rates: Array) -> kernels.Run:
-        """What the kernel is called with."""
+    def _batches(self, order: npt.NDArray[np.int64], first_step: int) -> kernels.Batches:
+        """All the examples of each step, in this order."""
+        return kernels.Batches(self.X, self.Y, self.weights, order, first_step, self.batch_size, 0, self.batch_size)
+
+    def _run_of(self, batches: kernels.Batches, rates: Array, size: int) -> kernels.Run:
+        """What the kernel is called with, on a team of this size."""
         room = self.room
-        if self.crew.size == 1 and self.way is columns:  # what goes past the caches is for other cores
+        if size == 1 and self.way is columns:  # what goes past the caches is for other cores
             room = room._replace(A_T_streamed=False, theta_streamed=False)
-        run = kernels.Run(
-            self.model, batches, room, kernels.Rule(self._update, self.alpha, rates, self.constants, self.moments)
-        )
-        return run
-
-    def _dense(self, order: npt.NDArray[np.int64], step: int, part: Array) -> tuple[Array, kernels.Batches]:
-        """As many of the next steps as have room when dense, none beyond the end of the order; and their examples."""
-        first = step % -(-order.size // self.batch_size) * self.batch_size
-        most = max(1, DENSE // (self.batch_size * self.X.shape[1]))
-        part = part[: min(most, -(-(order.size - first) // self.batch_size))]
-        rows = order[first : first + len(part) * self.batch_size]
-        return part, kernels.Batches(
-            examples(self.X[rows].toarray(), self.Y.dtype),
-            examples(self.Y[rows], self.Y.dtype),
-            examples(self.weights[rows] if self.weights.size else self.weights, self.Y.dtype),
-            np.arange(rows.size),
-            0,
-            self.batch_size,
-            0,
-            0,
-        )
-
-    def epoch(self, order: npt.NDArray[np.int64]) -> tuple[float, float]:
-        """One pass over the examples in this order; returns the means of loss and of penalty over the examples."""
-        n_steps = -(-order.size // self.batch_size)
-        examples = np.full(n_steps, self.batch_size)
-        examples[-1] += order.size - n_steps * self.batch_size
-        loss, penalty = examples @ self.run(order, n_steps) / order.size
-        return float(loss), float(penalty)
+        rule = kernels.Rule(self._update, self._advance, self.alpha, rates, self.constants, self.moments)
+        return kernels.Run(self.model, batches, room, rule)

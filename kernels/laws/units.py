@@ -15,6 +15,7 @@ from fastnn.kernels.laws.optimizers import RULES
 from fastnn.kernels.laws.translation import fingerprint, identity_of, kernel_of, reason
 from fastnn.kernels.machine.jit import call, inline, kernel, load_units, unit
 from fastnn.kernels.machine.simd import (
+    REGISTERS,
     STREAMS,
     first_numbers,
     fma,
@@ -24,22 +25,32 @@ from fastnn.kernels.machine.simd import (
     maximum,
     prefetch,
     prefetch_to_write,
+    rolled,
     splat,
     splats,
     store,
     store_first,
     stream,
     sum_lanes,
+    tile,
     zero,
 )
 from fastnn.kernels.machine.workers import WORKERS
 
 #: Bytes ahead that an update asks for what comes from other cores.
 AHEAD = 512
+#: Vectors that go through several steps at a time.
+AT_ONCE = 4 if REGISTERS == 32 else 2
 
 
 #: What units are called in errors.
-KINDS = {"activate": "activation", "output": "output activation", "loss": "loss", "update": "optimizer"}
+KINDS = {
+    "activate": "activation",
+    "output": "output activation",
+    "loss": "loss",
+    "update": "optimizer",
+    "advance": "optimizer",
+}
 
 
 def _unit_of(function, kind, name, *laws):
@@ -266,6 +277,77 @@ def update_unit(law):
     return _unit_of(update, "update", law.name, law.step)
 
 
+@_once_a_law
+def advance_unit(law):
+    """Several steps of a range of parameters, by the rule of an optimizer: what `update_unit` does in one.
+
+    They are taken from `begin` to `end`, with the numbers of a vector in registers from the first to the last.  Only
+    the last may have a gradient, G (1, last - first or more), or (0, any): before it, there is nothing but the penalty.
+    squares (n_steps, lanes) gets, added, the squares of the values before each step.  theta (1, n_params), moments
+    (n_moments, n_params), constants (n_constants); factors, rates (n_steps): of each step.
+    """
+    step, n_constants, n_moments = kernel_of(law.step), law.n_constants, law.n_moments
+
+    @inline
+    def advance_vectors(
+        theta, G, moments, constants, squares, p, count, first, begin, end, alpha, factors, rates, cols
+    ):
+        # Several vectors at a time: each step of one would wait for the last.
+        w, m, full = tile(theta, 1, AT_ONCE), tile(theta, 2, AT_ONCE), lanes(theta)
+        decay, more = splat(theta, alpha), splats(theta, constants, n_constants)
+        for c in range(cols):
+            q, n = p + c * full, min(full, count - c * full)
+            w[0, c] = load_first(theta, 0, q, n)
+            for i in range(n_moments):
+                m[i, c] = load_first(moments, i, q, n)
+        for t in range(begin, end):
+            rolled()
+            factor, rate, s = splat(theta, factors[t]), splat(theta, rates[t]), load(squares, t, 0)
+            for c in range(cols):
+                g = zero(theta)
+                if t == end - 1 and G.shape[0]:
+                    g = load_first(G, 0, p - first + c * full, min(full, count - c * full))
+                s, g = fma(w[0, c], w[0, c], s), factor * fma(decay, w[0, c], g)
+                if n_moments == 2:
+                    w[0, c], m[0, c], m[1, c] = step(w[0, c], g, rate, m[0, c], m[1, c], *more)
+                else:
+                    w[0, c], m[0, c] = step(w[0, c], g, rate, m[0, c], *more)
+            store(squares, t, 0, s)
+        for c in range(cols):
+            q, n = p + c * full, min(full, count - c * full)
+            store_first(theta, 0, q, n, w[0, c])
+            for i in range(n_moments):
+                store_first(moments, i, q, n, m[i, c])
+
+    def advance(theta, G, moments, constants, squares, first, last, begin, end, alpha, factors, rates):
+        across = AT_ONCE * lanes(theta)
+        for p in range(first, last, across):
+            count = min(across, last - p)
+            if count > across // 2:
+                advance_vectors(
+                    theta, G, moments, constants, squares, p, count, first, begin, end, alpha, factors, rates, AT_ONCE
+                )
+            else:
+                advance_vectors(
+                    theta,
+                    G,
+                    moments,
+                    constants,
+                    squares,
+                    p,
+                    count,
+                    first,
+                    begin,
+                    end,
+                    alpha,
+                    factors,
+                    rates,
+                    AT_ONCE // 2,
+                )
+
+    return _unit_of(advance, "advance", law.name, law.step)
+
+
 @kernel
 def activate(address, Z, D, first, last):
     """A = g(Z), and D = g'(Z) where it is kept, by the address of a law; none for what the products do."""
@@ -299,6 +381,26 @@ def update(rule, theta, G, moments, squares, ranges, begin, end, step, streamed)
     )
 
 
+@kernel
+def advance(rule, theta, G, moments, squares, first, last, begin, end, factors):
+    """The parameters from first to last, in the steps from begin to end."""
+    call(
+        rule.advance,
+        theta,
+        G,
+        moments,
+        rule.constants,
+        squares,
+        first,
+        last,
+        begin,
+        end,
+        rule.alpha,
+        factors,
+        rule.rates,
+    )
+
+
 #: Where the units of laws are, by the kind of numbers.
 _addresses = {}
 
@@ -325,6 +427,9 @@ def _arguments(law_unit, dtype):
             number,
             types.boolean,
         )
+    if kind == "advance":
+        places = (types.int64,) * 4
+        return block, block, block, vector, block, *places, number, vector, vector
     return block, block, types.int64, types.int64
 
 
@@ -357,3 +462,4 @@ for _law in LOSSES.values():
     loss_unit(_law)
 for _law in RULES.values():
     update_unit(_law)
+    advance_unit(_law)

@@ -199,12 +199,19 @@ def back(model, room, work, l, k, end, j, stop, first, last, which):
 
 @kernel
 def begin_with(model, batches, room, rows, work, A, first, last):
-    """X of the examples from first to last, as columns of A_0, if that is wanted, and Y, if these are not classes."""
-    layers, width, n_y = model.layers, room.width, model.layers[model.layers.shape[0] - 1, N_OUT]
+    """X of the examples from first to last, as columns of A_0, if that is wanted, and their targets."""
+    layers, width = model.layers, room.width
     if layers[0, A_IN] != NONE:
         A_T_0, is_kept = transposed(model, work, width, 0), layers[0, A_T] != NONE
         gather(batches.X, rows, A, A_T_0, first, last, is_kept, room.A_T_streamed)
-    Y_T = matrix(work, room.Y_T, n_y, width)
+    targets(model, batches, room, rows, work, first, last)
+
+
+@part
+def targets(model, batches, room, rows, work, first, last):
+    """Y of the examples from first to last, as columns, if these are not classes."""
+    n_y = model.layers[model.layers.shape[0] - 1, N_OUT]
+    Y_T = matrix(work, room.Y_T, n_y, room.width)
     if n_y == 1:
         for i in range(first, last):
             Y_T[0, i] = batches.Y[rows[i], 0]
@@ -296,8 +303,6 @@ def gradient(run, rows, next_rows, s, l, j, end, accumulate, G_W, G_b):
     model, X, room = run.model, run.batches.X, run.room
     layers, work, width, m = model.layers, room.work[s], room.width, rows.size
     n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
-    dZ = matrix(work, layers[l, DZ], n_out, width)
-    dW, db = matrix(G_W, layers[l, W], n_out, n_in), matrix(G_b, layers[l, B], 1, n_out)
     if layers[l, A_IN] == NONE:
         for unit in range(j, end):
             sum_of_rows(
@@ -307,8 +312,21 @@ def gradient(run, rows, next_rows, s, l, j, end, accumulate, G_W, G_b):
                 matrix(G_W, layers[l, W] + unit * n_in, 1, n_in),
                 accumulate,
             )
+        dZ, db = matrix(work, layers[l, DZ], n_out, width), matrix(G_b, layers[l, B], 1, n_out)
         row_sums(dZ, db, j, end, m, accumulate)
-    elif layers[l, A_T] == NONE:
+    else:
+        product_gradient(
+            model, room, work, X, next_rows if l == 0 else next_rows[:0], m, l, j, end, accumulate, G_W, G_b
+        )
+
+
+@part
+def product_gradient(model, room, work, X, next_rows, m, l, j, end, accumulate, G_W, G_b):
+    """dW = dZ A^T and db of layer l, by the product that suits its shape."""
+    layers, width, n_in, n_out = model.layers, room.width, model.layers[l, N_IN], model.layers[l, N_OUT]
+    dZ = matrix(work, layers[l, DZ], n_out, width)
+    dW, db = matrix(G_W, layers[l, W], n_out, n_in), matrix(G_b, layers[l, B], 1, n_out)
+    if layers[l, A_T] == NONE:
         A = inputs(model, work, width, l)
         if n_out > 1:
             inner(dZ, A, dW, db, j, end, m, accumulate)
@@ -316,9 +334,7 @@ def gradient(run, rows, next_rows, s, l, j, end, accumulate, G_W, G_b):
             inner(A, dZ, matrix(G_W, layers[l, W], n_in, 1), matrix(G_b, 0, 1, 0), 0, n_in, m, accumulate)
             row_sums(dZ, db, j, end, m, accumulate)
     else:
-        outer(
-            dZ, transposed(model, work, width, l), dW, X, next_rows if l == 0 else next_rows[:0], j, end, m, accumulate
-        )
+        outer(dZ, transposed(model, work, width, l), dW, X, next_rows, j, end, m, accumulate)
         row_sums(dZ, db, j, end, m, accumulate)
 
 
@@ -543,7 +559,7 @@ def loss(run, worker, step):
 
 
 @part
-def end(run, worker):
+def end(run, worker, costs):
     """Theta is where it was."""
 
 

@@ -82,7 +82,7 @@ def work(run, worker, step, phase, begin, end):
 
 
 @part
-def end(run, worker):
+def end(run, worker, costs):
     """The parameters of one worker are those of all."""
     if worker.rank == 0:
         own, n = run.room.own[0], run.model.theta.size

@@ -243,7 +243,7 @@ def loss(run, worker, step):
 
 
 @part
-def end(run, worker):
+def end(run, worker, costs):
     """Theta is where it was."""
 
 

@@ -396,7 +396,7 @@ def loss(run, worker, step):
 
 
 @part
-def end(run, worker):
+def end(run, worker, costs):
     """The parameters of one worker are those of all."""
     if worker.rank == 0:
         copy_all(run.model, run.rule, run.room.own[0], run.room.G.shape[1], False)

@@ -2,11 +2,13 @@
 
 from itertools import pairwise
 from math import ceil, gcd, lcm
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn.kernels import run
+from fastnn.kernels.epochs import train_epochs
 from fastnn.kernels.laws.activations import LINEAR, RELU
 from fastnn.kernels.machine import simd
 from fastnn.kernels.ways import columns
@@ -14,7 +16,7 @@ from fastnn.network import Array, Network, aligned
 from fastnn.training.calls import Kernel
 from fastnn.training.memory import CHUNK, Buffer, keeps_slopes, line, new_model, new_table, on_pages, padded, vector
 
-TRAIN = Kernel(columns.train, run.train_team)
+TRAIN = Kernel(columns.train, train_epochs)
 #: How many weights one update takes at least.
 UPDATED = 1024
 #: How many weights are updated at a time, so that a cache holds them with their moments.
@@ -166,19 +168,22 @@ def terms(network: Network, batch_size: int, dtype: npt.DTypeLike) -> tuple[int,
     )
 
 
-def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tuple[run.Model, columns.Room]:
-    """What the kernel needs to train theta on batches of up to `batch_size` examples."""
-    dtype, chunk = theta.dtype, min(batch_size, CHUNK)
-    shards = n_shards(network, chunk, dtype)
-    m = ceil(chunk / shards)
-    width = padded(m, dtype)
-    buffer, transposed, groups = Buffer(), Buffer(), []
-    full, layers = vector(dtype), new_table(network)
-    n_x, block_width = network.layer_sizes[0], padded(columns.BLOCK // dtype.itemsize + full, dtype)
-    by_layers = shards == 1 and goes_by_layers(network, chunk, dtype)
-    in_place = not by_layers and is_in_place(network, dtype)
-    is_kept = by_layers or is_narrow(n_x, network.layer_sizes[1], m, dtype)  # A_0: others, or the gradient, take it
-    a_in = columns.NONE if in_place else buffer.room(n_x * width if is_kept else 0)
+def lay_out(
+    network: Network,
+    layers: npt.NDArray[np.int64],
+    a_in: int,
+    buffer: Buffer,
+    transposed: Buffer,
+    m: int,
+    width: int,
+    dtype: np.dtype[Any],
+    is_sparse: bool = False,
+) -> list[list[int]]:
+    """Fill in the table of layers, and give them room; returns the groups of rows of the weights.
+
+    If the first layer is sparse, its weights are in no group.
+    """
+    groups, full = [], vector(dtype)
     for l, (n_out, n_in) in enumerate(network.shapes):
         layer = layers[l]
         layer[run.A_IN] = a_in
@@ -195,6 +200,9 @@ def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tup
         # A group of rows is what one update takes: full tiles, and enough numbers to be worth the call; if it may be,
         # whole vectors.
         unit, layer[run.W_T] = simd.ROWS, columns.NONE
+        if l == 0 and is_sparse:
+            groups += [[0, 0, n_out, int(layer[run.B])]]
+            continue
         whole = lcm(unit, full // gcd(n_in, full))
         if whole * n_in <= UPDATED:
             unit = whole
@@ -204,6 +212,23 @@ def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tup
         groups += groups_of(l, layer, unit * ceil(UPDATED / (unit * n_in)))
         # As many rows at a time as the cache holds with their moments: their gradient reads all the examples.
         layer[run.ROWS_AT_ONCE] = AT_ONCE // n_in
+    return groups
+
+
+def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tuple[run.Model, columns.Room]:
+    """What the kernel needs to train theta on batches of up to `batch_size` examples."""
+    dtype, chunk = theta.dtype, min(batch_size, CHUNK)
+    shards = n_shards(network, chunk, dtype)
+    m = ceil(chunk / shards)
+    width = padded(m, dtype)
+    buffer, transposed = Buffer(), Buffer()
+    full, layers = vector(dtype), new_table(network)
+    n_x, block_width = network.layer_sizes[0], padded(columns.BLOCK // dtype.itemsize + full, dtype)
+    by_layers = shards == 1 and goes_by_layers(network, chunk, dtype)
+    in_place = not by_layers and is_in_place(network, dtype)
+    is_kept = by_layers or is_narrow(n_x, network.layer_sizes[1], m, dtype)  # A_0: others, or the gradient, take it
+    a_in = columns.NONE if in_place else buffer.room(n_x * width if is_kept else 0)
+    groups = lay_out(network, layers, a_in, buffer, transposed, m, width, dtype)
     Y_T, losses = buffer.room(network.layer_sizes[-1] * width), buffer.room(2 * width)
     waiting = buffer.room(max(network.layer_sizes[1:-2], default=0) * width if by_layers else 0)
     table, is_used_up = np.array(groups, np.int64), shards == 1 and chunk == batch_size

@@ -6,13 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn.kernels import run
+from fastnn.kernels.epochs import train_epochs
 from fastnn.kernels.ways import columns, online
 from fastnn.network import Array, Network, aligned
 from fastnn.training.calls import Kernel
 from fastnn.training.memory import Buffer, keeps_slopes, new_model, new_table, on_pages, padded, vector
 from fastnn.training.ways.columns import UPDATED, gradient_in_turns, groups_of, ranges_of
 
-TRAIN = Kernel(online.train, run.train_team)
+TRAIN = Kernel(online.train, train_epochs)
 #: The most weights that are not worth a cut.
 UNCUT = 2500
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn.kernels import run
+from fastnn.kernels.epochs import train_epochs
 from fastnn.kernels.laws.activations import LINEAR, RELU
 from fastnn.kernels.ways import units
 from fastnn.network import Array, Network, aligned
@@ -14,7 +15,7 @@ from fastnn.training.calls import Kernel
 from fastnn.training.memory import CHUNK, Buffer, keeps_slopes, line, new_model, new_table, on_pages, padded, vector
 from fastnn.training.ways.columns import n_shards
 
-TRAIN = Kernel(units.train, run.train_team)
+TRAIN = Kernel(units.train, train_epochs)
 #: Bytes of the parameters, at most: with their moments and gradients, a second cache holds them.
 SMALL = 2**17
 

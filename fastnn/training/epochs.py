@@ -1,0 +1,147 @@
+"""Epochs: how they go on from slice to slice, and the examples that tell when to stop."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import issparse
+
+from fastnn.kernels import epochs as kernels
+from fastnn.network import Array, Network
+from fastnn.training.calls import examples, rows_of
+from fastnn.training.memory import no_epochs
+from fastnn.training.prediction import PREDICT, PREDICT_SPARSE, n_threads_for, room_for_many, room_for_sparse
+from fastnn.training.trainer import Trainer
+
+
+def validation(
+    network: Network, theta: Array, X: Any, y: Array, sample_weight: Any, is_classified: bool, n_threads: int | None
+) -> kernels.Validation:
+    """Examples that are set aside, and what it takes to score theta on them.
+
+    Parameters
+    ----------
+    network : Network
+    theta : array (n_params,)
+        In training.
+    X, y : array (n_samples, n_x), (n_samples, n_y)
+        X may be sparse, and theta is laid out `by_inputs` then; y may be the number of the class (n_samples, 1).
+    sample_weight : array (n_samples,) or None
+    is_classified : bool
+        Whether accuracy is the score, or R^2.
+    n_threads : int or None
+        At most.
+    """
+    dtype, wanted, n_samples = theta.dtype, n_threads_for(network, X, n_threads), X.shape[0]
+    kernel, in_each, y = PREDICT, -(-n_samples // wanted), np.ascontiguousarray(y, np.float64)
+    if issparse(X):
+        kernel, n_x, n_1 = PREDICT_SPARSE, *network.layer_sizes[:2]
+        W_T, rest = theta[: n_x * n_1].reshape(n_x, n_1), theta[n_x * n_1 :]
+        (model, room), X = room_for_sparse(network, W_T, rest, in_each, wanted), rows_of(X, dtype)
+    else:
+        (model, room), X = room_for_many(network, theta, in_each, wanted), examples(X, dtype)
+    weights, totals = np.empty(0) if sample_weight is None else np.asarray(sample_weight, np.float64), np.empty(0)
+    if not is_classified:
+        w = weights[:, np.newaxis] if weights.size else np.ones((len(y), 1))
+        total = w.sum()
+        mean = (w * y).sum(axis=0) / total if total else np.full(y.shape[1], np.nan)
+        totals = (w * (y - mean) ** 2).sum(axis=0)
+    out, refused = np.empty((n_samples, network.layer_sizes[-1]), dtype), np.zeros(wanted, np.bool_)
+    address = kernel.compile(dtype, model, X, room, out, refused)
+    return kernels.Validation(address, wanted, model, X, room, out, refused, y, weights, totals)
+
+
+class Epochs:
+    """Epochs of a trainer, one after the other, until nothing improves.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    order : array (n_samples,), int64
+        The rows of the examples, which is shuffled in place.
+    random_state : RandomState or None
+        By whose numbers; None for the same order in all epochs.
+    scale : float
+        What the mean loss is multiplied by before the penalty is added.
+    tol, n_iter_no_change : float
+        What an epoch must improve the loss (or score) by, and after more than how many without that training stops.
+    validation : kernels.Validation or None
+        The examples whose score counts; None for the loss.
+    best_loss, best_score, no_improvement_count : float
+        Where the last training left them.
+
+    Attributes
+    ----------
+    best : array (n_params,)
+        The parameters after the epoch with the best score.
+    is_interrupted : bool
+        Whether Ctrl-C has ended the last slice.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        order: npt.NDArray[np.int64],
+        random_state: np.random.RandomState | None,
+        scale: float,
+        tol: float,
+        n_iter_no_change: float,
+        validation: kernels.Validation | None,
+        best_loss: float,
+        best_score: float,
+        no_improvement_count: int,
+    ) -> None:
+        self.trainer, self.order, self.random_state, self._step = trainer, order, random_state, 0
+        theta, nothing = trainer.model.theta, no_epochs(trainer.model.theta.dtype, trainer.is_sparse)
+        self.is_interrupted = False
+        self.best = theta if validation is None else theta.copy()
+        self._carried = np.zeros(kernels.CARRIED)
+        self._carried[[kernels.BEST_LOSS, kernels.BEST_SCORE, kernels.NO_IMPROVEMENT]] = (
+            best_loss,
+            best_score,
+            no_improvement_count,
+        )
+        self._kernels = nothing._replace(
+            carried=self._carried,
+            scale=float(scale),
+            tol=float(tol),
+            n_iter_no_change=float(n_iter_no_change),
+            validation=validation or nothing.validation,
+            best=self.best,
+        )
+
+    def run(self, n_epochs: int) -> Array:
+        """Go on for about a tenth of a second, and for so many epochs at most.
+
+        Returns the loss and the score (NaN without validation) of each epoch that has ended (any, 2).
+        """
+        self._carried[kernels.ENDED] = 0
+        steps_per_epoch = -(-self.order.size // self.trainer.batch_size)
+        n_steps = min(n_epochs * steps_per_epoch - self._step, self.trainer.most_steps())
+        told = np.empty((n_steps // steps_per_epoch + 1, kernels.TOLD))
+        epochs = self._kernels._replace(told=told)
+        try:
+            costs = self.trainer.slice(self.order, n_steps, self._step, self.random_state, epochs)
+            self._step = (self._step + len(costs)) % steps_per_epoch
+        except KeyboardInterrupt:  # what has been trained before it was heard counts
+            self.is_interrupted = True
+        return told[: int(self._carried[kernels.ENDED])]
+
+    @property
+    def best_loss(self) -> np.float64:
+        """The smallest loss."""
+        return self._carried[kernels.BEST_LOSS]
+
+    @property
+    def best_score(self) -> np.float64:
+        """The largest score."""
+        return self._carried[kernels.BEST_SCORE]
+
+    @property
+    def no_improvement_count(self) -> int:
+        """How many epochs there were without progress."""
+        return int(self._carried[kernels.NO_IMPROVEMENT])
+
+    @no_improvement_count.setter
+    def no_improvement_count(self, count: int) -> None:
+        self._carried[kernels.NO_IMPROVEMENT] = count

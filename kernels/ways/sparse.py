@@ -1,0 +1,314 @@
+"""Steps with examples of which most numbers are zero, such as texts: the first layer takes the others alone.
+
+Its weights are W_1^T (n_x, n_1) in theta, a row for each feature.  The other layers are those of `ways.columns`.  In a
+step, only the features of its examples are touched:
+
+    Z_1 = sum over k of x_k W_1^T[k] + b_1, of each example         dW_1^T[k] = sum of x_k dZ_1 over the examples
+
+The optimizer moves every weight in every step: by the penalty, and by moments that die away.  Of a feature that does
+not occur that is put off, and caught up with when it does, or at the end of the call: in registers, several steps in
+one go, where a pass over all the weights would be a step from memory.  Nothing is left out, and each number is the same
+as if it had been done at once.  So is the penalty of each step, but it is known when all have caught up with it.
+
+Features are in sections, by blocks of BLOCK, which the workers share out: a row of W_1^T is moved by one worker at a
+time.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastnn.kernels.laws.activations import RELU
+from fastnn.kernels.laws.units import activate, advance, sum_first
+from fastnn.kernels.machine.jit import kernel, part
+from fastnn.kernels.machine.simd import lanes, load, matrix, maximum, prefetch_to_write, splat, store, sum_lanes, zero
+from fastnn.kernels.machine.team import barrier, share
+from fastnn.kernels.products.columns import gather, panels, row_sums, transpose
+from fastnn.kernels.products.sparse import add_product, clear_row, product
+from fastnn.kernels.run import A_OUT, DZ, FORM, N_IN, N_OUT, VALUE, B, W, loop, minibatch
+from fastnn.kernels.ways import columns
+from fastnn.kernels.ways.columns import (
+    A_T,
+    FIRST,
+    LAST,
+    LAYER,
+    LINE,
+    NONE,
+    back,
+    forward,
+    inputs,
+    kept,
+    loss_and_output_gradient,
+    product_gradient,
+    targets,
+    transposed,
+    update_groups,
+)
+
+#: In how many sections the features are, a power of two, and in blocks of how many.
+N_SECTIONS, BLOCK = 8, 64
+#: How many numbers ahead parameters are asked for.
+AHEAD = 12
+
+
+class Room(NamedTuple):
+    """The workspace of a run: that of `ways.columns`, where there is one shard; and of the first layer."""
+
+    work: np.ndarray
+    Y_T: int
+    waiting: int
+    losses: int
+    width: int
+    W_T: np.ndarray
+    G: np.ndarray  # (1, any): the gradient of b_1 and all that comes after it in theta
+    chunk: int
+    rows: np.ndarray
+    groups: np.ndarray
+    weights: np.ndarray
+    biases: np.ndarray
+    squares: np.ndarray
+    A_T_streamed: bool
+    theta_streamed: bool
+    own: np.ndarray  # (n_threads, any): Z_1 of a block of examples, for each worker
+    dZ: np.ndarray  # (chunk, n): dZ_1 of each example, in whole vectors
+    last: np.ndarray  # (n_x,), int32: in which step the parameters of a feature are, in this call
+    places: np.ndarray  # (n_x,), int32: where its gradient is, if it occurs in the step
+    features: np.ndarray  # (N_SECTIONS, any), int32: those that occur, in the order in which they do
+    n_features: np.ndarray  # (N_SECTIONS, LINE or more), int64: how many
+    dW_T: np.ndarray  # (N_SECTIONS * any, n): their gradients
+    step_squares: np.ndarray  # (N_SECTIONS, n_steps * lanes): sums of the squares of the weights before each step
+    factors: np.ndarray  # (n_steps,): what a gradient is multiplied by in each
+
+
+@part
+def section_of(k):
+    return (k // BLOCK) % N_SECTIONS
+
+
+@part
+def first_weights(run):
+    """W_1^T (n_x, n_1)."""
+    layer = run.model.layers[0]
+    return matrix(run.model.theta, layer[W], layer[N_IN], layer[N_OUT])
+
+
+@part
+def squares_of(room, section):
+    """The sums of the squares of the weights of a section (n_steps, lanes)."""
+    full = lanes(room.work)
+    return matrix(room.step_squares, section * room.step_squares.shape[1], room.factors.size, full)
+
+
+@part
+def advance_rows(run, section, G, k, end, to):
+    """The weights of the features from k to end, all of which are in the same step, up to another one."""
+    model, rule, room = run.model, run.rule, run.room
+    n, n_out = model.theta.size, model.layers[0, N_OUT]
+    theta, moments = matrix(model.theta, 0, 1, n), matrix(rule.moments, 0, rule.moments.size // n, n)
+    advance(rule, theta, G, moments, squares_of(room, section), k * n_out, end * n_out, room.last[k], to, room.factors)
+    for feature in range(k, end):
+        room.last[feature] = to
+
+
+@part
+def ask_for(run, p):
+    """Have the parameters of the feature that comes soon after number p of X on their way."""
+    X, layer, theta, moments = run.batches.X, run.model.layers[0], run.model.theta, run.rule.moments
+    k = X.features[min(p + AHEAD, X.features.size - 1)]
+    for j in range(0, layer[N_OUT], 64 // theta.itemsize):
+        place = k * layer[N_OUT] + j
+        prefetch_to_write(matrix(theta, 0, 1, theta.size), 0, place)
+        for i in range(moments.size // theta.size):
+            prefetch_to_write(matrix(moments, 0, 1, moments.size), 0, i * theta.size + place)
+
+
+@kernel
+def catch_up(run, step, begin, end):
+    """The weights of the features of these examples, of some sections, as they are before this step."""
+    X, room = run.batches.X, run.room
+    nothing = matrix(run.model.theta, 0, 0, 1)
+    for row in step.rows:
+        for p in range(X.starts[row], X.starts[row + 1]):
+            k = X.features[p]
+            section = section_of(k)
+            if begin <= section < end and room.last[k] < step.number:
+                ask_for(run, p)
+                advance_rows(run, section, nothing, k, k + 1, step.number)
+
+
+@kernel
+def first_layer(model, X, rows, W_T, scratch, numbers, work, width, first, last):
+    """A_1 of the examples from first to last, as columns; the last layer stops at Z.
+
+    scratch (last - first, n_1); numbers: 0, 1 ... to last.
+    """
+    layer, full, n_out = model.layers[0], lanes(work), model.layers[0, N_OUT]
+    Z_rows, Z = matrix(scratch, -first * n_out, last, n_out), matrix(work, layer[A_OUT], n_out, width)
+    end = last + (first - last) % full
+    for i in range(first, last):
+        start, stop = X.starts[rows[i]], X.starts[rows[i] + 1]
+        product(X.numbers[start:stop], X.features[start:stop], W_T, Z_rows, i)
+    gather(Z_rows, numbers, Z, Z, first, last, False, False)
+    for j in range(n_out):
+        b = splat(work, model.theta[layer[B] + j])
+        for i in range(first, end, full):
+            z = load(Z, j, i) + b
+            store(Z, j, i, maximum(z, zero(work)) if layer[FORM] == RELU else z)
+    activate(layer[VALUE], Z, kept(model, work, width, 0, 0, n_out), first, end)
+
+
+@kernel
+def propagate(run, rows, rank, first, last):
+    """Forward propagation, the loss, and back to dZ_1, of the examples from first to last; dZ_1 as rows, too."""
+    model, batches, room = run.model, run.batches, run.room
+    layers, work, width, X = model.layers, room.work[0], room.width, batches.X
+    first_layer(model, X, rows, first_weights(run), room.own[rank], room.rows, work, width, first, last)
+    targets(model, batches, room, rows, work, first, last)
+    for l in range(1, layers.shape[0]):
+        A = inputs(model, work, width, l)
+        if layers[l, A_T] != NONE:
+            panels(A, transposed(model, work, width, l), 0, A.shape[0], first, last, room.A_T_streamed)
+        forward(model, A, work, width, l, 0, layers[l, N_OUT], first, last)
+    loss_and_output_gradient(model, batches, room, rows, work, first, last)
+    for l in range(layers.shape[0] - 1, 0, -1):
+        back(model, room, work, l, 0, layers[l, N_IN], 0, layers[l, N_OUT], first, last, columns.ALL)
+    transpose(matrix(work, layers[0, DZ], layers[0, N_OUT], width), room.dZ, first, last)
+
+
+@kernel
+def first_gradient(run, step, begin, end):
+    """dW_1^T of the features of these examples, of some sections; and after the final chunk, their update."""
+    X, room = run.batches.X, run.room
+    most, number = room.features.shape[1], step.number
+    if not step.accumulate:
+        for section in range(begin, end):
+            room.n_features[section, 0] = 0
+    for i in range(step.rows.size):
+        row = step.rows[i]
+        for p in range(X.starts[row], X.starts[row + 1]):
+            k = X.features[p]
+            section = section_of(k)
+            if begin <= section < end:
+                count, place = room.n_features[section, 0], room.places[k]
+                if place >= count or room.features[section, place] != k:
+                    place = count
+                    room.places[k], room.features[section, place], room.n_features[section, 0] = place, k, count + 1
+                    clear_row(room.dW_T, section * most + place)
+                add_product(X.numbers[p], room.dZ, i, room.dW_T, section * most + place)
+    if step.is_final:
+        n = room.dW_T.shape[1]
+        for section in range(begin, end):
+            for place in range(room.n_features[section, 0]):
+                k, G = room.features[section, place], matrix(room.dW_T, (section * most + place) * n, 1, n)
+                advance_rows(run, section, G, k, k + 1, number + 1)
+
+
+@kernel
+def other_gradients(run, step, begin, end):
+    """The gradients of these groups of rows of the other weights, and of b_1; after the final chunk, their update."""
+    model, room, groups, m = run.model, run.room, run.room.groups, step.rows.size
+    layers, work, n = model.layers, room.work[0], model.theta.size
+    G, nothing = matrix(room.G, -layers[0, B], 1, n), matrix(room.work, 0, 0, 0)
+    for g in range(begin, end):
+        l, j, stop = groups[g, LAYER], groups[g, FIRST], groups[g, LAST]
+        if l == 0:
+            dZ, db = matrix(work, layers[0, DZ], stop, room.width), matrix(G[0], layers[0, B], 1, stop)
+            row_sums(dZ, db, j, stop, m, step.accumulate)
+        else:
+            product_gradient(model, room, work, nothing, step.rows[:0], m, l, j, stop, step.accumulate, G[0], G[0])
+        if step.is_final:
+            update_groups(run, step, g, g + 1, G, G)
+
+
+@part
+def begin(run, worker):
+    """Every feature is in step 0."""
+    room = run.room
+    first, last = share(room.last.size, worker.rank, worker.size)
+    for k in range(first, last):
+        room.last[k] = 0
+    first, last = share(N_SECTIONS, worker.rank, worker.size)
+    for section in range(first, last):
+        for t in range(run.rule.rates.size):
+            store(squares_of(room, section), t, 0, zero(room.work))
+    columns.begin(run, worker)
+
+
+@part
+def n_phases(run):
+    """What is put off; forward and back; the first gradient; the others."""
+    return 4
+
+
+@kernel
+def part_of(run, step, phase, rank, size):
+    """Equal parts."""
+    units, together = N_SECTIONS, 1
+    if phase == 1:
+        units, together = columns.lines(step.rows.size, lanes(run.model.theta)), columns.TOGETHER
+    elif phase == 3:
+        units = run.room.groups.shape[0]
+    first, last = share(units, rank, size)
+    return first, last, together
+
+
+@part
+def is_private(phase):
+    """Nothing is."""
+    return False
+
+
+@kernel
+def work(run, worker, step, phase, begin, end):
+    """Some units of one phase of a step."""
+    run.room.factors[step.number] = step.mean_factor  # by whoever works in this step: it is the same
+    if phase == 0:
+        catch_up(run, step, begin, end)
+    elif phase == 1:
+        vector, block = lanes(run.model.theta), columns.BLOCK // run.model.theta.itemsize
+        last = min(end * LINE * vector, step.rows.size)
+        for first in range(begin * LINE * vector, last, block):
+            propagate(run, step.rows, worker.rank, first, min(first + block, last))
+    elif phase == 2:
+        first_gradient(run, step, begin, end)
+    else:
+        other_gradients(run, step, begin, end)
+
+
+@part
+def loss(run, worker, step):
+    """The sum of the losses of the examples."""
+    return sum_first(matrix(run.room.work[0], run.room.losses, 1, run.room.width), step.rows.size)
+
+
+@kernel
+def end(run, worker, costs):
+    """All weights catch up with the last step, unless it goes on; the penalty of each step is known then."""
+    room, n_steps = run.room, run.rule.rates.size
+    m = minibatch(run.batches, n_steps - 1)[0].size
+    if not run.batches.begin < m <= run.batches.end:  # the last chunk comes in another call
+        return
+    nothing = matrix(run.model.theta, 0, 0, 1)
+    first_section, last_section = share(N_SECTIONS, worker.rank, worker.size)
+    for block in range(0, room.last.size, BLOCK):
+        section = section_of(block)
+        if first_section <= section < last_section:
+            k, stop = block, min(block + BLOCK, room.last.size)
+            while k < stop:
+                together = k + 1
+                while together < stop and room.last[together] == room.last[k]:
+                    together += 1
+                if room.last[k] < n_steps:
+                    advance_rows(run, section, nothing, k, together, n_steps)
+                k = together
+    barrier(worker.team, worker.size)
+    if worker.rank == 0:
+        half = costs.dtype.type(0.5)
+        for t in range(n_steps):
+            total = costs.dtype.type(0)
+            for section in range(N_SECTIONS):
+                total += sum_lanes(load(squares_of(room, section), t, 0))
+            costs[t, 1] += run.rule.alpha * total * half * room.factors[t]
+
+
+train = loop("sparse", begin, n_phases, part_of, is_private, work, loss, end)
