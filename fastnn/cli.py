@@ -337,45 +337,111 @@ def warmup() -> None:
 
 @app.command()
 def bench(
-    workloads: Annotated[
-        list[str] | None, typer.Argument(help="Such as defaults or bench-mnist; all, if none.", show_default=False)
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Such as defaults or bench-mnist, with --calls fit-iris; all, if none.",
+            show_default=False,
+        ),
     ] = None,
+    calls: Annotated[bool, typer.Option("--calls", help="Time whole calls, such as fit and predict.")] = False,
     libraries: Annotated[
         list[str] | None, typer.Option("--library", help="One of those to compare; all installed.", show_default=False)
     ] = None,
     runs: Annotated[int, typer.Option(min=1, help="Interleaved runs of each.")] = 7,
-    seconds: Annotated[float, typer.Option(help="Length of a run.")] = 0.2,
+    seconds: Annotated[
+        float | None, typer.Option(help="Length of a run.", show_default="0.2; with --calls 0.02")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="A picture to write.", show_default=False)] = None,
 ) -> None:
-    """Time training steps beside scikit-learn, PyTorch and JAX, as far as they are installed, in one run."""
-    from . import comparison
+    """Time training steps, or calls, beside other libraries, as far as they are installed, in one run."""
+    if calls:
+        medians = bench_calls(names, libraries, runs, 0.02 if seconds is None else seconds)
+    else:
+        medians = bench_steps(names, libraries, runs, 0.2 if seconds is None else seconds)
+    if output:
+        draw_bench(medians, "call (of full batches: a step)" if calls else "training step", output)
+        say("written", str(output))
 
-    for kind, wanted, known in (
-        ("workload", workloads or [], list(comparison.WORKLOADS)),
-        ("library", libraries or [], comparison.installed()),
-    ):
-        if unknown := set(wanted) - set(known):
-            raise ValueError(f"no {kind} {', '.join(sorted(unknown))}: there are {', '.join(known)}")
-    system = fastnn.system_info()
-    say("machine", f"{system['cpu']}, {system['threads']} threads, {system['simd_bits']} bits")
+
+def bench_steps(
+    workloads: list[str] | None, libraries: list[str] | None, runs: int, seconds: float
+) -> dict[str, dict[str, float]]:
+    """Microseconds a step of each workload, for each library, printed as they come."""
+    from .comparison import steps
+
+    check_known("workload", workloads, list(steps.WORKLOADS))
+    check_known("library", libraries, steps.installed())
+    say_machine()
     say("", "microseconds a step, median of interleaved runs; in brackets the threads used, the best number")
-    names = libraries or comparison.installed()
+    names = libraries or steps.installed()
     medians: dict[str, dict[str, float]] = {}
-    for name in workloads or comparison.WORKLOADS:
-        workload = comparison.WORKLOADS[name]
-        timings = comparison.measure([*names, "peak"], workload, n_runs=runs, seconds=seconds)
-        best = comparison.fastest(timing for timing in timings if timing.library != "peak")
+    for name in workloads or steps.WORKLOADS:
+        workload = steps.WORKLOADS[name]
+        timings = steps.measure([*names, "peak"], workload, n_runs=runs, seconds=seconds)
+        best = steps.fastest(timing for timing in timings if timing.library != "peak")
         medians[name] = {library: best[library].median for library in names}
         row = [f"{library} {timing.median:,.1f} ({timing.n_used})" for library, timing in best.items()]
         if "fastnn" in best:
             ours = best["fastnn"]
             rivals = [median for library, median in medians[name].items() if library != "fastnn"]
-            row.append(f"{comparison.efficiency(ours, timings):.0%} of the peak")
+            row.append(f"{steps.efficiency(ours, timings):.0%} of the peak")
             row += [f"{min(rivals) / ours.median:.2f} x the best other"] if rivals else []
         say(name if len(name) < 11 else name + " ", ", ".join(row))
-    if output:
-        draw_bench(medians, output)
-        say("written", str(output))
+    return medians
+
+
+def bench_calls(
+    names: list[str] | None, libraries: list[str] | None, runs: int, seconds: float
+) -> dict[str, dict[str, float]]:
+    """Microseconds of each call, for each library that knows it, printed as they come."""
+    from .comparison import calls
+
+    check_known("call", names, list(calls.CALLS))
+    check_known("library", libraries, calls.installed())
+    wanted = libraries or calls.installed()
+    rows = {name: [library for library in calls.CALLS[name].libraries if library in wanted] for name in calls.CALLS}
+    for name in names or []:
+        if not rows[name]:
+            raise ValueError(f"{name} is a call of {', '.join(calls.CALLS[name].libraries)}")
+    say_machine()
+    say("", "time of a call, median of interleaved runs; in brackets, how many times as long as fastnn")
+    width = max(map(len, calls.CALLS))
+    medians: dict[str, dict[str, float]] = {}
+    slower = []
+    for name in names or [name for name, known in rows.items() if known]:
+        times = medians[name] = calls.measure(calls.CALLS[name], rows[name], runs, seconds=seconds)
+        ours = times.get("fastnn")
+        row = [
+            f"{library} {duration(time)}" + (f" ({time / ours:.3g} x)" if ours and library != "fastnn" else "")
+            for library, time in times.items()
+        ]
+        if ours and min(times.values()) < ours:
+            slower.append(name)
+            row.append("fastnn is slower")
+        say(f"{name:{width}} ", ", ".join(row))
+    if any(len(times) > 1 for times in medians.values()):
+        say("slower", ", ".join(slower) or "nowhere")
+    return medians
+
+
+def check_known(kind: str, wanted: list[str] | None, known: list[str]) -> None:
+    if unknown := set(wanted or []) - set(known):
+        raise ValueError(f"no {kind} {', '.join(sorted(unknown))}: there are {', '.join(known)}")
+
+
+def say_machine() -> None:
+    system = fastnn.system_info()
+    say("machine", f"{system['cpu']}, {system['threads']} threads, {system['simd_bits']} bits")
+
+
+def duration(microseconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    for unit, length in ("us", 1.0), ("ms", 1e3):
+        if microseconds < 999.5 * length:
+            return f"{microseconds / length:.3g} {unit}"
+    return f"{microseconds / 1e6:.3g} s"
 
 
 @dataclass
@@ -890,20 +956,21 @@ def draw(run: Run, problem: Problem, early_stopping: bool, path: Path) -> None:
         figure.savefig(path, dpi=150)
 
 
-def draw_bench(medians: dict[str, dict[str, float]], path: Path) -> None:
-    """Draw microseconds a step, one line of points a workload: on a logarithmic axis, bars would have no foot."""
+def draw_bench(medians: dict[str, dict[str, float]], what: str, path: Path) -> None:
+    """Draw microseconds, one line of points a row: on a logarithmic axis, bars would have no foot."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 1.5 + 0.4 * len(medians)), layout="constrained")
     ax = figure.subplots()
-    for library in next(iter(medians.values())):
-        ax.plot([times[library] for times in medians.values()], range(len(medians)), "o", label=library)
+    for library in dict.fromkeys(library for times in medians.values() for library in times):
+        # A library that does not know a call has no point there.
+        ax.plot([times.get(library, math.nan) for times in medians.values()], range(len(medians)), "o", label=library)
     ax.set_yticks(range(len(medians)), list(medians))
     ax.set_ylim(-0.5, len(medians) - 0.5)
     ax.grid(alpha=0.3)
     ax.invert_yaxis()
     ax.set_xscale("log")
-    ax.set_xlabel("microseconds a training step (less is better)")
+    ax.set_xlabel(f"microseconds a {what}: less is better")
     ax.spines[["top", "right"]].set_visible(False)
     figure.legend(frameon=False, loc="outside upper center", ncols=5)
     figure.savefig(path, dpi=150)

@@ -16,6 +16,7 @@ from sklearn.datasets import load_diabetes, load_digits, load_iris
 
 import fastnn
 from fastnn import cli, tables
+from fastnn.comparison import calls
 
 QUICK = ["--hidden-layer-sizes", "8", "--max-iter", "4"]
 
@@ -384,6 +385,44 @@ def test_bench_names_what_there_is():
     got = run("bench", "tiny")
     assert got.code == 2
     assert got.err.startswith("fastnn: no workload tiny: there are defaults, ")
+
+
+def test_bench_of_calls_prints_a_row_and_draws_a_picture(tmp_path):
+    options = [
+        "--library",
+        "fastnn",
+        "--library",
+        "sklearn",
+        "--runs",
+        1,
+        "--seconds",
+        0,
+        "--output",
+        tmp_path / "b.png",
+    ]
+    got = run("bench", "--calls", "fit-iris-1", "predict-wide-1", *options)
+    assert (got.code, got.err) == (0, "")
+    assert re.search(r"^fit-iris-1 +fastnn [\d.]+ \w+, sklearn [\d.]+ \w+ \([\d.]+ x\)", got.out, re.M)
+    assert re.search(r"^predict-wide-1 +fastnn [\d.]+ \w+$", got.out, re.M)
+    assert (tmp_path / "b.png").stat().st_size > 1000
+
+
+def test_bench_of_calls_says_where_fastnn_is_slower(monkeypatch):
+    times = {"fit-iris": {"fastnn": 1000.0, "sklearn": 5200.0}, "fit-digits": {"fastnn": 2e6, "sklearn": 1e6}}
+    monkeypatch.setattr(calls, "measure", lambda call, libraries, n_runs, seconds: times[call.name])
+    *_, iris, digits, slower = run("bench", "--calls", *times).out.splitlines()
+    assert iris.split(maxsplit=1) == ["fit-iris", "fastnn 1 ms, sklearn 5.2 ms (5.2 x)"]
+    assert digits.split(maxsplit=1) == ["fit-digits", "fastnn 2 s, sklearn 1 s (0.5 x), fastnn is slower"]
+    assert slower.split() == ["slower", "fit-digits"]
+
+
+def test_bench_of_calls_names_what_there_is():
+    got = run("bench", "--calls", "defaults")
+    assert got.code == 2
+    assert got.err.startswith("fastnn: no call defaults: there are partial_fit-classifier-1, ")
+    got = run("bench", "--calls", "predict-wide-1", "--library", "sklearn")
+    assert got.code == 2
+    assert got.err == "fastnn: predict-wide-1 is a call of fastnn, onnxruntime\n"
 
 
 def test_warmup_leaves_nothing_to_compile():

@@ -1,4 +1,4 @@
-"""The workloads are what they say, and every library trains exactly as many steps as it is timed for."""
+"""The workloads and calls are what they say, and every library does exactly what it is timed for."""
 
 from collections import Counter
 from dataclasses import replace
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from fastnn import comparison
-from fastnn.comparison import LIBRARIES, WORKLOADS, Timing, Workload, data, fastest, measure, minibatches, pieces
+from fastnn.comparison import calls, clock, steps
+from fastnn.comparison.calls import CALLS, FullBatch, Predict, Search, Text
+from fastnn.comparison.steps import LIBRARIES, WORKLOADS, Timing, Workload, data, fastest, measure, minibatches, pieces
 
 TASKS = {"binary": 1, "multiclass": 3, "regression": 1}
 
@@ -91,6 +92,18 @@ def test_loss_decreases(library, task):
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
+def test_several_targets_are_learned(library):
+    workload = tiny("regression", n_outputs=3)
+    X, y = data(workload)
+    assert y.shape == (200, 3)
+    trained = rival(library, workload, X, y)
+    trained.run(1)
+    before = trained.loss()
+    trained.run(100)
+    assert trained.loss() < 0.9 * before
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_steps_are_exactly_as_many_as_asked_for(library):
     # Constant examples make shuffling and minibatches irrelevant: only the number of steps decides where Adam arrives.
     workload = tiny()
@@ -119,13 +132,13 @@ def test_scikit_learn_does_what_its_fit_does():
 def test_runs_are_interleaved(monkeypatch):
     calls = []
 
-    class Fake(comparison.Rival):
+    class Fake(steps.Rival):
         def run(self, n_steps):
             calls.append((type(self).__name__, self.n_threads))
 
     monkeypatch.setitem(LIBRARIES, "a", type("A", (Fake,), {}))
     monkeypatch.setitem(LIBRARIES, "b", type("B", (Fake,), {}))
-    monkeypatch.setattr(comparison, "timed", lambda rival, n_steps: rival.run(n_steps) or 1e-3 * rival.n_threads)
+    monkeypatch.setattr(clock, "timed", lambda run, n: run(n) or 1e-3 * run.__self__.n_threads)
     timings = measure(["a", "b"], tiny(), [1, 2], n_runs=3, pause=0)
     turns = [("A", 1), ("A", 2), ("B", 1), ("B", 2)]
     assert calls[-24:] == [turn for turn in turns for _ in range(2)] * 3  # each turn wakes its threads, then is timed
@@ -152,7 +165,7 @@ def test_the_fastest_number_of_threads_counts():
 
 def test_the_peak_does_the_arithmetic_of_the_steps_on_all_threads():
     workload, done = tiny(), []
-    peak = comparison.Peak(workload, *data(workload), n_threads=2)
+    peak = steps.Peak(workload, *data(workload), n_threads=2)
     peak.kernel = lambda turns, A: done.append(2 * turns * A.size)
     peak.run(1000)
     assert len(done) == 2
@@ -161,16 +174,99 @@ def test_the_peak_does_the_arithmetic_of_the_steps_on_all_threads():
 
 def test_efficiency_is_the_share_of_the_peak_of_the_threads_that_are_used(monkeypatch):
     limits = [Timing(tiny(), "peak", n, n, (10.0 / n,)) for n in (1, 2)]
-    assert comparison.efficiency(Timing(tiny(), "fastnn", 2, 1, (40.0,)), limits) == 0.25
-    assert comparison.efficiency(Timing(tiny(), "fastnn", 2, 2, (40.0,)), limits) == 0.125
+    assert steps.efficiency(Timing(tiny(), "fastnn", 2, 1, (40.0,)), limits) == 0.25
+    assert steps.efficiency(Timing(tiny(), "fastnn", 2, 2, (40.0,)), limits) == 0.125
     monkeypatch.setattr(
-        comparison,
+        steps,
         "measure",
         lambda libraries, workload, n_threads: [Timing(workload, *libraries, *n_threads, *n_threads, (4.0,))],
     )
-    assert comparison.efficiency(Timing(tiny(), "fastnn", 3, 3, (40.0,)), limits) == 0.1  # timed now
+    assert steps.efficiency(Timing(tiny(), "fastnn", 3, 3, (40.0,)), limits) == 0.1  # timed now
 
 
 def test_installed_names_libraries():
-    assert "sklearn" in comparison.installed()
-    assert set(comparison.installed()) <= set(LIBRARIES)
+    assert "sklearn" in steps.installed()
+    assert set(steps.installed()) <= set(LIBRARIES)
+
+
+def small(call):
+    """The same call at a size that takes no time."""
+    sizes = {
+        Predict: {"n_rows": 2, "layer_sizes": (3, 5, 4)},
+        Search: {"max_iter": 1, "n_jobs": 1},
+        Text: {"n_rows": 30, "n_columns": 200, "n_per_row": 6, "n_hidden": 3},
+        FullBatch: {"n_samples": 50, "n_steps": 3},
+        calls.Fit: {"max_iter": 2},
+    }
+    return replace(call, **sizes.get(type(call), {}))
+
+
+def test_calls_have_names_and_say_what_they_are():
+    assert {"partial_fit-classifier-1", "predict-wide-100", "fit-iris-lbfgs", "text-hashed"} <= set(CALLS)
+    assert all(name == call.name and call.what for name, call in CALLS.items())
+    assert all(set(call.libraries) <= set(calls.LIBRARIES) for call in CALLS.values())
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_call_can_be_called_again(name):
+    call = small(CALLS[name]).prepare("fastnn")
+    call()
+    call()
+
+
+# A call of each kind: what is said to the rivals of one is said to those of all.
+@pytest.mark.parametrize(
+    "name",
+    [
+        "partial_fit-classifier-1",
+        "partial_fit-regressor-200",
+        "predict-classifier-1",
+        "predict-wide-100",
+        "fit-iris-early",
+        "search-digits-1",
+        "text-hashed",
+        "text-4000-predict",
+        "full-batch",
+    ],
+)
+def test_a_call_is_measured_with_each_library(name):
+    call = small(CALLS[name])
+    libraries = [library for library in call.libraries if library in calls.installed()]
+    times = calls.measure(call, libraries, n_runs=1, seconds=0, pause=0)
+    assert list(times) == libraries
+    assert all(1 < microseconds < 1e7 for microseconds in times.values())
+
+
+def test_a_time_is_that_of_a_call_or_of_its_step(monkeypatch):
+    monkeypatch.setattr(calls, "medians", lambda prepared, *options: [3e-6 for _ in prepared])
+    assert calls.measure(small(CALLS["fit-iris"]), ["fastnn", "sklearn"]) == {"fastnn": 3.0, "sklearn": 3.0}
+    assert calls.measure(small(CALLS["full-batch"]), ["fastnn"]) == {"fastnn": 1.0}  # of three steps
+
+
+def test_both_libraries_fit_the_same_model():
+    for name in "fit-iris", "fit-diabetes", "text-hashed":
+        ours, theirs = (small(CALLS[name]).prepare(library)() for library in ("fastnn", "sklearn"))
+        np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+
+
+def test_onnxruntime_predicts_what_fastnn_predicts():
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    ours, theirs = (small(CALLS["predict-wide-100"]).prepare(library)() for library in ("fastnn", "onnxruntime"))
+    np.testing.assert_allclose(ours, theirs.ravel(), rtol=1e-5)
+
+
+def test_text_is_sparse_as_a_vectorizer_makes_it():
+    X, y = small(CALLS["text-11000"]).data()
+    assert X.shape == (30, 200)
+    assert (np.diff(X.indptr) == 6).all()
+    assert X.has_canonical_format
+    assert X.indices.dtype == np.int32
+    assert (X.data > 0).all()
+    np.testing.assert_allclose((X.multiply(X)).sum(axis=1), 1)
+    assert len(set(y)) > 2
+
+
+def test_the_quickest_of_several_ways_is_taken(monkeypatch):
+    monkeypatch.setattr(calls, "medians", lambda ways, **options: [3.0, 1.0, 2.0])
+    assert calls.quickest("abc") == "b"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastnn.comparison import WORKLOADS
+from fastnn.comparison.steps import WORKLOADS
 from fastnn.network import Network
 from fastnn.training import plan
 from fastnn.training.ways import columns, linear, online, units

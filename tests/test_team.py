@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from fastnn.comparison import WORKLOADS
+from fastnn.comparison.steps import WORKLOADS
 from fastnn.kernels.machine.jit import entry
 from fastnn.kernels.machine.team import new_team, take
 from fastnn.network import Network, aligned

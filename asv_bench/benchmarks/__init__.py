@@ -1,11 +1,13 @@
 """Benchmarks of fastnn. The library is a parameter: rivals are measured in the same way, where they are installed."""
 
-from fastnn.comparison import installed, thread_counts
+from collections.abc import Callable
 
-THREADS = {"1": 1, "all": thread_counts()[-1]}
+from fastnn.comparison import steps
+
+THREADS = {"1": 1, "all": steps.thread_counts()[-1]}
 
 
-def skip_missing(library: str) -> None:
+def skip_missing(library: str, installed: Callable[[], list[str]] = steps.installed) -> None:
     """Skip the benchmark if the library is not installed: to be called first in `setup`, before data are made."""
     if library not in installed():
         raise NotImplementedError(f"{library} is not installed")

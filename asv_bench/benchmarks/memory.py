@@ -3,7 +3,7 @@
 "nothing" imports fastnn and makes the data, but does not fit: the difference from it is what fastnn's fit needs.
 """
 
-from fastnn.comparison import LIBRARIES, WORKLOADS, data
+from fastnn.comparison.steps import LIBRARIES, WORKLOADS, data
 
 from . import THREADS, skip_missing
 

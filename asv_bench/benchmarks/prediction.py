@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fastnn.comparison import LIBRARIES, WORKLOADS, data
+from fastnn.comparison.steps import LIBRARIES, WORKLOADS, data
 
 from . import THREADS, skip_missing
 

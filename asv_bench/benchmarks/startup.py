@@ -1,6 +1,6 @@
 """What a new process pays before it trains: imports, and the first fit with and without a cache of machine code."""
 
-from fastnn.comparison import LIBRARIES, WORKLOADS, data
+from fastnn.comparison.steps import LIBRARIES, WORKLOADS, data
 
 from . import skip_missing
 
@@ -24,7 +24,7 @@ def first_fit(library):
     """Return what is timed, and what comes before it in the new process: a hundred steps, and all they need."""
     before = f"""
 {IMPORTS[library]}
-from fastnn.comparison import LIBRARIES, WORKLOADS, data
+from fastnn.comparison.steps import LIBRARIES, WORKLOADS, data
 workload = WORKLOADS["defaults"]
 X, y = data(workload)
 """

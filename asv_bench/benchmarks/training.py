@@ -1,6 +1,6 @@
 """Time of a training step, and what was learnt in it."""
 
-from fastnn.comparison import LIBRARIES, WORKLOADS, data, efficiency, measure
+from fastnn.comparison.steps import LIBRARIES, WORKLOADS, data, efficiency, measure
 
 from . import THREADS, skip_missing
 

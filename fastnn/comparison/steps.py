@@ -1,4 +1,4 @@
-"""Training steps of several libraries, side by side: the workloads, the libraries, the clock.
+"""Training steps of several libraries, side by side: the workloads and the libraries.
 
 Every library gets its best: data in memory, no data loader, the optimizer's state carried from run to run, warm-up
 not counted, and the number of threads that suits it. All run Adam with its usual constants on shuffled minibatches.
@@ -7,7 +7,6 @@ The last, smaller minibatch of an epoch is left out, because compiled programs h
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from joblib import cpu_count
 from numpy.typing import NDArray
 
 from fastnn.network import Network
+
+from .clock import interleaved
 
 # The usual constants of Adam, for the libraries in which we write it ourselves.
 LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
@@ -41,7 +42,7 @@ class Workload:
     hidden_layer_sizes : tuple of int
         Units of each hidden layer.
     n_outputs : int
-        Units of the last layer: 1 for "binary" and "regression", the number of classes for "multiclass".
+        Units of the last layer: 1 for "binary", the number of classes for "multiclass", of targets for "regression".
     activation : {"relu", "tanh"}
         Of the hidden units.
     task : {"binary", "multiclass", "regression"}
@@ -217,7 +218,7 @@ def data(workload: Workload, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]
     -------
     X : ndarray of shape (n_samples, n_features), C order
         Of the workload's dtype, with mean 0 and variance 1.
-    y : ndarray of shape (n_samples,)
+    y : ndarray of shape (n_samples,), or (n_samples, n_outputs) for several targets
         Labels 0, 1, ... (int64), or values of variance 1 in the workload's dtype.
     """
     rng = np.random.default_rng(seed)
@@ -230,7 +231,8 @@ def data(workload: Workload, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]
         return X, Z2.argmax(axis=1)
     if workload.task == "binary":
         return X, (Z2[:, 0] > 0).astype(np.int64)
-    return X, Z2[:, 0] / Z2.std()
+    Y = Z2 / Z2.std()
+    return X, Y[:, 0] if workload.n_outputs == 1 else Y
 
 
 class Rival:
@@ -276,7 +278,7 @@ class Rival:
         y = self.y[:10_000]
         A = self.predict(self.X[:10_000]).astype(np.float64)
         if self.workload.task == "regression":
-            return float(np.mean((A[:, 0] - y) ** 2) / 2)
+            return float(np.mean((A.reshape(y.shape) - y) ** 2) / 2)
         likelihood = A[np.arange(len(y)), y] if A.shape[1] > 1 else np.abs(1 - y - A[:, 0])
         return float(-np.mean(np.log(np.maximum(likelihood, np.finfo(self.workload.dtype).eps))))
 
@@ -394,7 +396,7 @@ class ScikitLearn(Rival):
 
     def predict(self, X: NDArray[Any]) -> NDArray[Any]:
         if self.workload.task == "regression":
-            return self.model.predict(X).reshape(-1, 1)
+            return self.model.predict(X).reshape(len(X), -1)
         return self.model.predict_proba(X)[:, -self.workload.n_outputs :]
 
 
@@ -422,15 +424,18 @@ class Torch(Rival):
         }[workload.task]
         self.optimizer = torch.optim.Adam(self.network.parameters(), fused=True)
         self.inputs = torch.from_numpy(X)
-        targets = y if workload.task == "multiclass" else y.astype(workload.dtype)[:, None]
+        targets = y if workload.task == "multiclass" else y.astype(workload.dtype).reshape(len(y), -1)
         self.targets = torch.from_numpy(targets)
         self.batches = minibatches(workload, lambda order: torch.randperm(len(order)))
 
     def step(self, rows: Any) -> None:
         """Train with one minibatch."""
+        self.learn(self.inputs.index_select(0, rows), self.targets.index_select(0, rows))
+
+    def learn(self, X: Any, y: Any) -> None:
+        """Train with all of these examples."""
         self.optimizer.zero_grad()
-        A = self.network(self.inputs.index_select(0, rows))
-        self.criterion(A, self.targets.index_select(0, rows)).backward()
+        self.criterion(self.network(X), y).backward()
         self.optimizer.step()
 
     def run(self, n_steps: int) -> None:
@@ -542,7 +547,7 @@ class Jax(Rival):
         def cost(theta: Any, X: Any, y: Any) -> Any:
             Z = forward(theta, X)
             if workload.task == "regression":
-                return jnp.mean((Z[:, 0] - y) ** 2) / 2
+                return jnp.mean((Z.reshape(y.shape) - y) ** 2) / 2
             if workload.task == "binary":
                 return jnp.mean(jax.nn.softplus(Z[:, 0]) - y * Z[:, 0])
             return -jnp.mean(jnp.sum(jax.nn.one_hot(y, workload.n_outputs, dtype=dtype) * jax.nn.log_softmax(Z), 1))
@@ -579,6 +584,7 @@ class Jax(Rival):
         self.state = self.on_device((theta, zeros, jax.tree.map(np.copy, zeros), np.zeros(())))
         targets = y.astype(np.int32 if workload.task == "multiclass" else dtype)
         self.inputs, self.targets = self.on_device((X, targets))
+        self.step = step
         self.steps = jax.jit(steps, donate_argnums=0)
         self.answer = jax.jit(answer)
         self.reshuffled = reshuffled
@@ -701,33 +707,16 @@ def measure(
     X, y = data(workload)
     turns = [(library, n) for library in libraries for n in n_threads or thread_counts()]
     rivals = [(LIBRARIES | {"peak": Peak})[library](workload, X, y, n) for library, n in turns]
-    lengths = []
-    for rival in rivals:
-        time.sleep(pause)
-        rival.run(1)  # compiles
-        length = 5
-        while (step := timed(rival, length)) * length < seconds:  # until it runs as it will
-            length *= 2
-        lengths.append(max(5, int(seconds / step)))
     runs: list[list[float]] = [[] for _ in turns]
     used: list[list[int]] = [[] for _ in turns]
-    for _ in range(n_runs):
-        for rival, length, results, n_used in zip(rivals, lengths, runs, used, strict=True):
-            time.sleep(pause)
-            rival.run(1 + length // 10)  # wakes the threads and fills the caches
-            results.append(1e6 * timed(rival, length))
-            n_used.append(rival.n_used)
+    clock = interleaved([rival.run for rival in rivals], n_runs=n_runs, seconds=seconds, pause=pause, least=5)
+    for turn, step in clock:
+        runs[turn].append(1e6 * step)
+        used[turn].append(rivals[turn].n_used)
     return [
         Timing(workload, *turn, mode(n_used), tuple(results))
         for turn, n_used, results in zip(turns, used, runs, strict=True)
     ]
-
-
-def timed(rival: Rival, n_steps: int) -> float:
-    """Seconds a step."""
-    start = time.perf_counter()
-    rival.run(n_steps)
-    return (time.perf_counter() - start) / n_steps
 
 
 def efficiency(ours: Timing, timings: Iterable[Timing]) -> float:
