@@ -7,7 +7,6 @@ from copy import copy
 from functools import lru_cache, partial
 from itertools import pairwise
 from numbers import Integral
-from operator import is_
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -34,6 +33,8 @@ from fastnn.system import blas_on_one_thread
 
 #: One object for each kind of network: what it computes of itself is kept, because one row is soon predicted.
 _network = lru_cache(maxsize=32)(Network)
+#: Parameters that were found to be right.
+_valid: dict[Any, bool] = {}
 #: What scikit-learn's parameters may be, it knows itself; these are ours, or may be more.
 _OURS: dict[str, list[Any]] = {
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
@@ -115,7 +116,7 @@ class _MLP(BaseEstimator):
         if np.any(np.array(hidden) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         if incremental:
-            self._check_parameters()
+            self._validate_params()
             self._check_classes(y, classes)
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         _refuse_masked(X, "X")
@@ -155,13 +156,20 @@ class _MLP(BaseEstimator):
                 f"{self.out_activation_}: {advice}"
             )
 
-    def _check_parameters(self) -> None:
-        """Validate the parameters in a later `partial_fit` too, unless they are those of last time."""
-        parameters = [getattr(self, name) for name in self._parameter_constraints if hasattr(self, name)]
-        kept = self.__dict__.setdefault("_kept", {})
-        if len(kept.get("parameters", [])) != len(parameters) or not all(map(is_, parameters, kept["parameters"])):
-            self._validate_params()
-            kept["parameters"] = parameters
+    def _validate_params(self) -> None:
+        """As scikit-learn's, which takes longer than many an epoch: parameters that are right are so another time."""
+        parameters = tuple((value, type(value)) for value in map(self.__dict__.get, self._parameter_constraints))
+        # What cannot change, and is the same as what is equal to it; a tuple, because a float in it would be equal.
+        are_plain = all(
+            kind in (int, float, str, bool, type(None)) or (kind is tuple and all(type(n) is int for n in value))
+            for value, kind in parameters
+        )
+        if not are_plain or (type(self), parameters) not in _valid:
+            super()._validate_params()
+            if are_plain:
+                _valid[type(self), parameters] = True
+                while len(_valid) > 1000:
+                    _valid.pop(next(iter(_valid)), None)
 
     def _check_classes(self, y: Any, classes: Any) -> None:
         """In the first call of `partial_fit`, a classifier learns which classes there are."""
@@ -415,19 +423,26 @@ class _MLP(BaseEstimator):
             raise ValueError(f"n_outputs_ is {self.n_outputs_}, but the last of coefs_ has {outputs.shape[1]} columns")
         return outputs
 
-    def _are_plain(self, X: Any, y: Any) -> bool:
-        """Whether data of a later call need no more looks, which would take longer than a step."""
-        return bool(
+    def _are_plain(self, X: Any, y: Any, reset: bool) -> bool:
+        """Whether data need no more looks, which would take longer than a step; if so, the estimator knows of them."""
+        if not (
             type(X) is np.ndarray
             and type(y) is np.ndarray
             and X.ndim == 2
             and X.dtype.char in "fd"
             and y.shape == (len(X),)
-            and len(X)
-            and X.shape[1] == getattr(self, "n_features_in_", None)
-            and not hasattr(self, "feature_names_in_")
+            and X.size
+            and (
+                reset
+                or (X.shape[1] == getattr(self, "n_features_in_", None) and not hasattr(self, "feature_names_in_"))
+            )
             and np.isfinite(X).all()
-        )
+        ):
+            return False
+        if reset:
+            self.n_features_in_ = X.shape[1]
+            self.__dict__.pop("feature_names_in_", None)
+        return True
 
     def _validated(self, X: Any) -> Any:
         # What is right at first sight needs no more looks, which take longer than the prediction of one row.
@@ -722,6 +737,17 @@ class MLPClassifier(ClassifierMixin, _MLP):
             self._label_binarizer = LabelBinarizer()
             self._label_binarizer.fit(y if type_of_target(y).startswith("multilabel") else classes)
 
+    def _learn_classes(self, y: Any) -> None:
+        """As LabelBinarizer().fit(y), which takes longer than many an epoch."""
+        self._label_binarizer = LabelBinarizer()
+        classes = np.unique(y) if y.ndim == 1 and y.dtype.kind in "iub" else ()
+        if 0 < len(classes) <= max(2, len(y) // 2):  # of more, scikit-learn warns
+            self._label_binarizer.y_type_ = "multiclass" if len(classes) > 2 else "binary"
+            self._label_binarizer.sparse_input_, self._label_binarizer.classes_ = False, classes
+        else:
+            self._label_binarizer.fit(y)
+        self.classes_ = self._label_binarizer.classes_
+
     def _places(self, y: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
         """The numbers of the classes of y; None where it has others, or labels of another kind."""
         if (
@@ -735,17 +761,19 @@ class MLPClassifier(ClassifierMixin, _MLP):
         return places if is_known else None
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Array, Array]:
-        if incremental and not reset and self._are_plain(X, y) and (places := self._places(y)) is not None:
-            Y: Any = places if self._out_activation() == "softmax" else places == 1
-            return X, Y
+        if type(y) is np.ndarray and y.dtype.kind in "iub" and self._are_plain(X, y, reset):
+            if not incremental and reset:
+                self._learn_classes(y)
+            places = self._places(y)
+            if places is not None and (incremental or not self.warm_start):
+                return X, places if self._out_activation() == "softmax" else places == 1
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=(np.float64, np.float32), reset=reset
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
-            self.classes_ = self._label_binarizer.classes_
+            self._learn_classes(y)
         else:
             classes = unique_labels(y)
             if self.warm_start:
@@ -983,7 +1011,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         return self._targets(self._outputs(self._validated(X)))
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Array, Array]:
-        if reset or not self._are_plain(X, y):
+        if not self._are_plain(X, y, reset):
             X, y = validate_data(
                 self,
                 X,

@@ -10,10 +10,12 @@ is read is coef (n_in, n_out) = W^T, a row of it for each input:
 from typing import NamedTuple
 
 import numpy as np
+from numba import types
 
 from fastnn.kernels.laws.activations import RELU
 from fastnn.kernels.laws.units import activate
-from fastnn.kernels.machine.jit import entry, inline, kernel, packed, release_gil, take_gil
+from fastnn.kernels.machine.jit import entry, inline, kernel, packed, part, release_gil, take_gil, unit
+from fastnn.kernels.machine.records import keep, kept
 from fastnn.kernels.machine.simd import (
     REGISTERS,
     fma,
@@ -26,22 +28,24 @@ from fastnn.kernels.machine.simd import (
     rolled,
     splat,
     store,
+    store_first,
     sum_lanes,
     tile,
     zero,
 )
-from fastnn.kernels.machine.team import region, roll_call, share, take
+from fastnn.kernels.machine.team import barrier, region, roll_call, share, take
 from fastnn.kernels.products.columns import gather, transpose
 from fastnn.kernels.products.sparse import Rows
 from fastnn.kernels.products.vectors import softmax
-from fastnn.kernels.run import A_IN, A_OUT, FORM, N_IN, N_OUT, VALUE, B, W
+from fastnn.kernels.run import A_IN, A_OUT, FORM, N_IN, N_OUT, VALUE, B, Model, W
 from fastnn.kernels.ways.columns import forward, inputs
 from fastnn.kernels.ways.sparse import first_layer
 
 #: Of few examples, as many go through the network at a time; and how many vectors of units a tile has.
 TOGETHER, UNITS = 4, 4 if REGISTERS == 32 else 2
-#: In how many parts the sums of a single example are cut, each of which would wait for the last product.
-PARTS = 4
+#: Of a single example, up to so many vectors of units go together; and where there are few, in how many parts their
+#: sums are cut, each of which would wait for the last product.
+WIDE, PARTS = REGISTERS // 2, 4
 
 
 class Room(NamedTuple):
@@ -127,33 +131,54 @@ def predict_sparse(keeps_gil, wanted, team, model, X, room, out, refused):
 
 
 @inline
-def _units_of_one(x, i, coef, intercept, Z, e, j, count, cols):
-    # One vector may have only `count` units.
-    z, n_in, whole = tile(Z, PARTS, UNITS), coef.shape[0], coef.shape[0] - coef.shape[0] % PARTS
+def _units_of_one(x, i, coef, intercept, Z, j, count, cols, parts):
+    # The last vectors may have fewer units, or none.
+    z, n_in, full = tile(Z, PARTS, WIDE), coef.shape[0], lanes(Z)
+    whole = n_in - n_in % parts
     for c in range(cols):
-        z[0, c] = load(intercept, 0, j + c * lanes(Z)) if cols > 1 else load_first(intercept, 0, j, count)
-        for p in range(1, PARTS):
+        z[0, c] = load_first(intercept, 0, j + c * full, count - c * full)
+        for p in range(1, parts):
             z[p, c] = zero(Z)
-    for k in range(0, whole, PARTS):
+    for k in range(0, whole, parts):
         rolled()
-        for p in range(PARTS):
+        for p in range(parts):
             x_k = splat(Z, x[i, k + p])
             for c in range(cols):
-                w = load(coef, k + p, j + c * lanes(Z)) if cols > 1 else load_first(coef, k + p, j, count)
-                z[p, c] = fma(x_k, w, z[p, c])
+                z[p, c] = fma(x_k, load_first(coef, k + p, j + c * full, count - c * full), z[p, c])
     for k in range(whole, n_in):
         rolled()
         x_k = splat(Z, x[i, k])
         for c in range(cols):
-            z[0, c] = fma(x_k, load(coef, k, j + c * lanes(Z)) if cols > 1 else load_first(coef, k, j, count), z[0, c])
+            z[0, c] = fma(x_k, load_first(coef, k, j + c * full, count - c * full), z[0, c])
     for c in range(cols):
-        for p in range(1, PARTS):
+        for p in range(1, parts):
             z[0, c] = z[0, c] + z[p, c]
-        store(Z, e, j + c * lanes(Z), z[0, c])
+        store_first(Z, 0, j + c * full, count - c * full, z[0, c])
+
+
+@unit
+def units_of_one(x, i, coef, intercept, Z, first, last):
+    """Z = x coef + intercept in the units from first to last, of row i of x: a matrix times a vector.
+
+    The rows of coef come from memory: long stretches of each, or all of it, at a time.
+    """
+    full, j = lanes(Z), first
+    while j < last:
+        count = last - j
+        if count > WIDE // 2 * full:
+            _units_of_one(x, i, coef, intercept, Z, j, min(count, WIDE * full), WIDE, 1)
+            j += WIDE * full
+        elif count > 2 * full:
+            _units_of_one(x, i, coef, intercept, Z, j, count, WIDE // 2, 1)
+            j += WIDE // 2 * full
+        else:
+            _units_of_one(x, i, coef, intercept, Z, j, count, 2, PARTS)
+            j += 2 * full
 
 
 @inline
-def _units_of_some(x, i, coef, intercept, Z, e, j, count, cols):
+def _units_of_some(x, i, m, coef, intercept, Z, e, j, count, cols):
+    # Where there are fewer examples than rows of a tile, it has the last one again.
     z, w = tile(Z, TOGETHER, UNITS), tile(Z, 1, UNITS)
     for c in range(cols):
         w[0, c] = load(intercept, 0, j + c * lanes(Z)) if cols > 1 else load_first(intercept, 0, j, count)
@@ -164,26 +189,23 @@ def _units_of_some(x, i, coef, intercept, Z, e, j, count, cols):
         for c in range(cols):
             w[0, c] = load(coef, k, j + c * lanes(Z)) if cols > 1 else load_first(coef, k, j, count)
         for r in range(TOGETHER):
-            x_k = splat(Z, x[i + r, k])
+            x_k = splat(Z, x[i + min(e + r, m - 1), k])
             for c in range(cols):
                 z[r, c] = fma(x_k, w[0, c], z[r, c])
     for r in range(TOGETHER):
         for c in range(cols):
-            store(Z, e + r, j + c * lanes(Z), z[r, c])
+            store(Z, min(e + r, m - 1), j + c * lanes(Z), z[r, c])
 
 
 @inline
 def _units(x, i, m, coef, intercept, Z, j, count, cols):
-    together = m - m % TOGETHER
-    for e in range(0, together, TOGETHER):
-        _units_of_some(x, i + e, coef, intercept, Z, e, j, count, cols)
-    for e in range(together, m):
-        _units_of_one(x, i + e, coef, intercept, Z, e, j, count, cols)
+    for e in range(0, m, TOGETHER):
+        _units_of_some(x, i, m, coef, intercept, Z, e, j, count, cols)
 
 
-@kernel
+@unit
 def units(x, i, m, coef, intercept, Z):
-    """Z = x coef + intercept of the m examples from row i of x on, TOGETHER as long as there are as many.
+    """Z = x coef + intercept of the m examples from row i of x on, TOGETHER in a tile.
 
     Some units of all examples after the others: their columns of coef stay in the cache.
     x (any, n_in), coef (n_in, n_out), intercept (1, n_out), Z (m, n_out, in whole vectors).
@@ -229,28 +251,20 @@ def is_row_finite(X, i):
     return sum_lanes(s) == 0
 
 
-@kernel
-def through(model, X, room, work, i, m, out):
-    """out = A_L^T for the m rows of X from i on."""
+@part
+def activate_units(model, layer, Z, first, last):
+    """Z = g(Z) in the units from first to last."""
+    if layer[FORM] == RELU:
+        for e in range(Z.shape[0]):
+            for j in range(first, last, lanes(Z)):
+                store(Z, e, j, maximum(load(Z, e, j), zero(Z)))
+    activate(layer[VALUE], Z, Z[:0], first, last)
+
+
+@part
+def put_outputs(model, room, work, i, m, out):
+    """out = A_L^T of the m rows from i on."""
     layers, last = model.layers, model.layers.shape[0] - 1
-    x, row = X, i
-    for l in range(last + 1):
-        layer = layers[l]
-        n_in, n_out = layer[N_IN], layer[N_OUT]
-        intercept = matrix_at(X, layer[B], 1, n_out)
-        Z = matrix(work, layer[A_OUT], m, room.width)
-        if n_out == 1:
-            coef = matrix_at(X, layer[W], 1, n_in)
-            for e in range(m):
-                Z[e, 0] = inner_product(x, row + e, coef) + intercept[0, 0]
-        else:
-            units(x, row, m, matrix_at(X, layer[W], n_in, n_out), intercept, Z)
-        if layer[FORM] == RELU:
-            for e in range(m):
-                for j in range(0, n_out, lanes(Z)):
-                    store(Z, e, j, maximum(load(Z, e, j), zero(Z)))
-        activate(layer[VALUE], Z, Z[:0], 0, n_out)
-        x, row = Z, 0
     for e in range(m):
         A_L = matrix(work, layers[last, A_OUT] + e * room.width, 1, layers[last, N_OUT])
         if model.is_softmax:
@@ -261,6 +275,91 @@ def through(model, X, room, work, i, m, out):
             out[i + e, j] = A_L[0, j]
 
 
+@kernel
+def through(model, X, room, work, i, m, out):
+    """out = A_L^T for the m rows of X from i on."""
+    layers, x, row = model.layers, X, i
+    for l in range(layers.shape[0]):
+        layer = layers[l]
+        n_in, n_out = layer[N_IN], layer[N_OUT]
+        intercept = matrix_at(X, layer[B], 1, n_out)
+        Z = matrix(work, layer[A_OUT], m, room.width)
+        if n_out == 1:
+            coef = matrix_at(X, layer[W], 1, n_in)
+            for e in range(m):
+                Z[e, 0] = inner_product(x, row + e, coef) + intercept[0, 0]
+        elif m == 1:
+            units_of_one(x, row, matrix_at(X, layer[W], n_in, n_out), intercept, Z, 0, n_out)
+        else:
+            units(x, row, m, matrix_at(X, layer[W], n_in, n_out), intercept, Z)
+        activate_units(model, layer, Z, 0, n_out)
+        x, row = Z, 0
+    put_outputs(model, room, work, i, m, out)
+
+
+@kernel
+def through_together(model, X, room, team, rank, size, out):
+    """`through` of a single row of X by a team: each has some units of every layer, as many vectors of them."""
+    layers, work, x = model.layers, room.work[0], X
+    for l in range(layers.shape[0]):
+        layer, full = layers[l], lanes(X)
+        n_in, n_out = layer[N_IN], layer[N_OUT]
+        first, last = share((n_out + full - 1) // full, rank, size)
+        first, last = first * full, min(last * full, n_out)
+        intercept, Z = matrix_at(X, layer[B], 1, n_out), matrix(work, layer[A_OUT], 1, room.width)
+        if n_out == 1:
+            if rank == 0:
+                Z[0, 0] = inner_product(x, 0, matrix_at(X, layer[W], 1, n_in)) + intercept[0, 0]
+        elif first < last:
+            units_of_one(x, 0, matrix_at(X, layer[W], n_in, n_out), intercept, Z, first, last)
+        if first < last:
+            activate_units(model, layer, Z, first, last)
+        barrier(team, size)
+        x = Z
+    if rank == 0:
+        put_outputs(model, room, work, 0, 1, out)
+
+
+def _contents(like):
+    """The type of what `keep_few` keeps, for arrays of this one's dtype."""
+    number, vector, block = like.dtype, types.Array(like.dtype, 1, "C"), types.Array(like.dtype, 2, "C")
+    whole, address = types.int64, types.int64
+    model = types.NamedTuple([vector, types.int64[:, ::1], address, address, vector, types.boolean], Model)
+    room = types.NamedTuple([block, whole, types.int64[::1]], Room)
+    return types.NamedTuple([model, room], Kept)
+
+
+class Kept(NamedTuple):
+    """What many predictions have in common."""
+
+    model: Model
+    room: Room
+
+
+kept_few = kept(_contents)
+
+
+@entry
+def keep_few(contents, memory):
+    """Keep this for `predict_at_once`."""
+    keep(contents, memory)
+
+
+@entry(nogil=False)
+def predict_at_once(address, X, out):
+    """`predict_few` by this thread alone, at once: what it has in common with others is at this address.
+
+    To hand it over takes as long as a prediction.  Whether there is NaN or infinity in X.
+    """
+    few = kept_few(address, X)
+    refused = False
+    for i in range(X.shape[0]):
+        refused |= not is_row_finite(X, i)
+    for i in range(0, X.shape[0], few.room.rows.size):
+        through(few.model, X, few.room, few.room.work[0], i, min(few.room.rows.size, X.shape[0] - i), out)
+    return refused
+
+
 @entry(nogil=False)
 def predict_few(keeps_gil, wanted, team, model, X, room, out, refused):
     """`predict` of a few examples: W and B in the table of layers are the addresses of coefs and intercepts.
@@ -269,7 +368,11 @@ def predict_few(keeps_gil, wanted, team, model, X, room, out, refused):
     """
     gil = release_gil(keeps_gil)
     rank, size = roll_call(team, wanted)
-    if rank < size:
+    if rank < size and X.shape[0] == 1 and size > 1:
+        if rank == 0:
+            refused[0] = not is_row_finite(X, 0)
+        through_together(model, X, room, team, rank, size, out)
+    elif rank < size:
         for turn in range(size):
             owner = (rank + turn) % size
             first, last = share((X.shape[0] + TOGETHER - 1) // TOGETHER, owner, size)

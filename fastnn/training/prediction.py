@@ -156,7 +156,7 @@ class Predictor:
                 f"the shapes of coefs_ are {[coef.shape for coef in coefs]}, but a network of "
                 f"{network.layer_sizes} units is wanted"
             )
-        self.network, self.estimator_name = network, estimator_name
+        self.network, self.estimator_name, self._flops_of_row = network, estimator_name, 2 * network.n_params
         self.dtype = common_dtype(*coefs, *intercepts)
         self._given = [*coefs, *intercepts]
         self._kinds = [(array.shape, array.strides, array.dtype) for array in self._given]
@@ -171,7 +171,10 @@ class Predictor:
         self.coefs, self.intercepts = arrays[: len(coefs)], arrays[len(coefs) :]
         # A few rows take less than what has to be made ready for them: so it is, once.  One such call at a time uses
         # it, because they keep the GIL.
-        self._model, self._room = room_for_few(network, self.coefs, self.intercepts, 1)
+        self._kept = prediction.Kept(*room_for_few(network, self.coefs, self.intercepts, 1))
+        memory = np.zeros(128, np.int64)
+        prediction.keep_few(self._kept, memory)
+        self._memory, self._address = memory, memory.ctypes.data
 
     def is_of(self, coefs: list[Array], intercepts: list[Array], activation: str, out_activation: str) -> bool:
         """Whether it is that of these arrays, as they are now."""
@@ -202,12 +205,15 @@ class Predictor:
             raise ValueError(
                 f"X has shape {X.shape}, but this network expects (n_samples, {self.network.layer_sizes[0]})"
             )
-        X, flops = examples(X, dtype), flops_of(self.network, X)
-        wanted = n_threads_for(self.network, X, n_threads)
-        out, refused = np.empty((len(X), self.network.layer_sizes[-1]), dtype), np.zeros(wanted, np.bool_)
-        model, room, seconds = self._model, self._room, 1e-10 * flops
-        if wanted > 1 or seconds >= BRIEF:
-            model, room = room_for_few(self.network, self.coefs, self.intercepts, wanted)
+        X, flops = examples(X, dtype), self._flops_of_row * len(X)
+        out, seconds = np.empty((len(X), self.network.layer_sizes[-1]), dtype), 1e-10 * flops
+        wanted = n_threads_for(self.network, X, n_threads) if seconds >= 1e-5 else 1
+        if wanted == 1 and seconds < BRIEF:
+            if prediction.predict_at_once(self._address, X, out):
+                _refuse(X, np.ones(1, np.bool_), self.estimator_name)
+            return out
+        refused = np.zeros(wanted, np.bool_)
+        model, room = room_for_few(self.network, self.coefs, self.intercepts, wanted)
         PREDICT_FEW(wanted, seconds, dtype, model, X, room, out, refused)
         _refuse(X, refused, self.estimator_name)
         return out

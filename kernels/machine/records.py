@@ -37,6 +37,33 @@ def record(typingctx, contents):
     return RecordType(contents)(contents), codegen
 
 
+@intrinsic
+def keep(typingctx, contents, memory):
+    """A copy of a NamedTuple in memory (any), int64, for many calls: see `kept`.  Its arrays are kept by others."""
+
+    def codegen(context, builder, sig, args):
+        data = context.make_array(sig.args[1])(context, builder, args[1]).data
+        builder.store(args[0], builder.bitcast(data, args[0].type.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(contents, memory), codegen
+
+
+def kept(contents_of):
+    """An intrinsic: the record at an address, of the type that `contents_of` tells by that of another argument."""
+
+    @intrinsic
+    def at(typingctx, address, like):
+        contents = contents_of(like)
+
+        def codegen(context, builder, sig, args):
+            return builder.inttoptr(args[0], context.get_value_type(sig.return_type))
+
+        return RecordType(contents)(address, like), codegen
+
+    return at
+
+
 @infer_getattr
 class _RecordAttributes(AttributeTemplate):
     key = RecordType
