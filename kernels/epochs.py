@@ -13,8 +13,9 @@ least; it stops after more than n_iter_no_change epochs without that.
 from typing import NamedTuple
 
 import numpy as np
+from numba import types
 
-from fastnn.kernels.machine.jit import call, entry, inline, kernel, packed, part, release_gil, take_gil
+from fastnn.kernels.machine.jit import entry, inline, kernel, packed, part, release_gil, run_frame, take_gil, unit
 from fastnn.kernels.machine.team import region
 from fastnn.kernels.predict import Room
 from fastnn.kernels.run import Batches, Model, Rule, Run
@@ -112,15 +113,20 @@ def clear(team):
 
 
 @kernel
+def run_on_team(wanted, function, frame):
+    """A call that was packed, by this thread alone or by a team."""
+    if wanted == 1:
+        run_frame(function, frame)
+    else:
+        region(wanted, function, frame)
+
+
+@kernel
 def keep_best_score(e, theta, team):
     """Predict the examples that are set aside, and note whether that is progress."""
     v, carried = e.validation, e.carried
     clear(team)
-    if v.wanted == 1:
-        call(v.predict, True, 1, team, v.model, v.X, v.room, v.out, v.refused)
-    else:
-        function, frame = packed(v.predict, True, v.wanted, team, v.model, v.X, v.room, v.out, v.refused)
-        region(v.wanted, function, frame)
+    run_on_team(v.wanted, *packed(v.predict, True, v.wanted, team, v.model, v.X, v.room, v.out, v.refused))
     score = r_squared(v) if v.totals.size else accuracy(v)
     improves = score >= carried[BEST_SCORE] + e.tol
     carried[NO_IMPROVEMENT] = 0.0 if improves else carried[NO_IMPROVEMENT] + 1
@@ -133,10 +139,19 @@ def keep_best_score(e, theta, team):
     return score
 
 
-@kernel
-def end_epoch(e, theta, n_samples, team):
-    """Tell what an epoch came to; and whether it is the last because nothing improves."""
-    carried = e.carried
+@unit(returns=lambda args: types.boolean)
+def steps_end(e, theta, team, costs, first, n_samples, batch_size):
+    """Add up what these steps cost, from that step of the epoch on; and where it ends, tell what it came to.
+
+    Whether that was the last epoch, because nothing improves.
+    """
+    carried, stop = e.carried, first * batch_size
+    for number in range(costs.shape[0]):
+        start, stop = stop, min(stop + batch_size, n_samples)
+        carried[LOSSES] += (stop - start) * costs[number, 0]
+        carried[PENALTIES] += (stop - start) * costs[number, 1]
+    if stop < n_samples:
+        return False
     loss = carried[LOSSES] / n_samples * e.scale + carried[PENALTIES] / n_samples
     carried[LOSSES] = carried[PENALTIES] = 0.0
     score = np.nan
@@ -193,18 +208,9 @@ def train_epochs(address, keeps_gil, wanted, team, run, costs, epochs):
         if epochs.steps:
             part = some_steps(run, place, done, n)
             clear(team)
-            if wanted == 1:
-                call(address, True, 1, team, part, costs[done : done + n])
-            else:
-                function, frame = packed(address, True, wanted, team, part, costs[done : done + n])
-                region(wanted, function, frame)
+            run_on_team(wanted, *packed(address, True, wanted, team, part, costs[done : done + n]))
         if epochs.ends and is_whole and epochs.told.shape[0]:
-            for number in range(n):
-                m = min(batch_size, n_samples - (place + number) * batch_size)
-                epochs.carried[LOSSES] += m * costs[done + number, 0]
-                epochs.carried[PENALTIES] += m * costs[done + number, 1]
-            if place + n == steps_per_epoch:
-                stops = end_epoch(epochs, run.model.theta, n_samples, team)
+            stops = steps_end(epochs, run.model.theta, team, costs[done : done + n], place, n_samples, batch_size)
         done += n
     take_gil(gil)
     return done

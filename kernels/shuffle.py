@@ -6,7 +6,7 @@ that LLVM turns into vectors; NumPy makes and asks for them one by one.
 
 import numpy as np
 
-from fastnn.kernels.machine.jit import inline, kernel
+from fastnn.kernels.machine.jit import inline, kernel, unit
 
 #: Words of the generator's state, and how far apart those are that make a new one.
 N, M = 624, 397
@@ -42,7 +42,7 @@ def temper(words, numbers):
         numbers[k] = y ^ y >> np.uint32(18)
 
 
-@kernel
+@unit
 def shuffle(order, state, numbers):
     """Fisher and Yates: each place, from the last down, changes with one that is drawn among those before and itself.
 

@@ -22,7 +22,7 @@ from fastnn.kernels.machine import cache
 IDLE = 1.0
 WAITING, RUNNING, DONE = range(3)
 #: The units that take longest, the longest last: 0.5 to 2 s each, the others 0.2 to 0.4.
-LONG = ("weigh", "gather", "loss_and_dZ", "inner", "outer", "affine", "backproject")
+LONG = ("steps_end", "weigh", "gather", "loss_and_dZ", "inner", "outer", "affine", "backproject", "train_epochs")
 
 
 def _start(call, **pipes):
