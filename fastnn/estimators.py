@@ -33,7 +33,8 @@ from fastnn.system import blas_on_one_thread
 
 #: One object for each kind of network: what it computes of itself is kept, because one row is soon predicted.
 _network = lru_cache(maxsize=32)(Network)
-#: Parameters that were found to be right.
+#: Kinds of parameters that cannot change; and those that were found to be right.
+PLAIN = {int, float, str, bool, type(None)}
 _valid: dict[Any, bool] = {}
 #: What scikit-learn's parameters may be, it knows itself; these are ours, or may be more.
 _OURS: dict[str, list[Any]] = {
@@ -158,11 +159,11 @@ class _MLP(BaseEstimator):
 
     def _validate_params(self) -> None:
         """As scikit-learn's, which takes longer than many an epoch: parameters that are right are so another time."""
-        parameters = tuple((value, type(value)) for value in map(self.__dict__.get, self._parameter_constraints))
-        # What cannot change, and is the same as what is equal to it; a tuple, because a float in it would be equal.
+        values: list[Any] = list(map(self.__dict__.get, self._parameter_constraints))
+        parameters = tuple((value, type(value)) for value in values)
+        # What cannot change, and is the same as what is equal to it: in a tuple, a float might be equal.
         are_plain = all(
-            kind in (int, float, str, bool, type(None)) or (kind is tuple and all(type(n) is int for n in value))
-            for value, kind in parameters
+            type(value) in PLAIN or (type(value) is tuple and all(type(n) is int for n in value)) for value in values
         )
         if not are_plain or (type(self), parameters) not in _valid:
             super()._validate_params()
@@ -740,10 +741,10 @@ class MLPClassifier(ClassifierMixin, _MLP):
     def _learn_classes(self, y: Any) -> None:
         """As LabelBinarizer().fit(y), which takes longer than many an epoch."""
         self._label_binarizer = LabelBinarizer()
-        classes = np.unique(y) if y.ndim == 1 and y.dtype.kind in "iub" else ()
-        if 0 < len(classes) <= max(2, len(y) // 2):  # of more, scikit-learn warns
-            self._label_binarizer.y_type_ = "multiclass" if len(classes) > 2 else "binary"
-            self._label_binarizer.sparse_input_, self._label_binarizer.classes_ = False, classes
+        if y.ndim == 1 and y.dtype.kind in "iub" and len(y):
+            self._label_binarizer.classes_ = np.unique(y)
+            self._label_binarizer.y_type_ = "multiclass" if len(self._label_binarizer.classes_) > 2 else "binary"
+            self._label_binarizer.sparse_input_ = False
         else:
             self._label_binarizer.fit(y)
         self.classes_ = self._label_binarizer.classes_
@@ -760,7 +761,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         is_known = places.max() < len(self.classes_) and (self.classes_[places] == y).all()
         return places if is_known else None
 
-    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Array, Array]:
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         if type(y) is np.ndarray and y.dtype.kind in "iub" and self._are_plain(X, y, reset):
             if not incremental and reset:
                 self._learn_classes(y)
@@ -1010,7 +1011,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         """
         return self._targets(self._outputs(self._validated(X)))
 
-    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Array, Array]:
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         if not self._are_plain(X, y, reset):
             X, y = validate_data(
                 self,

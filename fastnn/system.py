@@ -12,7 +12,7 @@ from numbers import Integral
 from typing import Any
 
 import joblib
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 import fastnn
 
@@ -91,6 +91,8 @@ def _cores(count: Callable[[], int], affinity: Any, limit: str | None, second: i
 
 
 _blas = threading.Lock()
+#: The libraries that are loaded: to look for them takes as long as many an optimization.
+_controller = lru_cache(ThreadpoolController)
 
 
 @contextmanager
@@ -101,7 +103,7 @@ def blas_on_one_thread() -> Iterator[None]:
     """
     if _blas.acquire(blocking=False):
         try:
-            with threadpool_limits(1, "blas"):
+            with _controller().limit(limits=1, user_api="blas"):
                 yield
         finally:
             _blas.release()
@@ -134,7 +136,7 @@ def _about_cache() -> str:
 
 
 def system_info() -> dict[str, Any]:
-    """Versions, processor, SIMD width, threads, threading layer and cache folder, for reports.
+    """Versions, processor, SIMD width, threads and cache folder, for reports.
 
     Returns
     -------
@@ -146,11 +148,9 @@ def system_info() -> dict[str, Any]:
     import numba
     import numpy
     import sklearn
-    from numba.np.ufunc.parallel import _launch_threads, threading_layer
 
     from fastnn.kernels.machine import cache, simd
 
-    _launch_threads()  # the layer is chosen when it is first needed
     return {
         "fastnn": fastnn.__version__,
         "numba": numba.__version__,  # (a frozen application has no metadata)
@@ -164,7 +164,6 @@ def system_info() -> dict[str, Any]:
         "threads": get_n_threads(),
         "simd_bits": 8 * simd.REGISTER_BYTES,
         "tile": f"{simd.ROWS} x {simd.COLS}",
-        "threading_layer": threading_layer(),
         "cache_folder": str(cache.FOLDERS[0]) if cache.FOLDERS else None,
         "cache": _about_cache(),
     }

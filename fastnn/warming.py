@@ -12,14 +12,15 @@ from fastnn.kernels.laws.activations import ACTIVATIONS
 from fastnn.kernels.laws.losses import LOSSES, OUT_ACTIVATIONS
 from fastnn.kernels.laws.optimizers import RULES
 from fastnn.kernels.machine.workers import WORKERS
+from fastnn.kernels.predict import predict_at_once, predict_few_team
 from fastnn.network import Network
 from fastnn.training import Adam, Trainer, unpack
-from fastnn.training.calls import examples, rows_of
+from fastnn.training.calls import examples, rows_of, team_of
 from fastnn.training.prediction import (
     PREDICT,
     PREDICT_FEW,
     PREDICT_SPARSE,
-    room_for_few,
+    Few,
     room_for_many,
     room_for_sparse,
 )
@@ -70,7 +71,6 @@ def compile_all(dtype: npt.DTypeLike) -> None:
             trainer.run(np.arange(3), 1)
         for kernel, (model, room), x in (
             (PREDICT, room_for_many(network, theta, 40, wanted), examples(X.T, dtype)),
-            (PREDICT_FEW, room_for_few(network, coefs, intercepts, wanted), examples(X.T, dtype)),
             (
                 PREDICT_SPARSE,
                 room_for_sparse(network, coefs[0], theta[360:], 40, wanted),
@@ -79,6 +79,11 @@ def compile_all(dtype: npt.DTypeLike) -> None:
         ):
             out, refused = np.empty((3, 1), dtype), np.zeros(wanted, np.bool_)
             kernel(wanted, seconds, dtype, model, x, room, out, refused)
+        few = Few(network, coefs, intercepts, wanted)
+        few_examples = few.address, examples(X.T, dtype), out
+        predict_at_once(*few_examples)
+        with team_of(wanted, seconds) as (most, helpers):
+            predict_few_team(PREDICT_FEW.compile(dtype, *few_examples), True, most, helpers, *few_examples)
     for unit in (
         *map(laws.activation_unit, ACTIVATIONS.values()),
         *map(laws.output_unit, OUT_ACTIVATIONS),

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from fastnn.kernels.machine.jit import entry, inline, kernel, packed, part, release_gil, run_frame, take_gil, unit
-from fastnn.kernels.machine.team import region
+from fastnn.kernels.machine.jit import entry, inline, kernel, packed, part, release_gil, take_gil, unit
+from fastnn.kernels.machine.team import claim, clear, dismiss, run_together
 from fastnn.kernels.predict import Room
 from fastnn.kernels.run import Batches, Model, Rule, Run
 from fastnn.kernels.shuffle import shuffle
@@ -32,12 +32,12 @@ class Validation(NamedTuple):
     """The examples that are set aside, and what it takes to predict them; without rows, there is no validation."""
 
     predict: int  # the address of `kernels.predict.predict`
-    wanted: int  # threads
+    most: int  # threads
     model: Model
     X: np.ndarray  # (n, n_x)
     room: Room
     out: np.ndarray  # (n, n_y)
-    refused: np.ndarray  # (wanted,)
+    refused: np.ndarray  # (most,)
     y: np.ndarray  # (n, n_y), float64; or (n, 1), the number of the class
     weights: np.ndarray  # (n,), float64; or (0,), for weights of one
     totals: np.ndarray  # (n_y,), float64: what R^2 divides by; or (0,), for accuracy
@@ -46,9 +46,6 @@ class Validation(NamedTuple):
 class Epochs(NamedTuple):
     """What is done before and after the steps of an epoch."""
 
-    begins: bool  # whether this call does what comes before
-    steps: bool  # whether it takes the steps
-    ends: bool  # and whether it does what comes after
     words: np.ndarray  # (N + 1,), uint32: see `shuffle`; or (0,), for the same order in all epochs
     numbers: np.ndarray  # (N,), uint32
     told: np.ndarray  # (n_epochs, TOLD), float64: one row for each epoch that may end in this call; or (0, TOLD)
@@ -106,27 +103,12 @@ def r_squared(v):
 
 
 @kernel
-def clear(team):
-    """A team's state, which every call needs afresh."""
-    for word in range(team.size):
-        team[word] = 0
-
-
-@kernel
-def run_on_team(wanted, function, frame):
-    """A call that was packed, by this thread alone or by a team."""
-    if wanted == 1:
-        run_frame(function, frame)
-    else:
-        region(wanted, function, frame)
-
-
-@kernel
-def keep_best_score(e, theta, team):
+def keep_best_score(e, theta, team, helpers, size):
     """Predict the examples that are set aside, and note whether that is progress."""
     v, carried = e.validation, e.carried
     clear(team)
-    run_on_team(v.wanted, *packed(v.predict, True, v.wanted, team, v.model, v.X, v.room, v.out, v.refused))
+    size = min(size, v.most)
+    run_together(helpers, size, *packed(v.predict, True, size, team, v.model, v.X, v.room, v.out, v.refused))
     score = r_squared(v) if v.totals.size else accuracy(v)
     improves = score >= carried[BEST_SCORE] + e.tol
     carried[NO_IMPROVEMENT] = 0.0 if improves else carried[NO_IMPROVEMENT] + 1
@@ -140,7 +122,7 @@ def keep_best_score(e, theta, team):
 
 
 @unit(returns=lambda args: types.boolean)
-def steps_end(e, theta, team, costs, first, n_samples, batch_size):
+def steps_end(e, theta, team, helpers, size, costs, first, n_samples, batch_size):
     """Add up what these steps cost, from that step of the epoch on; and where it ends, tell what it came to.
 
     Whether that was the last epoch, because nothing improves.
@@ -156,7 +138,7 @@ def steps_end(e, theta, team, costs, first, n_samples, batch_size):
     carried[LOSSES] = carried[PENALTIES] = 0.0
     score = np.nan
     if e.validation.y.shape[0]:
-        score = keep_best_score(e, theta, team)
+        score = keep_best_score(e, theta, team, helpers, size)
     else:
         carried[NO_IMPROVEMENT] = carried[NO_IMPROVEMENT] + 1 if loss > carried[BEST_LOSS] - e.tol else 0.0
         if loss < carried[BEST_LOSS]:
@@ -189,12 +171,12 @@ def some_steps(run, place, done, n):
 
 
 @entry(nogil=False)
-def train_epochs(address, keeps_gil, wanted, team, run, costs, epochs):
+def train_epochs(address, keeps_gil, wanted, team, helpers, run, costs, epochs):
     """Steps by the kernel at this address, on a team of up to `wanted` threads, until all are done or training stops.
 
     costs (n_steps, 2): mean loss and penalty of each.  Returns how many there were.
     """
-    gil = release_gil(keeps_gil)
+    gil, size = release_gil(keeps_gil), claim(helpers, wanted)
     batches, done, n_steps = run.batches, 0, run.rule.rates.size
     n_samples, batch_size = batches.order.size, batches.batch_size
     steps_per_epoch = (n_samples + batch_size - 1) // batch_size
@@ -203,14 +185,14 @@ def train_epochs(address, keeps_gil, wanted, team, run, costs, epochs):
     while done < n_steps and not stops:
         place = (batches.first_step + done) % steps_per_epoch
         n = min(n_steps - done, steps_per_epoch - place)
-        if epochs.begins and epochs.words.size and place == 0 and batches.begin == 0:
+        if epochs.words.size and place == 0 and batches.begin == 0:
             shuffle(batches.order, epochs.words, epochs.numbers)
-        if epochs.steps:
-            part = some_steps(run, place, done, n)
-            clear(team)
-            run_on_team(wanted, *packed(address, True, wanted, team, part, costs[done : done + n]))
-        if epochs.ends and is_whole and epochs.told.shape[0]:
-            stops = steps_end(epochs, run.model.theta, team, costs[done : done + n], place, n_samples, batch_size)
+        part, cost = some_steps(run, place, done, n), costs[done : done + n]
+        clear(team)
+        run_together(helpers, size, *packed(address, True, size, team, part, cost))
+        if is_whole and epochs.told.shape[0]:
+            stops = steps_end(epochs, run.model.theta, team, helpers, size, cost, place, n_samples, batch_size)
         done += n
+    dismiss(helpers, size)
     take_gil(gil)
     return done

@@ -33,7 +33,7 @@ from fastnn.kernels.machine.simd import (
     tile,
     zero,
 )
-from fastnn.kernels.machine.team import barrier, region, roll_call, share, take
+from fastnn.kernels.machine.team import barrier, claim, clear, dismiss, roll_call, run_together, share, take
 from fastnn.kernels.products.columns import gather, transpose
 from fastnn.kernels.products.sparse import Rows
 from fastnn.kernels.products.vectors import softmax
@@ -322,11 +322,11 @@ def through_together(model, X, room, team, rank, size, out):
 
 def _contents(like):
     """The type of what `keep_few` keeps, for arrays of this one's dtype."""
-    number, vector, block = like.dtype, types.Array(like.dtype, 1, "C"), types.Array(like.dtype, 2, "C")
+    vector, block = types.Array(like.dtype, 1, "C"), types.Array(like.dtype, 2, "C")
     whole, address = types.int64, types.int64
     model = types.NamedTuple([vector, types.int64[:, ::1], address, address, vector, types.boolean], Model)
     room = types.NamedTuple([block, whole, types.int64[::1]], Room)
-    return types.NamedTuple([model, room], Kept)
+    return types.NamedTuple([model, room, types.int64[::1], types.boolean[::1]], Kept)
 
 
 class Kept(NamedTuple):
@@ -334,6 +334,8 @@ class Kept(NamedTuple):
 
     model: Model
     room: Room
+    team: np.ndarray  # the state of a team of n_threads
+    refused: np.ndarray  # (n_threads,)
 
 
 kept_few = kept(_contents)
@@ -341,16 +343,13 @@ kept_few = kept(_contents)
 
 @entry
 def keep_few(contents, memory):
-    """Keep this for `predict_at_once`."""
+    """Keep this for many predictions: to hand it over takes as long as one."""
     keep(contents, memory)
 
 
 @entry(nogil=False)
 def predict_at_once(address, X, out):
-    """`predict_few` by this thread alone, at once: what it has in common with others is at this address.
-
-    To hand it over takes as long as a prediction.  Whether there is NaN or infinity in X.
-    """
+    """`predict_few` by this thread alone, at once.  Whether there is NaN or infinity in X."""
     few = kept_few(address, X)
     refused = False
     for i in range(X.shape[0]):
@@ -361,17 +360,19 @@ def predict_at_once(address, X, out):
 
 
 @entry(nogil=False)
-def predict_few(keeps_gil, wanted, team, model, X, room, out, refused):
+def predict_few(keeps_gil, wanted, team, address, X, out):
     """`predict` of a few examples: W and B in the table of layers are the addresses of coefs and intercepts.
 
     They are shared out TOGETHER, so that what is done with an example does not depend on the number of threads.
     """
     gil = release_gil(keeps_gil)
     rank, size = roll_call(team, wanted)
+    few = kept_few(address, X)
+    refused = few.refused
     if rank < size and X.shape[0] == 1 and size > 1:
         if rank == 0:
             refused[0] = not is_row_finite(X, 0)
-        through_together(model, X, room, team, rank, size, out)
+        through_together(few.model, X, few.room, team, rank, size, out)
     elif rank < size:
         for turn in range(size):
             owner = (rank + turn) % size
@@ -381,16 +382,34 @@ def predict_few(keeps_gil, wanted, team, model, X, room, out, refused):
                 stop = min(end * TOGETHER, X.shape[0])
                 for i in range(begin * TOGETHER, stop):
                     refused[rank] |= not is_row_finite(X, i)
-                for i in range(begin * TOGETHER, stop, room.rows.size):
-                    through(model, X, room, room.work[rank], i, min(room.rows.size, stop - i), out)
+                for i in range(begin * TOGETHER, stop, few.room.rows.size):
+                    m = min(few.room.rows.size, stop - i)
+                    through(few.model, X, few.room, few.room.work[rank], i, m, out)
                 begin, end = take(team, 0, rank, size, owner, first, last, 1)
     take_gil(gil)
 
 
 @entry(nogil=False)
-def predict_team(address, keeps_gil, wanted, team, model, X, room, out, refused):
-    """One of these, by its address, on a team of up to `wanted` threads in one parallel region."""
-    function, frame = packed(address, True, wanted, team, model, X, room, out, refused)
-    gil = release_gil(keeps_gil)
-    region(wanted, function, frame)
+def predict_few_team(function, keeps_gil, wanted, helpers, address, X, out):
+    """`predict_few`, by its own address, on a team.  Whether there is NaN or infinity in X."""
+    gil, size, few = release_gil(keeps_gil), claim(helpers, wanted), kept_few(address, X)
+    team, refused = few.team, few.refused
+    clear(team)
+    for rank in range(refused.size):
+        refused[rank] = False
+    run_together(helpers, size, *packed(function, True, size, team, address, X, out))
+    dismiss(helpers, size)
+    take_gil(gil)
+    for rank in range(refused.size):
+        if refused[rank]:
+            return True
+    return False
+
+
+@entry(nogil=False)
+def predict_team(address, keeps_gil, wanted, team, helpers, model, X, room, out, refused):
+    """One of these, by its address, on a team of up to `wanted` threads."""
+    gil, size = release_gil(keeps_gil), claim(helpers, wanted)
+    run_together(helpers, size, *packed(address, True, size, team, model, X, room, out, refused))
+    dismiss(helpers, size)
     take_gil(gil)

@@ -113,17 +113,12 @@ def test_training_stops_in_the_epoch_that_is_one_too_many_without_progress():
     assert len(epochs.run(100)) == 1  # who goes on regardless has the next
 
 
-@pytest.mark.parametrize("layer", ["omp", "workqueue"])
-def test_a_team_of_any_kind_does_the_same_epochs(layer, monkeypatch):
-    from fastnn.training import calls
-
+def test_a_team_does_the_same_epochs():
     results = []
     for threads in (1, 2):
         rng.bit_generator.state = np.random.PCG64(3).state
         trainer = trainer_of(50, threads)
         trainer.crew.sizes, trainer.crew.size = [threads], threads
-        if threads == 2:
-            monkeypatch.setattr(calls.numba_threads, "threading_layer", lambda: layer)
         epochs, told = epochs_of(trainer, 50, n_iter_no_change=np.inf), []
         while len(told) < 9:
             told += epochs.run(9 - len(told)).tolist()

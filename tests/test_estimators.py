@@ -12,7 +12,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import LabelBinarizer, StandardScaler
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor
@@ -291,22 +291,22 @@ def test_signatures_are_scikit_learns_and_n_threads():
 
 def test_no_more_threads_are_used_than_allowed(monkeypatch):
     sizes = []
-    call = calls.Kernel.__call__
+    call = calls.Helpers.call
     monkeypatch.setattr(
-        calls.Kernel, "__call__", lambda kernel, wanted, *args: sizes.append(wanted) or call(kernel, wanted, *args)
+        calls.Helpers, "call", lambda self, wanted, *args: sizes.append(wanted) or call(self, wanted, *args)
     )
     monkeypatch.setattr(trainer, "SERIAL_BELOW", 0)
-    monkeypatch.setattr(prediction, "PREDICT_SERIAL_BELOW", 0)
+    monkeypatch.setattr(prediction, "FEW_SERIAL_BELOW", 0)
     X, y = scaled(wine)
     for limit in (1, 3):
         sizes.clear()
         model = MLPClassifier(max_iter=3, n_threads=limit).fit(X, y)
         model.predict(X)
-        assert max(sizes) == limit
+        assert set(sizes) == ({limit} if limit > 1 else set())
     monkeypatch.setattr("fastnn.system._n_threads", 1)
     sizes.clear()
     MLPClassifier(max_iter=3).fit(X, y).predict(X)
-    assert set(sizes) == {1}
+    assert not sizes
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -445,3 +445,47 @@ def test_partial_fit_goes_on_with_another_limit_of_threads_and_another_alpha():
         for alpha, n_threads in zip((0.0, 1.0, 0.1), limits, strict=True):
             model.set_params(alpha=alpha, n_threads=n_threads).partial_fit(X, y)
     np.testing.assert_array_equal(models[0].predict(X), models[1].predict(X))
+
+
+LABELS = [
+    [1, 0, 1, 1],
+    [3, 3, 3],
+    [2, 5, 9, 5, 2, 9, 9],
+    [1, 2, 3],
+    [True, False, True],
+    ["a", "bb", "a"],
+    [1.0, 2.0, 1.0, 2.0],
+]
+
+
+@pytest.mark.parametrize("kind", [None, np.int8, np.uint64, object], ids=str)
+@pytest.mark.parametrize("labels", LABELS, ids=str)
+def test_classes_are_learnt_as_a_label_binarizer_learns_them(labels, kind):
+    if kind is not None and isinstance(labels[0], str) != (kind is object):
+        pytest.skip("no such labels")
+    y = np.array(labels, kind)
+    expected = LabelBinarizer().fit(y)
+    model = MLPClassifier(hidden_layer_sizes=(2,), max_iter=1).fit(rng.random((len(y), 2)), y)
+    assert model.classes_.dtype == expected.classes_.dtype
+    got = {**vars(model._label_binarizer), "classes_": model.classes_.tolist()}
+    assert got == {**vars(expected), "classes_": expected.classes_.tolist()}
+
+
+def test_parameters_that_were_right_once_are_not_taken_for_others():
+    X, y = rng.random((10, 2)), np.arange(10) % 2
+    MLPClassifier(hidden_layer_sizes=(3,), max_iter=1, alpha=1, verbose=False).fit(X, y)
+    for wrong in {"hidden_layer_sizes": (3.0,)}, {"max_iter": 1.0}, {"tol": "1"}:
+        usual = {"hidden_layer_sizes": (3,), "max_iter": 1, "alpha": 1, "verbose": False}
+        for _ in range(2):
+            with pytest.raises((ValueError, TypeError)):
+                MLPClassifier(**usual | wrong).fit(X, y)
+
+
+def test_plain_data_of_another_shape_after_a_frame_leave_no_names():
+    pandas = pytest.importorskip("pandas")
+    model = MLPRegressor(hidden_layer_sizes=(2,), max_iter=1).fit(
+        pandas.DataFrame({"a": [1.0, 2], "b": [3, 4]}), [1, 2]
+    )
+    model.fit(np.ones((4, 3)), np.arange(4))
+    assert not hasattr(model, "feature_names_in_")
+    assert model.n_features_in_ == 3

@@ -12,13 +12,14 @@ import pytest
 
 import fastnn
 from fastnn import training
-from fastnn.kernels import passes, predict, run, shuffle
+from fastnn.kernels import epochs, passes, predict, run, shuffle
 from fastnn.kernels.laws import units as laws
 from fastnn.kernels.machine import jit, peak, team
 from fastnn.kernels.products import columns as products
+from fastnn.kernels.products.sparse import Rows
 from fastnn.network import Network
 from fastnn.training import prediction
-from fastnn.training.ways import columns, linear, online, units
+from fastnn.training.ways import columns, linear, online, sparse, units
 
 ROOT = Path(fastnn.__file__).parents[1]
 
@@ -89,17 +90,29 @@ def float32_programs():
                 (True, 1, team.new_team(1), run.Run(model, batches, room, rule), np.zeros((1, 2), np.float32)),
             )
         )
+    rows = Rows(X[0], np.zeros(20, np.int32), np.zeros(11, np.int64))
+    model, room = sparse.room(network, theta, 1, 1, 20)
+    texts = run.Run(model, batches._replace(X=rows), room, rule)
+    calls.append((sparse.TRAIN.alone, (True, 1, team.new_team(1), texts, np.zeros((1, 2), np.float32))))
     coefs, intercepts = training.unpack(network, theta)
-    for kernel, (model, room) in (
-        (predict.predict, prediction.room_for_many(network, theta, 10, 1)),
-        (predict.predict_few, prediction.room_for_few(network, coefs, intercepts, 1)),
+    rest = theta[coefs[0].size :]
+    for kernel, (model, room), x in (
+        (predict.predict, prediction.room_for_many(network, theta, 10, 1), X),
+        (predict.predict_sparse, prediction.room_for_sparse(network, coefs[0], rest, 10, 1), rows),
     ):
-        calls.append((kernel, (True, 1, team.new_team(1), model, X, room, Y, np.zeros(1, np.bool_))))
+        calls.append((kernel, (True, 1, team.new_team(1), model, x, room, Y, np.zeros(1, np.bool_))))
+    kept = predict.Kept(
+        *prediction.room_for_few(network, coefs, intercepts, 1), team.new_team(1), np.zeros(1, np.bool_)
+    )
+    calls += [
+        (predict.keep_few, (kept, team.new_team(1))),
+        (predict.predict_few, (True, 1, team.new_team(1), 0, X, Y)),
+        (predict.predict_at_once, (0, X, Y)),
+    ]
     A, b = np.zeros((4, 4), np.float32), np.zeros(4, np.float32)
-    words = np.zeros(shuffle.N + 1, np.uint32)
     calls += [
         (passes.transpose, (A, A)),
-        (shuffle.shuffle, (np.arange(4), words, words)),
+        (team.serve, (team.new_team(1), 0)),
         (passes.affine, (A, b, A, A, A, False, 0)),
         (passes.backproject, (A, A, A, A, 0)),
         (passes.outer, (A, A, A, A)),
@@ -110,20 +123,21 @@ def float32_programs():
         (passes.sgd, (b, b, np.float32(1))),
         (peak.peak, (1, np.zeros((6, 64), np.float32))),
     ]
-    by_address = {run.train_team, predict.predict_team}
-    assert {call for call, _ in calls} | by_address == {
+    callers = {epochs.train_epochs, predict.predict_team, predict.predict_few_team}  # who add up in float64, or nothing
+    assert {call for call, _ in calls} | callers == {
         entry for entry in jit.ENTRIES if entry.__module__.startswith("fastnn.kernels")
     }
     programs = {}
     for entry, arguments in calls:
         programs[f"{entry.__module__}.{entry.__name__}"] = program_of(entry, map(numba.typeof, arguments))
     for unit, args in list(jit.SYMBOLS.values()):
-        if not any(getattr(kind, "dtype", None) == numba.float64 for kind in args):
+        if not any(getattr(kind, "dtype", None) == numba.float64 for kind in args) and unit is not epochs.steps_end:
             programs[unit.full_name] = program_of(unit, args)
     for law in (unit for name, unit in jit.UNITS.items() if name.startswith(laws.__name__)):
         if law.full_name not in programs:
             programs[law.full_name] = program_of(law, laws._arguments(law, np.dtype(np.float32)))
-    assert programs.keys() >= jit.UNITS.keys()
+    around = {epochs.steps_end.full_name, shuffle.shuffle.full_name}
+    assert programs.keys() >= jit.UNITS.keys() - around
     return programs
 
 

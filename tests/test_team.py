@@ -1,35 +1,19 @@
-"""Teams: under every threading layer, with fewer threads than asked for, and on fewer cores than threads."""
+"""Teams: who helps, with fewer threads than asked for, and on fewer cores than threads."""
 
-import os
-import subprocess
-import sys
+import time
 
 import numpy as np
 import pytest
 
 from fastnn.comparison.steps import WORKLOADS
+from fastnn.kernels.machine import team
 from fastnn.kernels.machine.jit import entry
-from fastnn.kernels.machine.team import new_team, take
+from fastnn.kernels.machine.team import claim, dismiss, new_team, take
 from fastnn.network import Network, aligned
-from fastnn.training import Adam, Trainer
+from fastnn.training import Adam, Trainer, calls
 from fastnn.training.crew import Crew
 
 OUT_ACTIVATIONS = {"binary": "logistic", "multiclass": "softmax", "regression": "identity"}
-
-
-def layers_that_install():
-    """The threading layers of Numba that can be used here."""
-    code = "import sys, numba; from numba.np.ufunc.parallel import _launch_threads; _launch_threads()"
-    return [
-        layer
-        for layer in ("workqueue", "omp", "tbb")
-        if not subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "NUMBA_THREADING_LAYER": layer},
-            capture_output=True,
-            check=False,
-        ).returncode
-    ]
 
 
 def digest(name, n_threads):
@@ -53,32 +37,79 @@ def take_a_part(state, rank, size, owner, first, last, together, out):
     out[0], out[1] = take(state, 1, rank, size, owner, first, last, together)
 
 
-if __name__ == "__main__":  # one line for each workload and number of threads
-    for name in WORKLOADS:
-        for n_threads in (1, 2, 3, 4):
-            print(name, n_threads, digest(name, n_threads), flush=True)
-
-
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_same_bits_for_any_number_of_threads_on_every_workload(name):
     assert len({digest(name, n_threads) for n_threads in (1, 2, 3, 4)}) == 1
 
 
-SETTINGS = [{"NUMBA_THREADING_LAYER": layer} for layer in layers_that_install()] + [{"OMP_THREAD_LIMIT": "1"}]
+@entry
+def sizes_of_teams(helpers, wanted, sizes):
+    """How large the teams are that get together for one job after the other."""
+    for i in range(sizes.size):
+        sizes[i] = claim(helpers, wanted)
+        dismiss(helpers, sizes[i])
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: " ".join(map("=".join, setting.items())))
-def test_same_bits_under_every_threading_layer(setting):
-    environment = {**os.environ, "PYTHONHASHSEED": "0", "NUMBA_NUM_THREADS": "4", **setting}
-    run = subprocess.run(
-        [sys.executable, __file__], env=environment, capture_output=True, text=True, check=True, timeout=300
-    )
-    digests = {}
-    for line in run.stdout.splitlines():
-        name, _, number = line.rsplit(" ", 2)
-        digests.setdefault(name, set()).add(number)
-    assert list(digests) == list(WORKLOADS)
-    assert {len(numbers) for numbers in digests.values()} == {1}, run.stdout
+def size_of_team(helpers, wanted):
+    sizes = np.zeros(1, np.int64)
+    sizes_of_teams(helpers.words, wanted, sizes)
+    return int(sizes[0])
+
+
+@pytest.fixture
+def helpers(monkeypatch):
+    monkeypatch.setattr(calls.config, "NUMBA_NUM_THREADS", 2)
+    helpers = calls.Helpers()
+    yield helpers
+    helpers.close()
+
+
+def until(condition):
+    end = time.monotonic() + 30
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.001)
+    return condition()
+
+
+def test_helpers_come_when_they_are_called_and_go_to_sleep(helpers):
+    assert size_of_team(helpers, 3) == 1
+    helpers.call(2, 1.0)
+    assert until(lambda: (helpers.call(2, 1.0), size_of_team(helpers, 3))[1] == 2)
+    assert until(lambda: (helpers.call(8, 1.0), size_of_team(helpers, 8))[1] == 3)  # there is room for no more
+    assert until(lambda: (helpers.words[team.HOW :: team.LINE] == team.ASLEEP).all())
+    assert size_of_team(helpers, 3) == 1
+
+
+def test_nobody_is_woken_for_a_short_call_that_comes_alone(helpers, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(calls.time, "perf_counter", lambda: now[0])
+    for now[0], woken in (1.0, False), (2.0, False), (2.0005, True):
+        helpers.call(2, 1e-4)
+        assert (helpers.words[team.HOW] != team.ASLEEP) == woken
+
+
+def test_at_the_end_nobody_is_left_and_nobody_is_started(helpers, monkeypatch):
+    helpers.call(3, 1.0)
+    helpers.close()
+    assert not any(thread.is_alive() for thread in helpers._threads)
+    helpers.call(3, 1.0)
+    assert size_of_team(helpers, 3) == 1
+
+
+def test_where_no_thread_can_be_started_all_is_done_alone(helpers, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    helpers.call(3, 1.0)
+    assert size_of_team(helpers, 3) == 1
+
+
+def test_who_is_claimed_by_one_is_not_by_another(helpers):
+    assert until(lambda: (helpers.call(3, 1.0), size_of_team(helpers, 3))[1] == 3)
+    helpers.words[team.HOW :: team.LINE] = team.CLAIMED
+    assert size_of_team(helpers, 3) == 1
+    helpers.words[team.HOW :: team.LINE] = team.READY
 
 
 @pytest.mark.parametrize("together", [1, 2])

@@ -246,7 +246,7 @@ def test_a_run_in_slices_is_the_same_run(way):
     np.testing.assert_array_equal(*results)
 
 
-def test_a_second_thread_trains_alone_while_the_region_is_taken(way):
+def test_a_second_thread_trains_alone_while_the_helpers_are_taken(way):
     net = Network(*NETWORKS[2])
     X, Y = examples(NETWORKS[2], 90, np.float64)
     results = []
@@ -255,7 +255,7 @@ def test_a_second_thread_trains_alone_while_the_region_is_taken(way):
         trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, 20, n_threads=2)
         trainer.crew = crew_of(2)
         if busy:
-            with calls._region:
+            with calls._helpers.in_use:
                 trainer.run(np.arange(90), 10)
         else:
             trainer.run(np.arange(90), 10)

@@ -1,20 +1,20 @@
 """Calls of kernels: on one thread or on a team, with the GIL kept or let go."""
 
+import atexit
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
-from functools import cache
+import time
+from contextlib import suppress
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import typeof, types
-from numba.np.ufunc import parallel as numba_threads
+from numba import config, typeof, types
 
 from fastnn import progress
+from fastnn.kernels.machine import team
 from fastnn.kernels.machine.jit import address_of
 from fastnn.kernels.machine.team import new_team
 from fastnn.kernels.machine.workers import WORKERS
@@ -22,63 +22,125 @@ from fastnn.kernels.products.sparse import Rows
 from fastnn.network import Array
 
 #: Seconds below which a call keeps the GIL: a busy thread gives it back after as long as this.
-BRIEF = sys.getswitchinterval()
-#: Two teams at once crowd the cores: whoever comes second works alone.
-_region = threading.Lock()
-#: Whether this process may start a region: a child of a process that had threads has none, and OpenMP would abort it.
-_alone = False
+BRIEF = SWITCH = sys.getswitchinterval()
+#: For what part of the time that a call takes, at most, it waits for helpers that are asleep.
+PATIENCE = 0.05
+#: Seconds between short calls, and of a call, for which helpers are woken.
+RARE = 1e-3
 #: Where the machine code of a kernel for a dtype is.
 _addresses: dict[tuple[Any, np.dtype[Any]], int] = {}
 
 progress.report_compilations()
 
 
+class Helpers:
+    """Threads of our own that wait for jobs: see `kernels.machine.team`.
+
+    They are started when they are first wanted, and woken then; who wants them for long waits until they are there.
+    """
+
+    def __init__(self) -> None:
+        self.words = np.zeros(vars(config)["NUMBA_NUM_THREADS"] * team.LINE, np.int64)
+        self.in_use = threading.Lock()  # two teams at once crowd the cores: whoever comes second works alone
+        self._calls: list[threading.Lock] = []  # each is held until its helper is called
+        self._threads: list[threading.Thread] = []
+        self._is_closed, self._asked = False, -inf
+
+    def call(self, wanted: int, seconds: float) -> None:
+        """Have wanted - 1 of them come; for a call of so many seconds, wait some of that time until they are there.
+
+        For a short call that comes alone nobody is woken, which takes longer.
+        """
+        with suppress(RuntimeError):  # at the end of the interpreter there are no new threads
+            while len(self._threads) < min(wanted - 1, len(self.words) // team.LINE) and not self._is_closed:
+                self._start()
+        words, mine = self.words, range(team.HOW, min(wanted - 1, len(self._threads)) * team.LINE, team.LINE)
+        if all(words.item(how) >= team.READY for how in mine):
+            return
+        now = time.perf_counter()
+        before, self._asked = self._asked, now
+        if seconds < RARE and now - before > RARE:
+            return
+        for helper, how in enumerate(mine):
+            if words[how] == team.ASLEEP:
+                words[how] = team.CALLED
+                self._calls[helper].release()
+        end = now + min(PATIENCE * seconds, SWITCH)
+        while any(words.item(how) == team.CALLED for how in mine) and time.perf_counter() < end:
+            time.sleep(0)  # which lets go of the GIL
+
+    def _start(self) -> None:
+        i, called = len(self._threads), threading.Lock()
+        called.acquire()
+
+        def help() -> None:
+            while True:
+                called.acquire()
+                if self._is_closed:
+                    return
+                self.words[i * team.LINE + team.HOW] = team.READY
+                team.serve(self.words, i * team.LINE)
+
+        thread = threading.Thread(target=help, name=f"fastnn-{i}", daemon=True)
+        thread.start()
+        self._calls.append(called)
+        self._threads.append(thread)
+
+    def close(self) -> None:
+        """The interpreter ends: nobody may be left in compiled code."""
+        self._is_closed = True
+        self.words[team.HOW :: team.LINE] = team.END
+        for called, thread in zip(self._calls, self._threads, strict=True):
+            with suppress(RuntimeError):  # it is called already
+                called.release()
+            thread.join(1)
+
+
+_helpers = Helpers()
+
+
 def _after_fork() -> None:
-    """In a forked child: a lock that a thread of the parent held stays locked for ever, and its threads are gone."""
-    global _alone, _region
-    _region, _alone = threading.Lock(), _alone or numba_threads._is_initialized
+    """In a forked child: the helpers are the parent's, and a lock that one of its threads held stays locked."""
+    global _helpers
+    _helpers = Helpers()
 
 
+atexit.register(lambda: _helpers.close())
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-@contextmanager
-def team_of(wanted: int) -> Iterator[int]:
-    """How many threads make the call in this block: as many as are wanted, or one where no region can be had."""
-    if wanted > 1 and not _alone and _region.acquire(blocking=False):
-        try:
-            yield wanted
-        finally:
-            _region.release()
-    else:
-        yield 1
+class team_of:
+    """How many threads, at most, make the call of so many seconds in this block, and the words of the helpers."""
 
+    def __init__(self, wanted: int, seconds: float) -> None:
+        self.helpers = _helpers
+        self.most = wanted if wanted > 1 and self.helpers.in_use.acquire(blocking=False) else 1
+        self.seconds = seconds
 
-def has_helpers(size: int) -> bool:
-    """Whether a team of this size consists of threads of our own: see `Kernel.with_helpers`."""
-    return size > 1 and numba_threads.threading_layer() == "workqueue"
+    def __enter__(self) -> tuple[int, npt.NDArray[np.int64]]:
+        if self.most > 1:
+            self.helpers.call(self.most, self.seconds)
+        return self.most, self.helpers.words
+
+    def __exit__(self, *exception: object) -> None:
+        if self.most > 1:
+            self.helpers.in_use.release()
 
 
 class Kernel(NamedTuple):
-    """A kernel, to be called alone or as one of a team; and the kernel that calls it by its address."""
+    """A kernel, to be called alone or as one of a team; and the kernel that calls it by its address, on a team."""
 
     alone: Any
     caller: Any
 
     def __call__(self, wanted: int, seconds: float, dtype: np.dtype[Any], *args: Any) -> None:
-        """Call it on up to `wanted` threads, if a region can be had, for about so many seconds."""
-        keeps_gil = seconds < BRIEF
+        """Call it on up to `wanted` threads, if they can be had, for about so many seconds."""
         if wanted == 1:
-            self.alone(keeps_gil, 1, new_team(1), *args)
+            self.alone(seconds < BRIEF, 1, new_team(1), *args)
             return
-        with team_of(wanted) as size:
-            if size == 1:
-                self.alone(keeps_gil, 1, new_team(1), *args)
-            elif has_helpers(size):
-                self.with_helpers(size, *args)
-            else:
-                self.caller(self.compile(dtype, *args), keeps_gil, size, new_team(size), *args)
+        with team_of(wanted, seconds) as (most, helpers):
+            self.caller(self.compile(dtype, *args), seconds < BRIEF, most, new_team(most), helpers, *args)
 
     def is_compiled(self, dtype: np.dtype[Any]) -> bool:
         """Whether there is machine code for arrays of a dtype already."""
@@ -90,31 +152,11 @@ class Kernel(NamedTuple):
         More is what its caller takes besides.
         """
         if not self.is_compiled(dtype):
-            kinds = tuple(map(typeof, (True, 1, new_team(1), *args)))
-            with WORKERS.wish_for([(self.caller.full_name, (types.int64, *kinds, *map(typeof, more)))]):
-                _addresses[self.alone, dtype] = address_of(self.alone, kinds)
+            first, rest = tuple(map(typeof, (True, 1, new_team(1)))), tuple(map(typeof, args))
+            caller = types.int64, *first, typeof(_helpers.words), *rest, *map(typeof, more)
+            with WORKERS.wish_for([(self.caller.full_name, caller)]):
+                _addresses[self.alone, dtype] = address_of(self.alone, (*first, *rest))
         return _addresses[self.alone, dtype]
-
-    def with_helpers(self, wanted: int, *args: Any) -> None:
-        """A call by this thread and threads of our own.
-
-        Numba's layer "workqueue" aborts the process where two threads enter a region at once, and the other may be
-        anybody's.  It takes 60 us to enter one; to call the helpers takes about as long.  Who comes late, because
-        a busy thread has the GIL, finds the team closed (see `team.roll_call`).
-        """
-        calls, args = list[Future[None]](), (new_team(wanted), *args)
-        try:
-            with suppress(RuntimeError):  # at the end of the interpreter there are no new threads
-                for _ in range(wanted - 1):
-                    calls.append(_helpers().submit(self.alone, False, wanted, *args))
-            self.alone(False, wanted, *args)
-        finally:
-            wait([call for call in calls if not call.cancel()])
-
-
-@cache
-def _helpers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(numba_threads.NUM_THREADS, "fastnn")
 
 
 def examples(array: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:

@@ -139,9 +139,6 @@ def no_validation(dtype: npt.DTypeLike, is_sparse: bool) -> epochs.Validation:
 def no_epochs(dtype: npt.DTypeLike, is_sparse: bool = False) -> epochs.Epochs:
     """Steps that are not told of by epochs, and never stop."""
     return epochs.Epochs(
-        begins=True,
-        steps=True,
-        ends=True,
         words=np.empty(0, np.uint32),
         numbers=np.empty(0, np.uint32),
         told=np.empty((0, epochs.TOLD)),

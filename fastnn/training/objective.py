@@ -50,12 +50,13 @@ class Objective:
             sample_weight,
             n_threads,
         )
+        self._steps = [self.trainer.again(self.order, i) for i in range(len(self.totals))]
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """The cost, penalty included, and its gradient (n_params,), at theta (n_params,)."""
         self.theta[:] = theta
         cost, gradient = 0.0, np.zeros(theta.size)
-        for i, total in enumerate(self.totals):
-            cost += total * self.trainer.run(self.order, 1, i).sum()
+        for step, total in zip(self._steps, self.totals, strict=True):
+            cost += total * step().astype(np.float64).sum()
             gradient += total * self.gradient.moments
         return cost / self.totals.sum(), gradient / self.totals.sum()

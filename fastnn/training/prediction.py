@@ -12,18 +12,23 @@ from scipy.sparse import issparse
 from fastnn.kernels import predict as prediction
 from fastnn.kernels import run
 from fastnn.kernels.laws.activations import LINEAR, RELU
+from fastnn.kernels.machine.team import new_team
 from fastnn.network import Array, Network, aligned, common_dtype, layer_sizes_of_coefs
 from fastnn.system import get_n_threads
-from fastnn.training.calls import BRIEF, Kernel, examples, rows_of
+from fastnn.training.calls import BRIEF, Kernel, examples, rows_of, team_of
 from fastnn.training.memory import Buffer, line, new_model, new_table, padded, with_laws
 from fastnn.training.parameters import pack
 
 PREDICT = Kernel(prediction.predict, prediction.predict_team)
-PREDICT_FEW = Kernel(prediction.predict_few, prediction.predict_team)
+PREDICT_FEW = Kernel(prediction.predict_few, prediction.predict_few_team)
 PREDICT_SPARSE = Kernel(prediction.predict_sparse, prediction.predict_team)
-#: Arithmetic of a prediction (floating point operations) below which it takes one thread, because to enter a parallel
-#: region takes up to 100 us.  One of 9e6 took 80 us alone and 120 together, one of 45e6 310 and 250.
+#: Arithmetic of a prediction (floating point operations) below which it takes one thread.
 PREDICT_SERIAL_BELOW = 2e7
+#: The same of a few examples: 0.4e6 took 10.5 us alone and 19 together, 5.3e6 66 and 47; and of one, bytes of its
+#: weights, those that a core does not have in its caches: of 2.7e6 it took 47 us alone and 40 together.
+FEW_SERIAL_BELOW, ROW_SERIAL_BELOW = 4e6, 1.5e6
+#: Words of what is kept for many predictions.
+MEMORY = 64
 #: Up to so many rows are predicted by coefs and intercepts where they are; for more, theta is made of them.
 FEW = 1024
 #: How many examples go through the network at a time, so that they stay in the cache from layer to layer; of few.
@@ -136,6 +141,18 @@ def predict(network: Network, theta: Array, X: Any, n_threads: int | None, estim
     return out
 
 
+class Few:
+    """What `kernels.predict.predict_few` needs for up to n_threads threads, at an address."""
+
+    def __init__(self, network: Network, coefs: list[Array], intercepts: list[Array], n_threads: int) -> None:
+        self.n_threads = n_threads
+        room = room_for_few(network, coefs, intercepts, n_threads)
+        self._kept = prediction.Kept(*room, new_team(n_threads), np.zeros(n_threads, np.bool_))
+        self._memory = np.zeros(MEMORY, np.int64)
+        prediction.keep_few(self._kept, self._memory)
+        self.address = self._memory.ctypes.data
+
+
 class Predictor:
     """Forward propagation through one network, a few rows by coefs and intercepts where they are.
 
@@ -169,12 +186,9 @@ class Predictor:
             and [place.value for place in self._places] == self._addresses
         )
         self.coefs, self.intercepts = arrays[: len(coefs)], arrays[len(coefs) :]
-        # A few rows take less than what has to be made ready for them: so it is, once.  One such call at a time uses
-        # it, because they keep the GIL.
-        self._kept = prediction.Kept(*room_for_few(network, self.coefs, self.intercepts, 1))
-        memory = np.zeros(128, np.int64)
-        prediction.keep_few(self._kept, memory)
-        self._memory, self._address = memory, memory.ctypes.data
+        # A few rows take less than what has to be made ready for them: so it is, once.  One call that keeps the GIL,
+        # and one that has the team, use it at a time.
+        self._alone = self._team = Few(network, self.coefs, self.intercepts, 1)
 
     def is_of(self, coefs: list[Array], intercepts: list[Array], activation: str, out_activation: str) -> bool:
         """Whether it is that of these arrays, as they are now."""
@@ -205,18 +219,30 @@ class Predictor:
             raise ValueError(
                 f"X has shape {X.shape}, but this network expects (n_samples, {self.network.layer_sizes[0]})"
             )
-        X, flops = examples(X, dtype), self._flops_of_row * len(X)
-        out, seconds = np.empty((len(X), self.network.layer_sizes[-1]), dtype), 1e-10 * flops
-        wanted = n_threads_for(self.network, X, n_threads) if seconds >= 1e-5 else 1
+        X, seconds = examples(X, dtype), 1e-10 * self._flops_of_row * len(X)
+        out = np.empty((len(X), self.network.layer_sizes[-1]), dtype)
+        wanted = self._n_threads(len(X), n_threads)
         if wanted == 1 and seconds < BRIEF:
-            if prediction.predict_at_once(self._address, X, out):
+            if prediction.predict_at_once(self._alone.address, X, out):
                 _refuse(X, np.ones(1, np.bool_), self.estimator_name)
             return out
-        refused = np.zeros(wanted, np.bool_)
-        model, room = room_for_few(self.network, self.coefs, self.intercepts, wanted)
-        PREDICT_FEW(wanted, seconds, dtype, model, X, room, out, refused)
-        _refuse(X, refused, self.estimator_name)
+        with team_of(wanted, seconds) as (most, helpers):
+            few = self._team
+            if most == 1:
+                few = Few(self.network, self.coefs, self.intercepts, 1)
+            elif few.n_threads < most:
+                few = self._team = Few(self.network, self.coefs, self.intercepts, most)
+            function = PREDICT_FEW.compile(dtype, few.address, X, out)
+            if prediction.predict_few_team(function, seconds < BRIEF, most, helpers, few.address, X, out):
+                _refuse(X, np.ones(1, np.bool_), self.estimator_name)
         return out
+
+    def _n_threads(self, n_samples: int, n_threads: int | None) -> int:
+        """How many threads, at most n_threads, predict a few examples."""
+        is_worth_it = self._flops_of_row * n_samples >= FEW_SERIAL_BELOW
+        if n_samples == 1:
+            is_worth_it = self._flops_of_row // 2 * self.dtype.itemsize >= ROW_SERIAL_BELOW
+        return get_n_threads(n_threads) if is_worth_it else 1
 
     def _of_sparse(self, X: Any, n_threads: int | None) -> Array:
         network, dtype, (n_samples, n_x) = self.network, common_dtype(X.dtype, self.dtype), X.shape

@@ -1,6 +1,7 @@
 """Steps of one network over one set of examples: what the kernels are called with, and for how long."""
 
 import time
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -15,7 +16,7 @@ from fastnn.kernels.machine.team import new_team
 from fastnn.kernels.shuffle import N
 from fastnn.network import Array, Network, aligned
 from fastnn.system import get_n_threads
-from fastnn.training.calls import BRIEF, examples, has_helpers, rows_of, team_of
+from fastnn.training.calls import BRIEF, examples, rows_of, team_of
 from fastnn.training.crew import CALL, SLICE, Crew
 from fastnn.training.memory import around_steps_wished_for, laws_wished_for, no_epochs, with_laws
 from fastnn.training.optimizers import SGD, Adam, NoStep
@@ -205,6 +206,27 @@ class Trainer:
             done += len(some)
         return costs
 
+    def again(self, order: npt.NDArray[np.int64], step: int) -> Callable[[], Array]:
+        """The same step again and again: what is ready for one is for all.  Returns loss and penalty (1, 2).
+
+        The optimizer has one rate, and moments that tell nothing of the last step.
+        """
+        if self._piece < self.batch_size:
+            return lambda: self.run(order, 1, step)
+        self._order, costs = order, np.empty((1, 2), self.Y.dtype)
+        self.compile()
+        run = self._run_of(self._batches(order, step), self.optimizer.rates(1).astype(self.Y.dtype))
+        outside = no_epochs(self.Y.dtype, self.is_sparse)
+
+        def do() -> Array:
+            start, seconds = time.perf_counter(), self.crew.fastest
+            with team_of(self.crew.size, seconds) as (most, helpers):
+                train_epochs(self._address, seconds < BRIEF, most, new_team(most), helpers, run, costs, outside)
+            self.crew.note(1, time.perf_counter() - start)
+            return costs
+
+        return do
+
     def most_steps(self) -> int:
         """How many steps the next slice may have."""
         if self._piece < self.batch_size:
@@ -234,34 +256,20 @@ class Trainer:
         first_step %= steps_per_epoch
         n_steps = min(n_steps, self.most_steps())
         is_known = random_state is None or is_mersenne_twister(random_state)
-        with team_of(self.crew.size) as size, words_of(random_state if is_known else None) as words:
-            if random_state is not None and not is_known and first_step == 0:
+        if not is_known:  # it shuffles in Python, before an epoch
+            n_steps = min(n_steps, steps_per_epoch - first_step)
+            if random_state is not None and first_step == 0:
                 random_state.shuffle(order)
-            if not is_known or has_helpers(size):  # who come and go with the steps of one epoch
-                n_steps = min(n_steps, steps_per_epoch - first_step)
-            costs, rates = np.empty((n_steps, 2), self.Y.dtype), self.optimizer.rates(n_steps).astype(self.Y.dtype)
-            if rates.shape != (n_steps,):
-                raise ValueError(f"the learning rate must be a number, got {self.optimizer!r}")
-            batches = self._batches(order, first_step)
-            run, start, done = self._run_of(batches, rates, size), time.perf_counter(), n_steps
-            keeps_gil = n_steps * self.crew.fastest < BRIEF
-            pieces = [
-                run._replace(batches=batches._replace(begin=begin, end=begin + self._piece))
-                for begin in range(0, self.batch_size, self._piece)
-            ]
-            around = epochs._replace(words=words, numbers=np.empty(N, np.uint32))
-            if has_helpers(size):
-                train_epochs(
-                    self._address, keeps_gil, size, new_team(1), run, costs, around._replace(steps=False, ends=False)
-                )
-                for piece in pieces:
-                    self.way.TRAIN.with_helpers(size, piece, costs)
-                train_epochs(
-                    self._address, keeps_gil, size, new_team(1), run, costs, around._replace(begins=False, steps=False)
-                )
-            else:
-                for piece in pieces:
-                    done = train_epochs(self._address, keeps_gil, size, new_team(size), piece, costs, around)
+        costs, rates = np.empty((n_steps, 2), self.Y.dtype), self.optimizer.rates(n_steps).astype(self.Y.dtype)
+        if rates.shape != (n_steps,):
+            raise ValueError(f"the learning rate must be a number, got {self.optimizer!r}")
+        batches, size, seconds = self._batches(order, first_step), self.crew.size, n_steps * self.crew.fastest
+        run = self._run_of(batches, rates)
+        with team_of(size, seconds) as (most, helpers), words_of(random_state if is_known else None) as words:
+            around, start, done = epochs._replace(words=words, numbers=np.empty(N, np.uint32)), time.perf_counter(), 0
+            for begin in range(0, self.batch_size, self._piece):
+                piece = run._replace(batches=batches._replace(begin=begin, end=begin + self._piece))
+                done = train_epochs(self._address, seconds < BRIEF, most, new_team(most), helpers, piece, costs, around)
         self.crew.note(done, time.perf_counter() - start)
         self.optimizer.steps_end(done)
         return costs[:done]
@@ -272,7 +280,7 @@ class Trainer:
             return
         dtype, prepared = self.model.theta.dtype, self.prepared
         if not self.way.TRAIN.is_compiled(dtype):
-            run = self._run_of(self._batches(np.zeros(1, np.int64), 0), np.zeros(1, dtype), 1)
+            run = self._run_of(self._batches(np.zeros(1, np.int64), 0), np.zeros(1, dtype))
             with (
                 laws_wished_for(self.network, self.optimizer.rule, dtype, self.is_sparse),
                 around_steps_wished_for(dtype),
@@ -289,10 +297,10 @@ class Trainer:
         """All the examples of each step, in this order."""
         return kernels.Batches(self.X, self.Y, self.weights, order, first_step, self.batch_size, 0, self.batch_size)
 
-    def _run_of(self, batches: kernels.Batches, rates: Array, size: int) -> kernels.Run:
-        """What the kernel is called with, on a team of this size."""
+    def _run_of(self, batches: kernels.Batches, rates: Array) -> kernels.Run:
+        """What the kernel is called with."""
         room = self.room
-        if size == 1 and self.way is columns:  # what goes past the caches is for other cores
+        if self.crew.size == 1 and self.way is columns:  # what goes past the caches is for other cores
             room = room._replace(A_T_streamed=False, theta_streamed=False)
         rule = kernels.Rule(self._update, self._advance, self.alpha, rates, self.constants, self.moments)
         return kernels.Run(self.model, batches, room, rule)

@@ -7,7 +7,6 @@
     @inline       kernels               a part of theirs, always inlined: the body of a tile, unrolled where called
     @part         kernels               none: a stretch of another kernel that has a name of its own
     @law          kernels               as @inline: the law of one number, so that loops over it become vectors
-    @parallel     entries               a region of threads
 
 A unit is for what takes long to compile.  It is called by its symbol, a name made of its own and the types of its
 arguments: whoever calls it is compiled without it, and loaded after it.  `call` calls by an address, which may be
@@ -128,11 +127,6 @@ def _inner(compiler=_FragmentCompiler, **options):
         return _njit(_CalledByKernels, function, compiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
 
     return decorate
-
-
-def parallel(function):
-    """njit for a region of threads, which entries contain."""
-    return _njit(CPUDispatcher, function, parallel=True)
 
 
 def _usual(kind):

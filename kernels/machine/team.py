@@ -1,9 +1,11 @@
-"""Threads: one parallel region for many steps, a roll call at its start, and inside, a barrier of our own and queues.
+"""Threads: helpers that wait for a job, a roll call at its start, and inside, a barrier and queues.
 
-Entering a region costs 1-65 us and takes the GIL; a barrier inside costs 20-100 ns.  But nothing promises
-that the region gets as many threads as it asked for (OMP_THREAD_LIMIT, a nested region, tbb running two
-chunks on one thread), and a barrier for a fixed number would then wait for ever.  Hence the closing roll
-call: the first to arrive waits for a bounded time, then closes the team; whoever comes later goes home.
+To enter a parallel region of OpenMP takes 1 to 100 us, as long as many a call takes in all.  So the helpers are threads
+of our own: for some time after a job each looks for the next, and begins it within a microsecond.  Then it goes to
+sleep, and whoever comes does not wait for it: see `training.calls`.
+
+The system may let a helper wait although it has a job.  Hence the closing roll call: the first to arrive waits for a
+bounded time, then closes the team; whoever comes later goes home.
 
 No two cores are equally fast for long, and a barrier waits for the slowest.  So work is shared out in equal parts, and
 a thread that has finished its part takes units from the end of another's.
@@ -14,11 +16,11 @@ import sys
 
 import numpy as np
 from llvmlite import ir
-from numba import prange, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.kernels.machine.jit import kernel, parallel, run_frame
+from fastnn.kernels.machine.jit import entry, kernel, run_frame
 
 INT64 = ir.IntType(64)
 # Words of the shared state, each on cache lines of its own: LINE words.  After them come the queues, for each worker
@@ -29,11 +31,24 @@ N_SETS, FRONT = 2, 32
 CLOSED = 1 << 40
 #: Pauses before a waiting thread lets another have its core: 50-100 us.
 SPINS = 2000
+# What is known of a helper: its words, on cache lines of its own, are how it is, and its job.  ASLEEP, it waits in
+# Python; CALLED, it will come; READY, it looks for a job; CLAIMED, it will get one; it is AT_WORK; or it has to END.
+HOW, FUNCTION, FRAME = range(3)
+ASLEEP, CALLED, READY, CLAIMED, AT_WORK, END = range(6)
+#: How often a helper that is READY looks before it goes to sleep: for some tenths of a millisecond.
+LOOKS = 4 * SPINS
 
 
 def new_team(wanted):
-    """The shared state of a team of up to `wanted` threads; every region needs a fresh one."""
+    """The shared state of a team of up to `wanted` threads; every job needs a fresh one."""
     return np.zeros(QUEUES + wanted * N_SETS * LINE, np.int64)
+
+
+@kernel
+def clear(state):
+    """Make it fresh."""
+    for word in range(state.size):
+        state[word] = 0
 
 
 def _word(context, builder, sig, args):
@@ -62,6 +77,18 @@ def exchange(typingctx, state, word, value):
         return builder.atomic_rmw("xchg", _word(context, builder, sig, args), value, "acq_rel")
 
     return types.int64(state, word, value), codegen
+
+
+@intrinsic
+def compare_exchange(typingctx, state, word, expected, value):
+    """state[word] = value if it is as expected, at once; whether it was."""
+
+    def codegen(context, builder, sig, args):
+        expected, value = (context.cast(builder, args[i], sig.args[i], types.int64) for i in (2, 3))
+        place = _word(context, builder, sig, args)
+        return builder.extract_value(builder.cmpxchg(place, expected, value, "acq_rel", "acquire"), 1)
+
+    return types.boolean(state, word, expected, value), codegen
 
 
 @intrinsic
@@ -117,22 +144,65 @@ def yield_core(typingctx):
     return types.void(), codegen
 
 
-@parallel
-def region(wanted, function, frame):
-    """The parallel region: up to `wanted` threads run the frame (see `jit.packed`), each its own part of the work.
-
-    To compile it with all the arguments that a kernel has takes three times as long.
-    """
-    for _ in prange(wanted):
-        run_frame(function, frame)
-
-
 @kernel
 def wait(spins):
     if spins < SPINS:
         pause()
     else:
         yield_core()
+
+
+@kernel
+def claim(helpers, wanted):
+    """Have up to wanted - 1 helpers that are READY for what comes; how large a team that makes."""
+    size, helper = 1, 0
+    while size < wanted and helper < helpers.size:
+        size += compare_exchange(helpers, helper + HOW, READY, CLAIMED)
+        helper += LINE
+    return size
+
+
+@kernel
+def run_together(helpers, size, function, frame):
+    """Run the frame (see `jit.packed`) here, and by all helpers that are CLAIMED, each its own part of the work."""
+    if size > 1:
+        for helper in range(0, helpers.size, LINE):
+            if load_acquire(helpers, helper + HOW) == CLAIMED:
+                helpers[helper + FUNCTION], helpers[helper + FRAME] = function, frame
+                store_release(helpers, helper + HOW, AT_WORK)
+    run_frame(function, frame)
+    if size > 1:
+        for helper in range(0, helpers.size, LINE):
+            spins = 0
+            while load_acquire(helpers, helper + HOW) == AT_WORK:
+                wait(spins)
+                spins += 1
+
+
+@kernel
+def dismiss(helpers, size):
+    """Those that are CLAIMED are READY for others."""
+    if size > 1:
+        for helper in range(0, helpers.size, LINE):
+            if load_acquire(helpers, helper + HOW) == CLAIMED:
+                store_release(helpers, helper + HOW, READY)
+
+
+@entry
+def serve(helpers, helper):
+    """What a helper does, until there is nothing to do for some time.  helper: where its words are."""
+    looks = 0
+    while True:
+        how = load_acquire(helpers, helper + HOW)
+        if how == AT_WORK:
+            run_frame(helpers[helper + FUNCTION], helpers[helper + FRAME])
+            store_release(helpers, helper + HOW, CLAIMED)
+            looks = 0
+        elif how == END or (how == READY and looks > LOOKS and compare_exchange(helpers, helper + HOW, READY, ASLEEP)):
+            return
+        else:
+            wait(looks)
+            looks += 1
 
 
 @kernel
