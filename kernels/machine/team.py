@@ -190,7 +190,11 @@ def dismiss(helpers, size):
 
 @entry
 def serve(helpers, helper):
-    """What a helper does, until there is nothing to do for some time.  helper: where its words are."""
+    """What a helper does, until there is nothing to do for some time.  helper: where its words are.
+
+    It has let go of the GIL when it says that it is READY: whoever claims it may keep that, and waits for it.
+    """
+    compare_exchange(helpers, helper + HOW, CALLED, READY)
     looks = 0
     while True:
         how = load_acquire(helpers, helper + HOW)
