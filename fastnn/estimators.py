@@ -7,6 +7,7 @@ from copy import copy
 from functools import lru_cache, partial
 from itertools import pairwise
 from numbers import Integral
+from operator import is_
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -65,16 +66,19 @@ class _MLP(BaseEstimator):
     coefs_: list[Array]
     intercepts_: list[Array]
     loss_curve_: list[np.float64]
+    best_loss_: Any
+    validation_scores_: Any
+    best_validation_score_: Any
     _no_improvement_count: int
+    _optimizer: Any
 
     def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False, classes: Any = None) -> Self:
         from fastnn import training
 
-        # A record that only grows is cut: it may be long.
-        before = {
-            name: list(value) if type(value) is list and name != "loss_curve_" else value
-            for name, value in self.__dict__.items()
-        }
+        if incremental and sample_weight is None and self._fit_again(X, y):
+            return self
+        # Nothing in it is changed in place, but for a record that grows: that is cut, because it may be long.
+        before = dict(self.__dict__)
         n_losses = len(getattr(self, "loss_curve_", None) or ())
 
         def refuse() -> None:
@@ -105,11 +109,64 @@ class _MLP(BaseEstimator):
             warnings.warn("Training interrupted by user.", stacklevel=1)
         finally:
             self.coefs_, self.intercepts_ = training.unpack(network, theta, issparse(X))
+        if "again" in self._kept:
+            self._kept["again"].note(self)
         is_best_kept = self.early_stopping and self.solver != "lbfgs" and np.isfinite(self.best_validation_score_)
         if not np.isfinite(theta).all() or not (is_best_kept or np.isfinite(getattr(self, "loss_", 0.0))):
             refuse()
             raise ValueError(_NOT_FINITE)
         return self
+
+    def _fit_again(self, X: Any, y: Any) -> bool:
+        """`partial_fit` where nothing has changed since the last but the numbers of plain data; False, if it is not so.
+
+        All that takes longer than the step of one example is ready then.
+        """
+        from fastnn import training
+
+        again = self.__dict__.get("_kept", {}).get("again")
+        if again is None or not again.is_of(self, X, y) or (Y := self._plain_targets(y)) is None:
+            return False
+        trainer, epochs, optimizer = again.trainer, again.epochs, copy(self._optimizer)  # forgotten, if this is refused
+        theta, optimizer.moments = trainer.model.theta, optimizer.moments.copy()
+        if len(X) > 1:
+            self._random_state = epochs.random_state = check_random_state(self.random_state)
+            epochs.order[:] = again.order
+        epochs.best_loss, epochs.no_improvement_count = self.best_loss_, self._no_improvement_count
+        trainer.take(optimizer, X, Y.reshape(len(Y), -1))
+        training.pack(trainer.network, self.coefs_, self.intercepts_, theta.dtype, theta)
+        while not len(told := epochs.run(1)):
+            if epochs.is_interrupted:
+                raise KeyboardInterrupt
+        if not np.isfinite(theta).all() or not np.isfinite(told[0, 0]):
+            raise ValueError(_NOT_FINITE)
+        self.coefs_, self.intercepts_ = training.unpack(trainer.network, theta)
+        self._optimizer, self.n_iter_ = optimizer, 1
+        again.note(self)
+        self._note_epochs(epochs, told, len(X))
+        return True
+
+    def _note_epochs(self, epochs: Any, told: Array, n_samples: int) -> bool:
+        """Write down what epochs came to.  Whether that was the last."""
+        self.t_ += len(told) * n_samples
+        self.loss_curve_.extend(told[:, 0])
+        self.loss_ = self.loss_curve_[-1]
+        self._no_improvement_count = epochs.no_improvement_count
+        if self.verbose:
+            print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
+        if self.early_stopping:
+            self.validation_scores_.extend(told[:, 1].tolist())
+            self.best_validation_score_ = epochs.best_score
+            if self.verbose:
+                print(f"Validation score: {self.validation_scores_[-1]:f}")
+        else:
+            self.best_loss_ = epochs.best_loss
+        self._optimizer.iteration_ends(self.t_)
+        if self._no_improvement_count > self.n_iter_no_change:
+            if self._optimizer.trigger_stopping(self._stopping_message(), self.verbose):
+                return True
+            self._no_improvement_count = epochs.no_improvement_count = 0
+        return False
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, incremental: bool, classes: Any) -> tuple[Any, Array, Any]:
         """The data of a fit, once all is known to fit together; and where it begins anew, the first parameters."""
@@ -209,10 +266,10 @@ class _MLP(BaseEstimator):
         if not incremental or type(self.loss_curve_) is not list:  # what a user has kept of it does not grow
             self.loss_curve_ = [*self.loss_curve_]
         if self.early_stopping:
-            self.best_loss_: Any = None
-            self.validation_scores_: Any = [*(getattr(self, "validation_scores_", None) or [])]
+            self.best_loss_ = None
+            self.validation_scores_ = [*(getattr(self, "validation_scores_", None) or [])]
             if not self.validation_scores_:
-                self.best_validation_score_: Any = -np.inf
+                self.best_validation_score_ = -np.inf
         else:
             self.validation_scores_ = self.best_validation_score_ = None
             if getattr(self, "best_loss_", None) is None:
@@ -360,30 +417,14 @@ class _MLP(BaseEstimator):
                         raise KeyboardInterrupt
                     continue
                 self.n_iter_ += len(told)
-                self.t_ += len(told) * len(order)
-                self.loss_curve_.extend(told[:, 0])
-                self.loss_ = self.loss_curve_[-1]
-                self._no_improvement_count = epochs.no_improvement_count
-                if self.verbose:
-                    print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
-                if validation is None:
-                    self.best_loss_ = epochs.best_loss
-                else:
-                    self.validation_scores_.extend(told[:, 1].tolist())
-                    self.best_validation_score_ = epochs.best_score
-                    if self.verbose:
-                        print(f"Validation score: {self.validation_scores_[-1]:f}")
-                now = time.perf_counter()
-                score = None if validation is None else self.validation_scores_[-1]
+                now, is_last = time.perf_counter(), self._note_epochs(epochs, told, len(order))
+                score = self.validation_scores_[-1] if self.early_stopping else None
                 self._report(network, trainer.model.theta, trainer.is_sparse, score, len(order), now - start)
                 if epochs.is_interrupted:
                     raise KeyboardInterrupt
+                if is_last:
+                    return
                 start = time.perf_counter()
-                self._optimizer.iteration_ends(self.t_)
-                if self._no_improvement_count > self.n_iter_no_change:
-                    if self._optimizer.trigger_stopping(self._stopping_message(), self.verbose):
-                        return
-                    self._no_improvement_count = epochs.no_improvement_count = 0
             if not incremental:
                 warnings.warn(
                     f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
@@ -396,6 +437,8 @@ class _MLP(BaseEstimator):
                 trainer.model.theta[:] = epochs.best
             if incremental:
                 self._kept["prepared"] = trainer.prepared
+                if not (trainer.is_sparse or trainer.weights.size or self.verbose):
+                    self._kept["again"] = _Again(self, trainer, epochs)
 
     def _report(
         self, network: Network, theta: Array, by_inputs: bool, score: float | None, n_samples: int, seconds: float
@@ -506,6 +549,40 @@ class _MLP(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+class _Again:
+    """What a `partial_fit` leaves for the next, and what has to be the same for that."""
+
+    def __init__(self, model: _MLP, trainer: Any, epochs: Any) -> None:
+        self.trainer, self.epochs, self.order = trainer, epochs, np.arange(trainer.X.shape[0])
+        names = *model._parameter_constraints, "classes_", "_label_binarizer", "out_activation_", "n_outputs_"
+        self._same = [(name, model.__dict__.get(name)) for name in names]
+
+    def note(self, model: _MLP) -> None:
+        """The parameters and the optimizer are those."""
+        self._state = model.coefs_, model.intercepts_, model._optimizer
+        self._arrays = [*model.coefs_, *model.intercepts_]
+        self._kinds = [(array.shape, array.dtype) for array in self._arrays]
+
+    def is_of(self, model: _MLP, X: Any, y: Any) -> bool:
+        """Whether it serves for these data: as many, and in all else nothing has changed."""
+        state = model.__dict__
+        return bool(
+            type(X) is np.ndarray
+            and X.dtype.char in "fd"
+            and X.shape == self.trainer.X.shape
+            and type(y) is np.ndarray
+            and y.shape == (len(X),)
+            and all(state.get(name) is value for name, value in self._same)
+            and "feature_names_in_" not in state
+            and all(map(is_, (model.coefs_, model.intercepts_, model._optimizer), self._state))
+            and all(map(is_, [*model.coefs_, *model.intercepts_], self._arrays))
+            and [(array.shape, array.dtype) for array in self._arrays] == self._kinds
+            and self.trainer.has_as_many_threads(model.n_threads)
+            and not progress.is_watched()
+            and np.isfinite(X).all()
+        )
 
 
 class MLPClassifier(ClassifierMixin, _MLP):
@@ -672,7 +749,6 @@ class MLPClassifier(ClassifierMixin, _MLP):
         return self._fit(X, y, sample_weight)
 
     @available_if(_MLP._check_solver)
-    @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, classes: npt.ArrayLike | None = None
     ) -> Self:
@@ -762,13 +838,18 @@ class MLPClassifier(ClassifierMixin, _MLP):
         is_known = places.max() < len(self.classes_) and (self.classes_[places] == y).all()
         return places if is_known else None
 
+    def _plain_targets(self, y: npt.NDArray[Any]) -> Any:
+        """The numbers of the classes, or whether it is the second of two; None where there are others in y."""
+        places = self._places(y)
+        return places if places is None or self._out_activation() == "softmax" else places == 1
+
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         if type(y) is np.ndarray and y.dtype.kind in "iub" and self._are_plain(X, y, reset):
             if not incremental and reset:
                 self._learn_classes(y)
-            places = self._places(y)
-            if places is not None and (incremental or not self.warm_start):
-                return X, places if self._out_activation() == "softmax" else places == 1
+            Y = self._plain_targets(y)
+            if Y is not None and (incremental or not self.warm_start):
+                return X, Y
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=(np.float64, np.float32), reset=reset
         )
@@ -983,7 +1064,6 @@ class MLPRegressor(RegressorMixin, _MLP):
         return self._fit(X, y, sample_weight)
 
     @available_if(_MLP._check_solver)
-    @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Train for one epoch on X and y, going on from where the last call ended; not with "lbfgs".
 

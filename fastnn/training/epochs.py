@@ -132,6 +132,10 @@ class Epochs:
         """The smallest loss."""
         return self._carried[kernels.BEST_LOSS]
 
+    @best_loss.setter
+    def best_loss(self, loss: float) -> None:
+        self._carried[kernels.BEST_LOSS] = loss
+
     @property
     def best_score(self) -> np.float64:
         """The largest score."""

@@ -1,7 +1,7 @@
 """Optimizers: their constants, their moments, and the learning rate of each step."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +83,25 @@ class SGD:
         return False
 
 
+#: Rates that are computed at a time, for those who ask for one after the other.
+BLOCK = 256
+
+
+def _adam_rates(rate: float, beta_1: float, beta_2: float, first: int, n_steps: int) -> npt.NDArray[np.float64]:
+    """The learning rate of the steps from `first` on, correction of the bias included."""
+    # beta^t = e^(t log beta): a power takes eight times as long, 0.07 us that a short step would feel.
+    # e^-700 is as good as 0, and beyond that NumPy may raise.
+    t = np.arange(first, first + n_steps)
+    decay_1, decay_2 = (np.exp(np.maximum(t * np.log(beta), -700.0)) if beta else 0.0 * t for beta in (beta_1, beta_2))
+    with np.errstate(divide="ignore", invalid="ignore"):  # of step 0, which nobody takes
+        return np.asarray(rate * np.sqrt(1 - decay_2) / (1 - decay_1))
+
+
+@lru_cache
+def _adam_block(rate: float, beta_1: float, beta_2: float, number: int) -> npt.NDArray[np.float64]:
+    return _adam_rates(rate, beta_1, beta_2, number * BLOCK, BLOCK)
+
+
 @dataclass
 class Adam:
     """Adam (Kingma & Ba 2015).
@@ -107,15 +126,7 @@ class Adam:
     @property
     def learning_rate(self) -> float:
         """The step size of the last step, correction of the bias included."""
-        return float(self._rate(max(self.t, 1)))
-
-    def _rate(self, t: Any) -> Any:
-        # beta^t = e^(t log beta): a power takes eight times as long, 0.07 us that a short step would feel.
-        # e^-700 is as good as 0, and beyond that NumPy may raise.
-        decay_1, decay_2 = (
-            np.exp(np.maximum(t * np.log(beta), -700.0)) if beta else 0.0 for beta in (self.beta_1, self.beta_2)
-        )
-        return self.learning_rate_init * np.sqrt(1 - decay_2) / (1 - decay_1)
+        return float(_adam_rates(self.learning_rate_init, self.beta_1, self.beta_2, max(self.t, 1), 1)[0])
 
     @property
     def rule(self) -> Rule:
@@ -128,7 +139,13 @@ class Adam:
 
     def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
         """The learning rate of each of the next steps, correction of the bias included."""
-        return np.asarray(self._rate(np.arange(self.t + 1, self.t + n_steps + 1)))
+        parameters, first = (self.learning_rate_init, self.beta_1, self.beta_2), self.t + 1
+        if n_steps > BLOCK:
+            return _adam_rates(*parameters, first, n_steps)
+        block = _adam_block(*parameters, first // BLOCK)
+        if first % BLOCK + n_steps > BLOCK:
+            block = np.concatenate([block, _adam_block(*parameters, first // BLOCK + 1)])
+        return block[first % BLOCK : first % BLOCK + n_steps]
 
     def steps_end(self, n_steps: int) -> None:
         """What so many steps do, once they are done."""

@@ -147,7 +147,7 @@ class Trainer:
             way = way_of(network, batch_size, theta.dtype)
         if prepared is None or not prepared.is_for(network, theta.dtype, batch_size, most, way, n_numbers):
             prepared = Prepared(network, theta, batch_size, most, way, n_numbers, flops)
-        self.prepared, self.crew, self.room = prepared, prepared.crew, prepared.room
+        self._most, self.prepared, self.crew, self.room = most, prepared, prepared.crew, prepared.room
         self.network, self.way = network, way
         self.model, self._update, self._address = prepared.model._replace(theta=theta), 0, 0
         self._advance = 0
@@ -155,6 +155,19 @@ class Trainer:
         chunk = self.room.chunk
         self._piece = max(1, int(SLICE * 1e10 / flops * n_in_step / chunk)) * chunk
         self._first_steps = max(1, int(CALL * 1e10 / flops))  # before anything is measured: at 10 GFLOP/s
+
+    def take(self, optimizer: SGD | Adam, X: Array, Y: Array) -> None:
+        """Other numbers in place of these, of the same shapes, and a copy of the optimizer."""
+        if X.shape != self.X.shape or Y.shape != self.Y.shape or type(optimizer) is not type(self.optimizer):
+            raise ValueError(
+                f"X and Y have shapes {X.shape} and {Y.shape}, but {self.X.shape} and {self.Y.shape} are wanted"
+            )
+        self.X, self.Y = examples(X, self.X.dtype), examples(Y, self.Y.dtype)
+        self.optimizer, self.moments = optimizer, np.require(optimizer.moments, self.Y.dtype, ["C", "A", "W"])
+
+    def has_as_many_threads(self, n_threads: int | None) -> bool:
+        """Whether as many threads may be used as when it was made."""
+        return get_n_threads(n_threads) == self._most
 
     def _check(self, network: Network, theta: Array) -> None:
         (n_x, *_, n_y), n_samples = network.layer_sizes, self._shape[0]
