@@ -88,6 +88,7 @@ class _MLP(BaseEstimator):
             for name in self.__dict__.keys() - before.keys():
                 del self.__dict__[name]
 
+        self.__dict__.setdefault("_kept", {})
         try:
             X, Y, sample_weight = self._checked(X, y, sample_weight, incremental, classes)
             network = _network(
