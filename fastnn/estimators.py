@@ -88,7 +88,7 @@ class _MLP(BaseEstimator):
             for name in self.__dict__.keys() - before.keys():
                 del self.__dict__[name]
 
-        self.__dict__.setdefault("_kept", {})
+        self.__dict__.setdefault("_kept", {}).pop("again", None)
         try:
             X, Y, sample_weight = self._checked(X, y, sample_weight, incremental, classes)
             network = _network(
@@ -124,7 +124,7 @@ class _MLP(BaseEstimator):
         """
         from fastnn import training
 
-        again = self.__dict__.get("_kept", {}).get("again")
+        again = self.__dict__.get("_kept", {}).pop("again", None)  # it is for one call at a time
         if again is None or not again.is_of(self, X, y) or (Y := self._plain_targets(y)) is None:
             return False
         trainer, epochs, optimizer = again.trainer, again.epochs, copy(self._optimizer)  # forgotten, if this is refused
@@ -143,6 +143,7 @@ class _MLP(BaseEstimator):
         self.coefs_, self.intercepts_ = training.unpack(trainer.network, theta)
         self._optimizer, self.n_iter_ = optimizer, 1
         again.note(self)
+        self._kept["again"] = again
         self._note_epochs(epochs, told, len(X))
         return True
 
@@ -170,12 +171,13 @@ class _MLP(BaseEstimator):
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, incremental: bool, classes: Any) -> tuple[Any, Array, Any]:
         """The data of a fit, once all is known to fit together; and where it begins anew, the first parameters."""
+        if incremental:
+            self._validate_params()
         hidden = self.hidden_layer_sizes
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         if np.any(np.array(hidden) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         if incremental:
-            self._validate_params()
             self._check_classes(y, classes)
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         _refuse_masked(X, "X")
@@ -1091,6 +1093,11 @@ class MLPRegressor(RegressorMixin, _MLP):
         array (n_samples,) or (n_samples, n_outputs)
         """
         return self._targets(self._outputs(self._validated(X)))
+
+    def _plain_targets(self, y: npt.NDArray[Any]) -> Any:
+        """y, if that is right at first sight; or None."""
+        is_right = y.dtype.kind in "fiub" and np.isfinite(y).all() and (self.loss != "poisson" or y.min() >= 0)
+        return y if is_right else None
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         if not self._are_plain(X, y, reset):
