@@ -9,7 +9,7 @@ Notation, everywhere the same: m examples in the batch, n_l units in layer l (n_
 Examples are columns, and the SIMD lanes run along them: every width of layer is equally good, width 1 included.
 In ``ways.online``, ``ways.units`` and ``ways.linear`` they are rows, and the lanes run along the units: where there is
 one example, where the parameters are so few that to turn them is nothing beside turning the examples, and where there
-is nothing but a row of weights.
+is nothing but a row of weights.  In ``ways.sparse``, so it is in the first layer.
 
 Rules that every kernel keeps:
 
@@ -21,6 +21,6 @@ Rules that every kernel keeps:
 ``machine`` knows of no network: ``simd`` the vocabulary, ``team`` the threads, ``jit`` the compiler, ``workers`` the
 processes that compile at the same time, ``cache`` where machine code is kept.  ``laws`` are the activations, losses and
 optimizers, ``products`` what is done with W, ``ways`` how a step is cut into work, ``run`` the loop of steps,
-``predict`` forward propagation, ``passes`` whole arrays, ``shuffle`` the order of an epoch.  Each imports from those
-before it.
+``predict`` forward propagation, ``passes`` whole arrays, ``shuffle`` the order of an epoch, ``epochs`` all that is
+around the steps.  Each imports from those before it.
 """
