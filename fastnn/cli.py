@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import fastnn
+from fastnn.kernels.laws.activations import ACTIVATIONS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +63,11 @@ except ModuleNotFoundError as missing:
     fail_without(missing.name)
 except KeyboardInterrupt:
     fail_interrupted()
+
+if TYPE_CHECKING:
+    OneOfTheActivations = str
+else:
+    OneOfTheActivations = Literal[tuple(ACTIVATIONS)]
 
 DATA = "CSV or Parquet file; - is standard input."
 SEPARATOR = "Between the columns of a CSV file, such as ; or tab; found, if not given."
@@ -144,9 +150,7 @@ def train(
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for model, picture and report.")] = Path("fastnn-run"),
     hidden_layer_sizes: Annotated[str, typer.Option(help='Such as "100", "64,32" or "none".')] = "256,128",
-    activation: Annotated[
-        Literal["relu", "tanh", "logistic", "identity"], typer.Option(help="Of the hidden layers.")
-    ] = "relu",
+    activation: Annotated[OneOfTheActivations, typer.Option(help="Of the hidden layers.")] = "relu",
     solver: Annotated[
         Literal["adam", "sgd", "lbfgs"], typer.Option(help="How the weights follow the gradient.")
     ] = "adam",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.network import Network, common_dtype, layer_sizes_of_coefs
+from fastnn.network import Network, common_dtype, hashable, layer_sizes_of_coefs
 
 #: The laws that scikit-learn has.
 SKLEARN_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
@@ -26,7 +26,9 @@ def _state(model: Any) -> dict[str, Any]:
 
 def _network(model: Any) -> Network:
     """The network of a fitted model; a ValueError where its arrays do not fit one another."""
-    return Network(layer_sizes_of_coefs(model.coefs_, model.intercepts_), model.activation, model.out_activation_)
+    return Network(
+        layer_sizes_of_coefs(model.coefs_, model.intercepts_), hashable(model.activation), model.out_activation_
+    )
 
 
 def to_sklearn(model: Any, kind: type) -> Any:

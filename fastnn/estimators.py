@@ -29,7 +29,16 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastnn import conversion, progress
 from fastnn.kernels.laws.activations import ACTIVATIONS, Activation
 from fastnn.kernels.laws.losses import LOSSES, Loss
-from fastnn.network import Array, Network, aligned, common_dtype, layer_sizes_of_coefs
+from fastnn.network import (
+    Array,
+    Network,
+    activation_of,
+    aligned,
+    check_activations,
+    common_dtype,
+    hashable,
+    layer_sizes_of_coefs,
+)
 from fastnn.system import blas_on_one_thread
 
 #: One object for each kind of network: what it computes of itself is kept, because one row is soon predicted.
@@ -40,7 +49,7 @@ _valid: dict[Any, bool] = {}
 #: What scikit-learn's parameters may be, it knows itself; these are ours, or may be more.
 _OURS: dict[str, list[Any]] = {
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-    "activation": [StrOptions(set(ACTIVATIONS)), Activation],
+    "activation": [StrOptions(set(ACTIVATIONS)), Activation, tuple, list],
 }
 _REGRESSION_LOSSES = {name for name, out_activation in LOSSES if out_activation in ("identity", "exp")}
 
@@ -92,7 +101,10 @@ class _MLP(BaseEstimator):
         try:
             X, Y, sample_weight = self._checked(X, y, sample_weight, incremental, classes)
             network = _network(
-                layer_sizes_of_coefs(self.coefs_, self.intercepts_), self.activation, self.out_activation_, self.loss
+                layer_sizes_of_coefs(self.coefs_, self.intercepts_),
+                hashable(self.activation),
+                self.out_activation_,
+                self.loss,
             )
             theta = aligned(network.n_params, common_dtype(*self.coefs_, *self.intercepts_))
             if self.solver == "lbfgs":
@@ -177,6 +189,7 @@ class _MLP(BaseEstimator):
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         if np.any(np.array(hidden) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        check_activations(self.activation, "identity", len(hidden))
         if incremental:
             self._check_classes(y, classes)
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
@@ -243,9 +256,11 @@ class _MLP(BaseEstimator):
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(layer_sizes)
         self.out_activation_ = self._out_activation()
-        coefs, intercepts = [], []
+        coefs: list[Array] = []
+        intercepts: list[Array] = []
+        laws = [activation_of(self.activation, l) for l in range(1, len(layer_sizes) - 1)] or [self.activation]
         for n_in, n_out in pairwise(layer_sizes):
-            bound = np.sqrt((2 if self.activation == "logistic" else 6) / (n_in + n_out))
+            bound = np.sqrt((2 if laws[min(len(coefs), len(laws) - 1)] == "logistic" else 6) / (n_in + n_out))
             coefs.append(self._random_state.uniform(-bound, bound, (n_in, n_out)).astype(dtype))
             intercepts.append(self._random_state.uniform(-bound, bound, n_out).astype(dtype))
         self.coefs_, self.intercepts_ = coefs, intercepts
@@ -460,10 +475,10 @@ class _MLP(BaseEstimator):
         """A_L^T (n_samples, n_outputs), in the wider dtype of X and the parameters."""
         kept = self.__dict__.setdefault("_kept", {})
         coefs, intercepts, predictor = self.coefs_, self.intercepts_, kept.get("predictor")
-        if predictor is None or not predictor.is_of(coefs, intercepts, self.activation, self.out_activation_):
+        if predictor is None or not predictor.is_of(coefs, intercepts, hashable(self.activation), self.out_activation_):
             from fastnn import training
 
-            network = _network(layer_sizes_of_coefs(coefs, intercepts), self.activation, self.out_activation_)
+            network = _network(layer_sizes_of_coefs(coefs, intercepts), hashable(self.activation), self.out_activation_)
             kept["predictor"] = predictor = training.Predictor(network, coefs, intercepts, type(self).__name__)
         outputs: Array = predictor(X, self.n_threads)
         if outputs.shape[1] != self.n_outputs_:
@@ -596,8 +611,9 @@ class MLPClassifier(ClassifierMixin, _MLP):
     ----------
     hidden_layer_sizes : sequence of int, default (100,)
         The widths of the hidden layers; () for none, which is logistic (or softmax) regression.
-    activation : {"identity", "logistic", "tanh", "relu"} or Activation, default "relu"
-        g of the hidden layers; of your own, by `fastnn.activation`.
+    activation : str or Activation, or a sequence of these, default "relu"
+        g of the hidden layers, or of each of them: "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "selu",
+        "softplus", "silu", "mish", "gelu" or "gelu_tanh"; of your own, by `fastnn.activation`.
     solver : {"adam", "sgd", "lbfgs"}, default "adam"
         Adam (Kingma & Ba 2015), stochastic gradient descent with momentum, or SciPy's L-BFGS-B on all examples at once.
     alpha : float, default 0.0001
@@ -910,8 +926,9 @@ class MLPRegressor(RegressorMixin, _MLP):
         `fastnn.loss`.
     hidden_layer_sizes : sequence of int, default (100,)
         The widths of the hidden layers; () for none, which is linear regression.
-    activation : {"identity", "logistic", "tanh", "relu"} or Activation, default "relu"
-        g of the hidden layers; of your own, by `fastnn.activation`.
+    activation : str or Activation, or a sequence of these, default "relu"
+        g of the hidden layers, or of each of them: "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "selu",
+        "softplus", "silu", "mish", "gelu" or "gelu_tanh"; of your own, by `fastnn.activation`.
     solver : {"adam", "sgd", "lbfgs"}, default "adam"
         Adam (Kingma & Ba 2015), stochastic gradient descent with momentum, or SciPy's L-BFGS-B on all examples at once.
     alpha : float, default 0.0001

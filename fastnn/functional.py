@@ -8,10 +8,11 @@ when it is the transpose of scikit-learn's C-contiguous (n_samples, n_features).
 import numpy as np
 
 from fastnn.kernels import passes
-from fastnn.kernels.laws.activations import KEPT, LINEAR, RELU, Activation
+from fastnn.kernels.laws.activations import KEPT, LINEAR, RELU
 from fastnn.kernels.laws.losses import Loss
 from fastnn.kernels.laws.units import activation_unit, address_of, loss_unit, output_unit
 from fastnn.network import (
+    Activations,
     Array,
     Network,
     Parameters,
@@ -22,6 +23,7 @@ from fastnn.network import (
     check_gradients,
     check_learning_rate,
     common_dtype,
+    hashable,
     law_of,
     layer_sizes_of,
     loss_law,
@@ -42,7 +44,7 @@ __all__ = [
 
 
 def forward_propagation(
-    X: Array, parameters: Parameters, activation: str | Activation = "tanh", out_activation: str = "logistic"
+    X: Array, parameters: Parameters, activation: Activations = "tanh", out_activation: str = "logistic"
 ) -> tuple[Array, dict[str, Array]]:
     """Z_l = W_l A_{l-1} + b_l, A_l = g_l(Z_l); see `fastnn.reference.forward_propagation`.
 
@@ -52,8 +54,8 @@ def forward_propagation(
         One example a column.
     parameters : dict
         W1, b1, W2, b2 ...
-    activation : {"identity", "logistic", "tanh", "relu"} or Activation
-        g of the hidden layers; of your own, by `fastnn.activation`.
+    activation : str or Activation, or a sequence of these
+        g of the hidden layers, or of each: see `MLPClassifier`; of your own, by `fastnn.activation`.
     out_activation : {"logistic", "softmax", "identity", "exp"}
         g of the output layer.
 
@@ -79,13 +81,13 @@ def forward_propagation(
     >>> A.round(3)
     array([[1.  , 0.05]])
     """
-    check_activations(activation, out_activation)
     sizes, X = layer_sizes_of(parameters), as_array("X", X)
+    check_activations(activation, out_activation, len(sizes) - 2)
     dtype = common_dtype(X, *parameters.values())
     check_examples("X", X, sizes[0])
     A, m, cache = _whole(dtype, X), X.shape[1], {}
     for l, n_out in enumerate(sizes[1:], 1):
-        Z, law = np.empty((n_out, A.shape[1]), dtype), law_of(activation if l < len(sizes) - 1 else "identity")
+        Z, law = np.empty((n_out, A.shape[1]), dtype), law_of(activation if l < len(sizes) - 1 else "identity", l)
         D = np.empty_like(Z) if law.form == KEPT else Z[:0]
         address = 0 if law.form in (LINEAR, RELU) else address_of(activation_unit(law), dtype)
         passes.affine(
@@ -128,7 +130,7 @@ def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic", loss: s
     >>> nn.compute_cost(np.array([[1.0, 2.0]]), np.array([[3.0, 2.0]]), out_activation="identity")
     1.0
     """
-    check_activations("identity", out_activation)
+    check_activations("identity", out_activation, 0)
     return float(_loss_and_dZ(A_L, Y, out_activation, loss)[0].mean())
 
 
@@ -137,7 +139,7 @@ def backward_propagation(
     cache: Parameters,
     X: Array,
     Y: Array,
-    activation: str | Activation = "tanh",
+    activation: Activations = "tanh",
     out_activation: str = "logistic",
     loss: str | Loss = "",
 ) -> dict[str, Array]:
@@ -169,8 +171,8 @@ def backward_propagation(
     >>> nn.backward_propagation(parameters, cache, X, Y, out_activation="identity")
     {'dW1': array([[2.]]), 'db1': array([[1.]])}
     """
-    check_activations(activation, out_activation)
     sizes = layer_sizes_of(parameters)
+    check_activations(activation, out_activation, len(sizes) - 2)
     X, Y = as_array("X", X), as_array("Y", Y)
     check_examples("X", X, sizes[0])
     check_examples("Y", Y, sizes[-1], X.shape[1])
@@ -191,7 +193,7 @@ def backward_propagation(
             passes.row_sums(dZ, db)
         gradients[f"dW{l}"], gradients[f"db{l}"] = dW / dtype.type(m), db.T / dtype.type(m)
         if l > 1:
-            dA, law = np.empty_like(A), law_of(activation)
+            dA, law = np.empty_like(A), law_of(activation, l - 1)
             slope = _whole(dtype, cache[f"D{l - 1}"]) if law.form == KEPT else A
             passes.backproject(_of(dtype, parameters[f"W{l}"]), dZ, slope, dA, law.form)
             dZ = dA
@@ -238,7 +240,7 @@ def gradient_descent(
     learning_rate: float = 0.1,
     num_iterations: int = 1000,
     rng: np.random.Generator | int | None = None,
-    activation: str | Activation = "tanh",
+    activation: Activations = "tanh",
     out_activation: str = "logistic",
     loss: str | Loss = "",
 ) -> tuple[dict[str, Array], list[float]]:
@@ -280,7 +282,7 @@ def gradient_descent(
     array([[0, 1, 1, 0]])
     """
     X, Y = as_array("X", X), as_array("Y", Y)
-    network = Network(tuple(layer_sizes), activation, out_activation, loss)
+    network = Network(tuple(layer_sizes), hashable(activation), out_activation, loss)
     check_examples("X", X, layer_sizes[0])
     check_examples("Y", Y, layer_sizes[-1], X.shape[1])
     dtype, m = common_dtype(X, Y), X.shape[1]

@@ -88,7 +88,8 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
     check_is_fitted(network, "coefs_")
     parameters = network.get_params()
     for name in "activation", "loss":
-        if name in parameters and not isinstance(parameters[name], str):
+        laws = parameters.get(name, "")
+        if any(not isinstance(law, str) for law in (laws if isinstance(laws, list | tuple) else [laws])):
             raise TypeError(
                 f"{name} is a law of your own, whose functions a file cannot hold: pickle can, if they can be imported"
             )

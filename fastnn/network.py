@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import pairwise
 from math import prod
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ from fastnn.kernels.laws.losses import LOSSES, OUT_ACTIVATIONS, Loss
 
 Array = npt.NDArray[np.floating[Any]]
 Parameters = Mapping[str, Array]
+#: The activation of all hidden layers, or of each.
+Activations: TypeAlias = str | Activation | Sequence[str | Activation]
 
 
 def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike, boundary: int = 64) -> Array:
@@ -48,8 +50,8 @@ class Network:
     ----------
     layer_sizes : tuple of int
         n_0 (features), the widths of the hidden layers, n_L (outputs).  Two sizes: no hidden layer.
-    activation : str or Activation
-        g of the hidden layers: a name in the table of activations, or a law.
+    activation : str or Activation, or tuple of these
+        g of the hidden layers, or of each: a name in the table of activations, or a law.
     out_activation : {"logistic", "softmax", "identity", "exp"}
         g of the output layer.
     loss : str or Loss
@@ -63,20 +65,20 @@ class Network:
     """
 
     layer_sizes: tuple[int, ...]
-    activation: str | Activation
+    activation: str | Activation | tuple[str | Activation, ...]
     out_activation: str
     loss: str | Loss = ""
 
     def __post_init__(self) -> None:
         check_layer_sizes(self.layer_sizes)
-        check_activations(self.activation, self.out_activation)
+        check_activations(self.activation, self.out_activation, len(self.layer_sizes) - 2)
         object.__setattr__(self, "loss", self.loss or self.loss_law.name)
         loss_law(self.loss, self.out_activation)  # raises where there is none
 
-    @property
-    def activation_law(self) -> Activation:
-        """The activation of the hidden layers, as a law."""
-        return law_of(self.activation)
+    @cached_property
+    def hidden_laws(self) -> tuple[Activation, ...]:
+        """The activation of each hidden layer, as a law."""
+        return tuple(law_of(self.activation, l) for l in range(1, len(self.layer_sizes) - 1))
 
     @property
     def loss_law(self) -> Loss:
@@ -118,9 +120,20 @@ class Network:
         return theta
 
 
-def law_of(activation: str | Activation) -> Activation:
-    """An activation, by its name or itself."""
-    return activation if isinstance(activation, Activation) else ACTIVATIONS[activation]
+def hashable(activation: Activations) -> str | Activation | tuple[str | Activation, ...]:
+    """A sequence as a tuple."""
+    return activation if isinstance(activation, str | Activation) else tuple(activation)
+
+
+def activation_of(activation: Activations, l: int) -> str | Activation:
+    """The activation of hidden layer l, from 1."""
+    return activation if isinstance(activation, str | Activation) else activation[l - 1]
+
+
+def law_of(activation: Activations, l: int = 1) -> Activation:
+    """The activation of hidden layer l, as a law: by its name or itself."""
+    named = activation_of(activation, l)
+    return named if isinstance(named, Activation) else ACTIVATIONS[named]
 
 
 def loss_law(loss: str | Loss, out_activation: str) -> Loss:
@@ -159,10 +172,14 @@ def check_layer_sizes(layer_sizes: Sequence[int]) -> None:
         )
 
 
-def check_activations(activation: str | Activation, out_activation: str) -> None:
-    """Raise a ValueError that names the choices, unless both are known."""
-    if not isinstance(activation, Activation) and activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {tuple(ACTIVATIONS)}, got {activation!r}")
+def check_activations(activation: Activations, out_activation: str, n_hidden: int) -> None:
+    """Raise a ValueError that names the choices, unless all are known, and as many as there are hidden layers."""
+    named = [activation] if isinstance(activation, str | Activation) else activation
+    for one in named:
+        if not isinstance(one, Activation) and one not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {tuple(ACTIVATIONS)}, got {one!r}")
+    if named is activation and len(named) != n_hidden:
+        raise ValueError(f"activation has {len(named)} laws, {activation!r}, but there are {n_hidden} hidden layers")
     if out_activation not in OUT_ACTIVATIONS:
         raise ValueError(f"out_activation must be one of {tuple(OUT_ACTIVATIONS)}, got {out_activation!r}")
 
@@ -241,11 +258,10 @@ def check_examples(name: str, array: Array, rows: int, columns: int | None = Non
         raise ValueError(f"{name} has shape {array.shape}: there is no example in it")
 
 
-def check_cache(cache: Parameters, layer_sizes: Sequence[int], n_samples: int, activation: str | Activation) -> None:
+def check_cache(cache: Parameters, layer_sizes: Sequence[int], n_samples: int, activation: Activations) -> None:
     """Raise a ValueError unless a cache has A_l (n_l, m) of every layer, and D_l of those whose laws keep it."""
     wanted = [("A", l, n) for l, n in enumerate(layer_sizes[1:], 1)]
-    if law_of(activation).form == KEPT:
-        wanted += [("D", l, n) for l, n in enumerate(layer_sizes[1:-1], 1)]
+    wanted += [("D", l, n) for l, n in enumerate(layer_sizes[1:-1], 1) if law_of(activation, l).form == KEPT]
     for kind, l, n in wanted:
         name = f"{kind}{l}"
         if name not in cache:

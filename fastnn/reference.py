@@ -13,12 +13,15 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr
 
 from fastnn.kernels.laws.activations import Activation
 from fastnn.kernels.laws.losses import Loss
 from fastnn.network import (
+    Activations,
     Array,
     Parameters,
+    activation_of,
     as_array,
     check_activations,
     check_cache,
@@ -33,12 +36,51 @@ from fastnn.network import (
 
 Function = Callable[[Array], Array]
 
+#: The constants of selu (Klambauer et al. 2017).
+SELU = 1.0507009873554805, 1.6732632423543772
+
+
+def _logistic(Z: Array) -> Array:
+    return 1 / (1 + np.exp(-Z))
+
+
+def _phi(Z: Array) -> Array:
+    return ndtr(Z if Z.dtype.char in "fd" else Z.astype(np.float64))
+
+
+def _gelu_argument(Z: Array) -> Array:
+    return np.sqrt(2 / np.pi) * (Z + 0.044715 * Z**3)
+
+
 #: g(Z) of the hidden layers, g'(Z), and what that is written in: A = g(Z), or Z.
 ACTIVATIONS: dict[str, tuple[Function, Function, str]] = {
     "identity": (lambda Z: Z, lambda A: np.ones_like(A), "A"),
     "logistic": (lambda Z: 1 / (1 + np.exp(-Z)), lambda A: A * (1 - A), "A"),
     "tanh": (np.tanh, lambda A: 1 - A**2, "A"),
     "relu": (lambda Z: np.maximum(Z, 0), lambda A: (A > 0).astype(A.dtype), "A"),
+    "leaky_relu": (lambda Z: np.where(Z > 0, Z, 0.01 * Z), lambda Z: np.where(Z > 0, 1, 0.01), "Z"),
+    "elu": (lambda Z: np.where(Z > 0, Z, np.expm1(Z)), lambda Z: np.where(Z > 0, 1, np.exp(Z)), "Z"),
+    "selu": (
+        lambda Z: SELU[0] * np.where(Z > 0, Z, SELU[1] * np.expm1(Z)),
+        lambda Z: SELU[0] * np.where(Z > 0, 1, SELU[1] * np.exp(Z)),
+        "Z",
+    ),
+    "softplus": (lambda Z: np.logaddexp(Z, 0), lambda Z: _logistic(Z), "Z"),
+    "silu": (lambda Z: Z * _logistic(Z), lambda Z: _logistic(Z) * (1 + Z * _logistic(-Z)), "Z"),
+    "mish": (
+        lambda Z: Z * np.tanh(np.logaddexp(Z, 0)),
+        lambda Z: np.tanh(np.logaddexp(Z, 0)) + Z * _logistic(Z) / np.cosh(np.logaddexp(Z, 0)) ** 2,
+        "Z",
+    ),
+    "gelu": (lambda Z: Z * _phi(Z), lambda Z: _phi(Z) + Z * np.exp(-(Z**2) / 2) / np.sqrt(2 * np.pi), "Z"),
+    "gelu_tanh": (
+        lambda Z: Z * _logistic(2 * _gelu_argument(Z)),
+        lambda Z: (
+            _logistic(2 * _gelu_argument(Z))
+            * (1 + 2 * Z * _logistic(-2 * _gelu_argument(Z)) * np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * Z**2))
+        ),
+        "Z",
+    ),
 }
 
 
@@ -132,7 +174,7 @@ def initialize_parameters(
 
 
 def forward_propagation(
-    X: Array, parameters: Parameters, activation: str | Activation = "tanh", out_activation: str = "logistic"
+    X: Array, parameters: Parameters, activation: Activations = "tanh", out_activation: str = "logistic"
 ) -> tuple[Array, dict[str, Array]]:
     """Z_l = W_l A_{l-1} + b_l, A_l = g_l(Z_l): "Forward propagation" in the notes.
 
@@ -142,8 +184,8 @@ def forward_propagation(
         One example a column.
     parameters : dict
         W1, b1, W2, b2 ...
-    activation : {"identity", "logistic", "tanh", "relu"} or Activation
-        g of the hidden layers; of your own, by `fastnn.activation`.
+    activation : str or Activation, or a sequence of these
+        g of the hidden layers, or of each: see `MLPClassifier`; of your own, by `fastnn.activation`.
     out_activation : {"logistic", "softmax", "identity", "exp"}
         g of the output layer.
 
@@ -169,8 +211,8 @@ def forward_propagation(
     >>> A.round(3)
     array([[1.  , 0.05]])
     """
-    check_activations(activation, out_activation)
     sizes = layer_sizes_of(parameters)
+    check_activations(activation, out_activation, len(sizes) - 2)
     A = as_array("X", X).astype(common_dtype(X, *parameters.values()), copy=False)
     check_examples("X", A, sizes[0])
     cache = {}
@@ -179,7 +221,7 @@ def forward_propagation(
         if l == len(sizes) - 1:
             A = OUT_ACTIVATIONS[out_activation](Z)
         else:
-            g, slope, written_in = _of(activation)
+            g, slope, written_in = _of(activation_of(activation, l))
             A = g(Z).astype(Z.dtype, copy=False)
             if written_in == "Z":
                 cache[f"D{l}"] = slope(Z).astype(Z.dtype, copy=False)
@@ -215,7 +257,7 @@ def compute_cost(A_L: Array, Y: Array, out_activation: str = "logistic", loss: s
     >>> nn.compute_cost(np.array([[1.0, 2.0]]), np.array([[3.0, 2.0]]), out_activation="identity")
     1.0
     """
-    check_activations("identity", out_activation)
+    check_activations("identity", out_activation, 0)
     A, Y = as_array("A_L", A_L), as_array("Y", Y)
     check_examples("Y", Y, A.shape[0], A.shape[1])
     L = _loss(loss, out_activation)[0](A.astype(common_dtype(A, Y), copy=False), Y).sum(axis=0)
@@ -227,7 +269,7 @@ def backward_propagation(
     cache: Parameters,
     X: Array,
     Y: Array,
-    activation: str | Activation = "tanh",
+    activation: Activations = "tanh",
     out_activation: str = "logistic",
     loss: str | Loss = "",
 ) -> dict[str, Array]:
@@ -263,8 +305,8 @@ def backward_propagation(
     >>> nn.backward_propagation(parameters, cache, X, Y, out_activation="identity")
     {'dW1': array([[2.]]), 'db1': array([[1.]])}
     """
-    check_activations(activation, out_activation)
     sizes = layer_sizes_of(parameters)
+    check_activations(activation, out_activation, len(sizes) - 2)
     X, Y = as_array("X", X), as_array("Y", Y)
     check_examples("X", X, sizes[0])
     check_examples("Y", Y, sizes[-1], X.shape[1])
@@ -277,7 +319,7 @@ def backward_propagation(
         gradients[f"dW{l}"] = dZ @ A.T / m
         gradients[f"db{l}"] = dZ.sum(axis=1, keepdims=True) / m
         if l > 1:
-            _, slope, written_in = _of(activation)
+            _, slope, written_in = _of(activation_of(activation, l - 1))
             dZ = parameters[f"W{l}"].T @ dZ * (slope(A) if written_in == "A" else cache[f"D{l - 1}"])
     return gradients
 
@@ -320,7 +362,7 @@ def gradient_descent(
     learning_rate: float = 0.1,
     num_iterations: int = 1000,
     rng: np.random.Generator | int | None = None,
-    activation: str | Activation = "tanh",
+    activation: Activations = "tanh",
     out_activation: str = "logistic",
     loss: str | Loss = "",
 ) -> tuple[dict[str, Array], list[float]]:

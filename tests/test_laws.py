@@ -71,6 +71,10 @@ def true_logistic(x):
 LAWS = [(exp, np.exp, 1.1), (log, np.log, 2.0), (logistic, true_logistic, 3.0), (tanh, np.tanh, 6.0)]
 
 
+#: Where selu ends below.
+SELU_LIMIT = 1.0507009873554805 * 1.6732632423543772
+
+
 def arguments(function, dtype):
     """Every magnitude that the dtype has, the range where the function lives, and the neighbourhood of 0 and 1."""
     info, n = np.finfo(dtype), 100_000
@@ -127,8 +131,25 @@ def test_an_activation_is_the_references(law, dtype):
         pass_over(units.address_of(units.activation_unit(law), dtype), got, kept[: law.form == KEPT])
         with np.errstate(over="ignore", under="ignore"):
             truth = reference.ACTIVATIONS[law.name][0](x.astype(np.longdouble))
+        tiny = np.finfo(dtype).tiny
+        is_normal = np.abs(truth) >= tiny  # what is smaller has lost places, or is 0
         error = np.abs(got[0] - truth) / np.spacing(np.abs(truth.astype(dtype)))
-        assert error.max() <= law.ulps
+        assert error[is_normal].max() <= law.ulps
+        assert (np.abs(got[0] - truth)[~is_normal] < tiny).all()
+    ends = np.array([-np.inf, np.inf, np.nan], dtype)
+    if law.form != RELU:
+        pass_over(units.address_of(units.activation_unit(law), dtype), block := ends[np.newaxis].copy(), block[:0])
+        bounded = {
+            "identity": -np.inf,
+            "logistic": 0,
+            "tanh": -1,
+            "leaky_relu": -np.inf,
+            "elu": -1,
+            "selu": -SELU_LIMIT,
+        }
+        assert block[0, 0] == pytest.approx(bounded.get(law.name, 0), rel=1e-6)
+        assert block[0, 1] == (1 if law.name in ("logistic", "tanh") else np.inf)
+        assert np.isnan(block[0, 2])
     slopes = [law.slope(z) for z in POINTS]
     np.testing.assert_allclose(slopes, [(law.value(z + 1e-6) - law.value(z - 1e-6)) / 2e-6 for z in POINTS], rtol=1e-6)
     written_in = np.array([law.value(z) if reference.ACTIVATIONS[law.name][2] == "A" else z for z in POINTS])
@@ -469,3 +490,43 @@ def test_a_loss_may_have_many_constants():
     law = Loss("many", "identity", value, lambda a, y, p, q, r, s: (p + q + r + s) * (a - y), constants=(1, 2, 3, 4))
     A, Y = np.array([[1.0, 3]]), np.array([[0.0, 1]])
     assert functional.compute_cost(A, Y, "identity", law) == reference.compute_cost(A, Y, "identity", law) == 12.5
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 60])
+def test_each_hidden_layer_may_have_an_activation_of_its_own(batch_size, way):
+    for laws in ("relu", "gelu", "tanh"), ("mish", "relu", "identity"), ("logistic", "elu", "leaky_relu"):
+        net = Network((4, 9, 7, 5, 2), laws, "identity")
+        X, Y = examples(((4, 2), "", "identity"), 60, np.float64)
+        start = net.from_dict(reference.initialize_parameters(net.layer_sizes, rng=1), np.float64)
+        expected, expected_costs = reference_steps(net, start, X, Y, np.arange(60), batch_size, 5, SGD(0.1), 0.1)
+        theta = start.copy()
+        costs = Trainer(net, theta, SGD(0.1), X.T, Y.T, batch_size, alpha=0.1).run(np.arange(60), 5)
+        np.testing.assert_allclose(costs, expected_costs, rtol=1e-9)
+        np.testing.assert_allclose(theta, expected, rtol=1e-7, atol=1e-12)
+        parameters = net.as_dict(theta)
+        outputs = [of.forward_propagation(X, parameters, laws, "identity") for of in (functional, reference)]
+        np.testing.assert_allclose(*(A for A, _ in outputs), rtol=1e-9)
+        gradients = [
+            of.backward_propagation(parameters, cache, X, Y, laws, "identity")
+            for of, (_, cache) in zip((functional, reference), outputs, strict=True)
+        ]
+        for name, gradient in gradients[0].items():
+            np.testing.assert_allclose(gradient, gradients[1][name], rtol=1e-7, atol=1e-12)
+        for rows in (X.T, X.T[:1]):
+            predicted = Predictor(net, *unpack(net, theta), "it")(rows)
+            expected = reference.forward_propagation(rows.T, parameters, laws, "identity")[0].T
+            np.testing.assert_allclose(predicted, expected, rtol=1e-9)
+
+
+def test_activations_that_do_not_fit_are_refused():
+    X, y = np.eye(4), np.arange(4.0)
+    for wrong, message in (("relu", "tanh"), "2 laws.*1 hidden layers"), (("reluu",), "must be one of.*'reluu'"):
+        with pytest.raises(ValueError, match=message):
+            MLPRegressor(hidden_layer_sizes=(3,), activation=wrong).fit(X, y)
+        with pytest.raises(ValueError, match=message):
+            functional.forward_propagation(X, functional.initialize_parameters((4, 3, 1), 0), wrong)
+    model = MLPRegressor(hidden_layer_sizes=(3, 2), activation=["gelu", "selu"], max_iter=2).fit(X, y)
+    assert clone(model).activation == ["gelu", "selu"]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+    with pytest.raises(ValueError, match=r"scikit-learn has no activation=\['gelu', 'selu'\]"):
+        model.to_sklearn()

@@ -65,14 +65,15 @@ def new_table(network: Network) -> npt.NDArray[np.int64]:
         layers[block.layer - 1, run.W if block.is_penalised else run.B] = block.start
     for layer, (n_out, n_in) in zip(layers, network.shapes, strict=True):
         layer[[run.N_IN, run.N_OUT]] = n_in, n_out
-    layers[:-1, run.FORM] = network.activation_law.form
+    for layer, law in zip(layers, network.hidden_laws, strict=False):
+        layer[run.FORM] = law.form
     layers[-1, run.FORM] = activations.LINEAR  # the output activation comes with the loss
     return layers
 
 
-def keeps_slopes(network: Network) -> bool:
-    """Whether the slopes of the hidden layers are kept when their activations are made."""
-    return network.activation_law.form == activations.KEPT
+def is_slow(law: activations.Activation) -> bool:
+    """Whether the products leave the activation to a pass of its own."""
+    return law.form not in (activations.LINEAR, activations.RELU)
 
 
 def new_model(network: Network, theta: Array, layers: npt.NDArray[np.int64]) -> run.Model:
@@ -83,9 +84,10 @@ def new_model(network: Network, theta: Array, layers: npt.NDArray[np.int64]) -> 
 
 def with_laws(model: run.Model, network: Network, is_trained: bool = True) -> run.Model:
     """The same with the addresses of its laws, which are compiled if need be."""
-    dtype, law = model.constants.dtype, network.activation_law
-    if len(network.shapes) > 1 and law.form not in (activations.LINEAR, activations.RELU):
-        model.layers[:-1, run.VALUE] = units.address_of(units.activation_unit(law), dtype)
+    dtype = model.constants.dtype
+    for layer, law in zip(model.layers, network.hidden_laws, strict=False):
+        if is_slow(law):
+            layer[run.VALUE] = units.address_of(units.activation_unit(law), dtype)
     return model._replace(
         output=units.address_of(units.output_unit(network.out_activation), dtype),
         loss=units.address_of(units.loss_unit(network.loss_law), dtype) if is_trained else 0,
@@ -96,14 +98,13 @@ def laws_wished_for(
     network: Network, rule: Rule, dtype: np.dtype[Any], is_sparse: bool
 ) -> AbstractContextManager[None]:
     """While what trains is compiled: other processes may compile the laws."""
-    laws = [
+    laws: list[Any] = [
         *([units.advance_unit(rule)] if is_sparse else []),
         units.update_unit(rule),
         units.loss_unit(network.loss_law),
         units.output_unit(network.out_activation),
     ]
-    if network.activation_law.form not in (activations.LINEAR, activations.RELU):
-        laws.append(units.activation_unit(network.activation_law))
+    laws += [units.activation_unit(law) for law in network.hidden_laws if is_slow(law)]
     return units.wish_for([law for law in laws if law is not None], dtype)
 
 

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from fastnn.kernels import run
 from fastnn.kernels.epochs import train_epochs
-from fastnn.kernels.laws.activations import LINEAR, RELU
+from fastnn.kernels.laws.activations import KEPT
 from fastnn.kernels.machine import simd
 from fastnn.kernels.ways import columns
 from fastnn.network import Array, Network, aligned
 from fastnn.training.calls import Kernel
-from fastnn.training.memory import CHUNK, Buffer, keeps_slopes, line, new_model, new_table, on_pages, padded, vector
+from fastnn.training.memory import CHUNK, Buffer, is_slow, line, new_model, new_table, on_pages, padded, vector
 
 TRAIN = Kernel(columns.train, train_epochs)
 #: How many weights one update takes at least.
@@ -155,7 +155,6 @@ def terms(network: Network, batch_size: int, dtype: npt.DTypeLike) -> tuple[int,
     """
     (n_x, *hidden, n_y), full = network.layer_sizes, vector(dtype)
     strips = ceil(batch_size / full)
-    is_slow = network.activation_law.form not in (LINEAR, RELU)
     return (
         1,
         len(network.shapes),
@@ -163,7 +162,7 @@ def terms(network: Network, batch_size: int, dtype: npt.DTypeLike) -> tuple[int,
         batch_size * n_x,
         batch_size * sum(hidden),
         network.n_params // full,
-        strips * is_slow * sum(hidden),
+        strips * sum(n * is_slow(law) for n, law in zip(hidden, network.hidden_laws, strict=True)),
         strips * n_y,
     )
 
@@ -188,11 +187,11 @@ def lay_out(
         layer = layers[l]
         layer[run.A_IN] = a_in
         layer[run.A_OUT] = layer[run.DZ] = layer[run.SLOPE] = a_in = buffer.room(n_out * width)
-        if l < len(layers) - 1 and keeps_slopes(network):
+        if layer[run.FORM] == KEPT:
             layer[run.DZ] = layer[run.SLOPE] = buffer.room(n_out * width)
         if layer[run.A_IN] == columns.NONE or is_narrow(n_in, n_out, m, dtype):
             layer[run.A_T] = columns.NONE
-            if l and not keeps_slopes(network):
+            if l and layers[l - 1, run.FORM] != KEPT:
                 # `inner` takes A itself, in the second half of the step: dZ must not overwrite it.
                 layers[l - 1, run.DZ] = buffer.room(n_in * width)
         else:

@@ -7,10 +7,11 @@ import numpy.typing as npt
 
 from fastnn.kernels import run
 from fastnn.kernels.epochs import train_epochs
+from fastnn.kernels.laws.activations import KEPT
 from fastnn.kernels.ways import columns, online
 from fastnn.network import Array, Network, aligned
 from fastnn.training.calls import Kernel
-from fastnn.training.memory import Buffer, keeps_slopes, new_model, new_table, on_pages, padded, vector
+from fastnn.training.memory import Buffer, new_model, new_table, on_pages, padded, vector
 from fastnn.training.ways.columns import UPDATED, gradient_in_turns, groups_of, ranges_of
 
 TRAIN = Kernel(online.train, train_epochs)
@@ -42,7 +43,7 @@ def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tup
     for l, n in enumerate(hidden):
         layers[l, run.A_OUT] = layers[l, run.SLOPE] = layers[l + 1, run.A_IN] = buffer.room(padded(n, dtype))
         layers[l, run.DZ] = buffer.room(padded(n, dtype))
-        if keeps_slopes(network):
+        if layers[l, run.FORM] == KEPT:
             layers[l, run.SLOPE] = layers[l, run.DZ]
     layers[-1, run.A_OUT] = layers[-1, run.SLOPE] = buffer.room(padded(n_y, dtype))
     layers[-1, run.DZ] = own.room(padded(n_y, dtype))

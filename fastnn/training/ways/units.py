@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from fastnn.kernels import run
 from fastnn.kernels.epochs import train_epochs
-from fastnn.kernels.laws.activations import LINEAR, RELU
+from fastnn.kernels.laws.activations import KEPT
 from fastnn.kernels.ways import units
 from fastnn.network import Array, Network, aligned
 from fastnn.training.calls import Kernel
-from fastnn.training.memory import CHUNK, Buffer, keeps_slopes, line, new_model, new_table, on_pages, padded, vector
+from fastnn.training.memory import CHUNK, Buffer, is_slow, line, new_model, new_table, on_pages, padded, vector
 from fastnn.training.ways.columns import n_shards
 
 TRAIN = Kernel(units.train, train_epochs)
@@ -53,7 +53,6 @@ def terms(network: Network, batch_size: int, dtype: npt.DTypeLike) -> tuple[int,
     (n_x, *hidden, n_y), full = network.layer_sizes, vector(dtype)
     pairs, last = list(pairwise([n_x, *hidden])), [n_x, *hidden][-1]
     rows = sum((n_in + 1) * ceil(n_out / full) for n_in, n_out in pairs) + n_y * (ceil(last / full) + 1)
-    is_slow = network.activation_law.form not in (LINEAR, RELU)
     return (
         1,
         len(network.shapes),
@@ -65,7 +64,7 @@ def terms(network: Network, batch_size: int, dtype: npt.DTypeLike) -> tuple[int,
         batch_size,
         batch_size * ceil(n_x / full),
         (1 + shards(network, batch_size, dtype)) * rows,
-        batch_size * is_slow * sum(ceil(n / full) for n in hidden),
+        batch_size * sum(ceil(n / full) * is_slow(law) for n, law in zip(hidden, network.hidden_laws, strict=True)),
         ceil(batch_size / full) * n_y,
         sum(n_in * n_out for n_in, n_out in pairs[1:]),
     )
@@ -86,7 +85,7 @@ def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tup
     for l, (n_out, n_in) in enumerate(network.shapes):
         layer, is_last = layers[l], l == len(layers) - 1
         layer[[run.A_IN, run.A_OUT, run.SLOPE, run.A_ROW]] = places[l], places[l + 1], places[l + 1], rows[l]
-        if not is_last and keeps_slopes(network):
+        if layer[run.FORM] == KEPT:
             layer[run.SLOPE] = buffer.room(m * rows[l + 1])
         layer[run.ROW] = row = rows[l] if is_last else rows[l + 1]
         layer[run.W_T] = start = own.room(n_out * (row + 1) if is_last else (n_in + 1) * row)
