@@ -2,11 +2,12 @@
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import pairwise
-from numbers import Integral
+from numbers import Integral, Real
 from operator import is_
 from typing import Any, ClassVar, Self
 
@@ -19,8 +20,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import _multilayer_perceptron as multilayer_perceptron
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import assert_all_finite, check_array, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.optimize import _check_optimize_result
@@ -50,6 +52,7 @@ _valid: dict[Any, bool] = {}
 _OURS: dict[str, list[Any]] = {
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     "activation": [StrOptions(set(ACTIVATIONS)), Activation, tuple, list],
+    "max_time": [Interval(Real, 0, None, closed="neither"), None],
 }
 _REGRESSION_LOSSES = {name for name, out_activation in LOSSES if out_activation in ("identity", "exp")}
 
@@ -81,7 +84,15 @@ class _MLP(BaseEstimator):
     _no_improvement_count: int
     _optimizer: Any
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False, classes: Any = None) -> Self:
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        incremental: bool = False,
+        classes: Any = None,
+        held_out: tuple[Any, Any, Any] = (None, None, None),
+    ) -> Self:
         from fastnn import training
 
         if incremental and sample_weight is None and self._fit_again(X, y):
@@ -100,17 +111,13 @@ class _MLP(BaseEstimator):
         self.__dict__.setdefault("_kept", {}).pop("again", None)
         try:
             X, Y, sample_weight = self._checked(X, y, sample_weight, incremental, classes)
-            network = _network(
-                layer_sizes_of_coefs(self.coefs_, self.intercepts_),
-                hashable(self.activation),
-                self.out_activation_,
-                self.loss,
-            )
+            sizes = layer_sizes_of_coefs(self.coefs_, self.intercepts_)
+            network = _network(sizes, hashable(self.activation), self.out_activation_, self._loss_law())
             theta = aligned(network.n_params, common_dtype(*self.coefs_, *self.intercepts_))
             if self.solver == "lbfgs":
                 train = self._lbfgs(network, theta, X, Y, sample_weight)
             else:
-                train = self._stochastic(network, theta, X, Y, sample_weight, incremental)
+                train = self._stochastic(network, theta, X, Y, sample_weight, incremental, self._held_out(*held_out))
             training.pack(network, self.coefs_, self.intercepts_, theta.dtype, theta, issparse(X))
         except BaseException:
             refuse()
@@ -145,7 +152,7 @@ class _MLP(BaseEstimator):
             self._random_state = epochs.random_state = check_random_state(self.random_state)
             epochs.order[:] = again.order
         epochs.best_loss, epochs.no_improvement_count = self.best_loss_, self._no_improvement_count
-        trainer.take(optimizer, X, Y.reshape(len(Y), -1))
+        trainer.take(optimizer, X, self._trained_on(Y.reshape(len(Y), -1)))
         training.pack(trainer.network, self.coefs_, self.intercepts_, theta.dtype, theta)
         while not len(told := epochs.run(1)):
             if epochs.is_interrupted:
@@ -201,6 +208,7 @@ class _MLP(BaseEstimator):
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         Y = Y.reshape(len(Y), -1)
+        sample_weight = self._weighted(Y, sample_weight, incremental)
         n_outputs = self._n_outputs(Y)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -250,6 +258,42 @@ class _MLP(BaseEstimator):
 
     def _n_outputs(self, Y: Array) -> int:
         return Y.shape[1]
+
+    def _loss_law(self) -> str | Loss:
+        """What is minimised."""
+        return self.loss
+
+    def _trained_on(self, Y: Array) -> Array:
+        """The targets as the loss takes them."""
+        return Y
+
+    def _weighted(self, Y: Array, sample_weight: Any, incremental: bool) -> Any:
+        """What each example counts for, with all that has to do with it."""
+        return sample_weight
+
+    def _held_out(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Array, Any] | None:
+        """The examples that a user has set aside, as numbers; None where there are none."""
+        if X is None and y is None and sample_weight is None:
+            return None
+        if X is None or y is None:
+            raise ValueError(f"X_val and y_val belong together, got {'X_val' if y is None else 'y_val'} alone")
+        if not self.early_stopping:
+            raise ValueError("X_val and y_val are for early_stopping=True, which decides by their score")
+        _refuse_masked(X, "X_val")
+        X, Y = self._validated(X), self._numbers_of(y)
+        if Y.shape[0] != X.shape[0]:
+            raise ValueError(f"X_val has {X.shape[0]} examples, but y_val {Y.shape[0]}")
+        if X.shape[0] < 2:
+            raise ValueError("X_val has one example, but a score needs two")
+        if not np.isfinite(X.data if issparse(X) else X).all():
+            assert_all_finite(X, input_name="X_val", estimator_name=type(self).__name__)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        return X, Y, sample_weight
+
+    def _numbers_of(self, y: Any) -> Array:
+        """The targets of other examples than those that are trained on (n_samples, n_y), as numbers."""
+        raise NotImplementedError
 
     def _initialize(self, layer_sizes: list[int], dtype: npt.DTypeLike) -> None:
         """Random parameters (Glorot & Bengio 2010), drawn as scikit-learn does, and no record of a training."""
@@ -317,9 +361,11 @@ class _MLP(BaseEstimator):
         """Ready to minimise the cost over all the examples, theta being trained in place."""
         from fastnn import training
 
-        objective = training.Objective(network, X, Y, self.alpha, sample_weight, self.n_threads, theta.dtype)
+        objective = training.Objective(
+            network, X, self._trained_on(Y), self.alpha, sample_weight, self.n_threads, theta.dtype
+        )
         objective.trainer.compile()
-        start = time.perf_counter()
+        start, end = time.perf_counter(), np.inf
 
         def look(intermediate_result: OptimizeResult) -> None:
             nonlocal start
@@ -331,10 +377,13 @@ class _MLP(BaseEstimator):
             now = time.perf_counter()
             self._report(network, theta, issparse(X), None, X.shape[0], now - start)
             start = now
+            if now > end:
+                raise StopIteration
 
         def minimise() -> None:
-            nonlocal start
+            nonlocal start, end
             self.n_iter_, start = 0, time.perf_counter()
+            end = np.inf if self.max_time is None else start + self.max_time
             with blas_on_one_thread():
                 result = minimize(
                     objective,
@@ -344,13 +393,21 @@ class _MLP(BaseEstimator):
                     callback=look,
                     options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
                 )
-            self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
+            if time.perf_counter() <= end:  # or that is why it is no optimum
+                self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
             theta[:], self.loss_ = result.x, np.float64(result.fun)
 
         return minimise
 
     def _stochastic(
-        self, network: Network, theta: Array, X: Any, Y: Array, sample_weight: Any, incremental: bool
+        self,
+        network: Network,
+        theta: Array,
+        X: Any,
+        Y: Array,
+        sample_weight: Any,
+        incremental: bool,
+        held_out: tuple[Any, Array, Any] | None,
     ) -> Callable[[], None]:
         """Ready to run epochs of minibatch steps, theta being trained in place."""
         from fastnn import training
@@ -366,18 +423,19 @@ class _MLP(BaseEstimator):
         optimizer.by_inputs = issparse(X)
         self._optimizer = optimizer
         order, validation = np.arange(X.shape[0]), None
-        if self.early_stopping:
+        if self.early_stopping and held_out is None:
             stratify = Y if isinstance(self, ClassifierMixin) and self.n_outputs_ == 1 else None
-            order, held_out = train_test_split(
+            order, rows = train_test_split(
                 order, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify
             )
-            if len(held_out) < 2:
+            if len(rows) < 2:
                 raise ValueError(
                     "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
                 )
-            weights = None if sample_weight is None else sample_weight[held_out]
+            held_out = X[rows], Y[rows], None if sample_weight is None else sample_weight[rows]
+        if held_out is not None:
             validation = training.validation(
-                network, theta, X[held_out], Y[held_out], weights, isinstance(self, ClassifierMixin), self.n_threads
+                network, theta, *held_out, isinstance(self, ClassifierMixin), self.n_threads
             )
         batch_size = min(200, len(order)) if self.batch_size == "auto" else self.batch_size
         if batch_size > len(order):
@@ -390,7 +448,7 @@ class _MLP(BaseEstimator):
             theta,
             self._optimizer,
             X,
-            Y,
+            self._trained_on(Y),
             batch_size,
             self.alpha,
             sample_weight,
@@ -425,8 +483,11 @@ class _MLP(BaseEstimator):
             self._no_improvement_count,
         )
         self.n_iter_, max_iter, start = 0, 1 if incremental else self.max_iter, time.perf_counter()
+        end = np.inf if self.max_time is None or incremental else start + self.max_time
         try:
             while self.n_iter_ < max_iter:
+                if time.perf_counter() > end:
+                    return
                 one_by_one = self.verbose or progress.is_watched() or self._optimizer.is_for_one_epoch
                 told = epochs.run(1 if one_by_one else max_iter - self.n_iter_)
                 if not len(told):
@@ -656,6 +717,15 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Epochs without progress before training stops.
     max_fun : int, default 15000
         For "lbfgs": evaluations of the cost at most.
+    label_smoothing : float, default 0
+        What each label is sure of less than 1, in equal parts to all classes (Szegedy et al. 2016).  As the next three
+        parameters, not in scikit-learn.
+    class_weight : dict, "balanced" or None, default None
+        What the examples of each class count for, besides `sample_weight`: {class: weight}; "balanced" for
+        n_samples / (n_classes * how many the class has); None for 1.
+    max_time : float or None, default None
+        Seconds after which training ends, at the end of an epoch (or an iteration), unless an epoch takes longer than
+        a tenth of one.
     n_threads : int or None, default None
         How many threads at most; None for the limit of the process (see `fastnn.set_n_threads`).  Not in scikit-learn.
 
@@ -692,7 +762,12 @@ class MLPClassifier(ClassifierMixin, _MLP):
 
     loss = "log_loss"  # as scikit-learn's, which has it as an attribute and not as a parameter
     _theirs = multilayer_perceptron.MLPClassifier
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {**_theirs._parameter_constraints, **_OURS}
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **_theirs._parameter_constraints,
+        **_OURS,
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+    }
 
     def __init__(
         self,
@@ -720,6 +795,9 @@ class MLPClassifier(ClassifierMixin, _MLP):
         epsilon: float = 1e-8,
         n_iter_no_change: int | float = 10,
         max_fun: int = 15000,
+        label_smoothing: float = 0.0,
+        class_weight: Any = None,
+        max_time: float | None = None,
         n_threads: int | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -745,10 +823,22 @@ class MLPClassifier(ClassifierMixin, _MLP):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+        self.max_time = max_time
         self.n_threads = n_threads
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: npt.ArrayLike | None = None,
+        sample_weight_val: npt.ArrayLike | None = None,
+    ) -> Self:
         """Train on X and the labels y.
 
         Parameters
@@ -759,12 +849,14 @@ class MLPClassifier(ClassifierMixin, _MLP):
             Classes, or for several labels at once 0 and 1.
         sample_weight : array-like (n_samples,) or None
             What each example counts for; None for 1.
+        X_val, y_val, sample_weight_val : array-like
+            With `early_stopping`: the examples whose score decides, in place of a part of X.
 
         Returns
         -------
         self
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, held_out=(X_val, y_val, sample_weight_val))
 
     @available_if(_MLP._check_solver)
     def partial_fit(
@@ -897,6 +989,46 @@ class MLPClassifier(ClassifierMixin, _MLP):
     def _n_outputs(self, Y: Array) -> int:
         return len(self.classes_) if self._out_activation() == "softmax" else super()._n_outputs(Y)
 
+    def _numbers_of(self, y: Any) -> Array:
+        y = check_array(y, ensure_2d=False, dtype=None, input_name="y_val")
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y.ravel()
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            return np.asarray(self._label_binarizer.transform(y), bool)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y_val has classes that y has not: {unknown}")
+        places = np.searchsorted(self.classes_, y)[:, np.newaxis]
+        return places if self._out_activation() == "softmax" else places == 1
+
+    def _trained_on(self, Y: Array) -> Array:
+        if not self.label_smoothing:
+            return Y
+        if self._out_activation() == "softmax":
+            n_classes = len(self.classes_)
+            return (1 - self.label_smoothing) * np.eye(n_classes)[Y[:, 0]] + self.label_smoothing / n_classes
+        return (1 - self.label_smoothing) * Y + self.label_smoothing / 2
+
+    def _weighted(self, Y: Array, sample_weight: Any, incremental: bool) -> Any:
+        if self.class_weight is None:
+            return sample_weight
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all the data at once, which partial_fit does not have: give the weights"
+            )
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            labels: Any = np.asarray(Y, int)
+        else:
+            labels = self.classes_[Y[:, 0].astype(np.intp)]
+        if isinstance(self.class_weight, dict):
+            unknown = [label for label in self.class_weight if label not in self.classes_]
+            if unknown:
+                raise ValueError(f"class_weight names {unknown}, but the classes are {self.classes_}")
+        weights = compute_sample_weight(self.class_weight, labels)
+        if not (np.isfinite(weights).all() and (weights >= 0).all()):
+            raise ValueError(f"class_weight must hold numbers that are not negative, got {self.class_weight}")
+        return weights if sample_weight is None else weights * sample_weight
+
     def _out_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
@@ -917,13 +1049,14 @@ class MLPClassifier(ClassifierMixin, _MLP):
 class MLPRegressor(RegressorMixin, _MLP):
     """Multilayer perceptron for regression: scikit-learn's, many times as fast.
 
-    It minimises half the squared error, or half the Poisson deviance, for one target or several.
+    It minimises half the squared error, or another loss, for one target or several.
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson"} or Loss, default "squared_error"
-        What is minimised; for "poisson", targets are counts or rates, and the outputs are e^z.  Of your own, by
-        `fastnn.loss`.
+    loss : str or Loss, default "squared_error"
+        What is minimised: "squared_error"; "absolute_error", "huber" (see `delta`) or "log_cosh", to which outliers
+        count less; "quantile" (see `quantile`); "poisson", for counts and rates, or "gamma", for positive targets: half
+        the deviance, with outputs e^z.  Of your own, by `fastnn.loss`.
     hidden_layer_sizes : sequence of int, default (100,)
         The widths of the hidden layers; () for none, which is linear regression.
     activation : str or Activation, or a sequence of these, default "relu"
@@ -971,6 +1104,14 @@ class MLPRegressor(RegressorMixin, _MLP):
         Epochs without progress before training stops.
     max_fun : int, default 15000
         For "lbfgs": evaluations of the cost at most.
+    delta : float, default 1.0
+        For "huber": the error from which on it counts in proportion, in units of y; so scale y, or choose it by y's
+        spread.  As the next three parameters, not in scikit-learn.
+    quantile : float or sequence of float, default 0.5
+        For "quantile": which; of several, in rising order, `predict` has a column for each, and they do not cross.
+    max_time : float or None, default None
+        Seconds after which training ends, at the end of an epoch (or an iteration), unless an epoch takes longer than
+        a tenth of one.
     n_threads : int or None, default None
         How many threads at most; None for the limit of the process (see `fastnn.set_n_threads`).  Not in scikit-learn.
 
@@ -1006,6 +1147,8 @@ class MLPRegressor(RegressorMixin, _MLP):
         **_theirs._parameter_constraints,
         **_OURS,
         "loss": [StrOptions(_REGRESSION_LOSSES), Loss],
+        "delta": [Interval(Real, 0, None, closed="neither")],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), tuple, list],
     }
 
     def __init__(
@@ -1035,6 +1178,9 @@ class MLPRegressor(RegressorMixin, _MLP):
         epsilon: float = 1e-8,
         n_iter_no_change: int | float = 10,
         max_fun: int = 15000,
+        delta: float = 1.0,
+        quantile: float | Sequence[float] = 0.5,
+        max_time: float | None = None,
         n_threads: int | None = None,
     ) -> None:
         self.loss = loss
@@ -1061,10 +1207,22 @@ class MLPRegressor(RegressorMixin, _MLP):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.delta = delta
+        self.quantile = quantile
+        self.max_time = max_time
         self.n_threads = n_threads
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: npt.ArrayLike | None = None,
+        sample_weight_val: npt.ArrayLike | None = None,
+    ) -> Self:
         """Train on X and the targets y.
 
         Parameters
@@ -1075,12 +1233,14 @@ class MLPRegressor(RegressorMixin, _MLP):
             Numbers.
         sample_weight : array-like (n_samples,) or None
             What each example counts for; None for 1.
+        X_val, y_val, sample_weight_val : array-like
+            With `early_stopping`: the examples whose score decides, in place of a part of X.
 
         Returns
         -------
         self
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, held_out=(X_val, y_val, sample_weight_val))
 
     @available_if(_MLP._check_solver)
     def partial_fit(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
@@ -1113,7 +1273,7 @@ class MLPRegressor(RegressorMixin, _MLP):
 
     def _plain_targets(self, y: npt.NDArray[Any]) -> Any:
         """y, if that is right at first sight; or None."""
-        is_right = y.dtype.kind in "fiub" and np.isfinite(y).all() and (self.loss != "poisson" or y.min() >= 0)
+        is_right = y.dtype.kind in "fiub" and np.isfinite(y).all() and self.loss not in ("poisson", "gamma")
         return y if is_right else None
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
@@ -1130,16 +1290,64 @@ class MLPRegressor(RegressorMixin, _MLP):
             )
         if y.dtype.kind not in "fiub":
             raise ValueError(f"y holds {y.dtype} such as {y.flat[0]!r}, but MLPRegressor expects numbers")
-        if self.loss == "poisson" and y.min() < 0:
-            raise ValueError(
-                "Some value(s) of y are out of the valid range of the loss 'HalfPoissonLoss': "
-                f"loss='poisson' requires non-negative y, got {y.min():g}."
-            )
+        self._check_range(y, "y")
         if not np.isfinite(y.astype(X.dtype, copy=False)).all():
             raise ValueError(_NOT_FINITE)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        if self._quantiles() and y.ndim > 1:
+            raise ValueError(f"several quantiles are of one target, but y has shape {y.shape}")
         return X, y
+
+    def _check_range(self, y: npt.NDArray[Any], name: str) -> None:
+        """Raise a ValueError where the loss has no such targets."""
+        for loss, theirs, wanted, is_wrong in (
+            ("poisson", "HalfPoissonLoss", "non-negative", y.min() < 0),
+            ("gamma", "HalfGammaLoss", "positive", y.min() <= 0),
+        ):
+            if self.loss == loss and is_wrong:
+                raise ValueError(
+                    f"Some value(s) of {name} are out of the valid range of the loss {theirs!r}: "
+                    f"loss={loss!r} requires {wanted} {name}, got {y.min():g}."
+                )
+
+    def _quantiles(self) -> list[float]:
+        """Those that are wanted together; none, if it is one or none."""
+        if self.loss != "quantile" or not isinstance(self.quantile, tuple | list):
+            return []
+        quantiles = list(self.quantile)
+        if (
+            not quantiles
+            or not all(isinstance(q, int | float | np.floating) and 0 < q < 1 for q in quantiles)
+            or any(a >= b for a, b in pairwise(quantiles))
+        ):
+            raise ValueError(f"quantile must be between 0 and 1, and several in rising order, got {self.quantile!r}")
+        return quantiles
+
+    def _n_outputs(self, Y: Array) -> int:
+        return len(self._quantiles()) or super()._n_outputs(Y)
+
+    def _loss_law(self) -> str | Loss:
+        constants: dict[str, tuple[Any, ...]] = {
+            "huber": (self.delta,),
+            "quantile": tuple(self._quantiles()) or (self.quantile,),
+        }
+        if not isinstance(self.loss, str) or self.loss not in constants:
+            return self.loss
+        first, *others = map(float, constants[self.loss])
+        return replace(LOSSES[self.loss, "identity"], constants=(first,), constants_of_others=tuple(others))
+
+    def _trained_on(self, Y: Array) -> Array:
+        n_quantiles = len(self._quantiles())
+        return np.repeat(Y, n_quantiles, axis=1) if n_quantiles else Y
+
+    def _numbers_of(self, y: Any) -> Array:
+        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y_val")
+        self._check_range(y, "y_val")
+        Y = self._trained_on(y.reshape(len(y), -1))
+        if Y.shape[1] != self.n_outputs_:
+            raise ValueError(f"y_val has {Y.shape[1]} targets, but y {self.n_outputs_}")
+        return Y
 
     def _validate_params(self) -> None:
         try:
@@ -1160,4 +1368,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         )
 
     def _targets(self, outputs: Array) -> Array:
+        if self._quantiles():
+            outputs.sort(axis=1)  # so that they do not cross (Chernozhukov et al. 2010)
+            return outputs
         return outputs.ravel() if self.n_outputs_ == 1 else outputs

@@ -313,6 +313,12 @@ def _loss_and_dZ(A_L: Array, Y: Array, out_activation: str, loss: str | Loss) ->
     dZ = _whole(dtype, A_L).copy()
     cost = np.empty(dZ.shape[1], dtype)
     law = loss_law(loss, out_activation)
-    passes.loss_and_dZ(dZ, _whole(dtype, Y), cost, np.array(law.constants, dtype), address_of(loss_unit(law), dtype))
+    passes.loss_and_dZ(
+        dZ,
+        _whole(dtype, Y),
+        cost,
+        np.array([*law.constants, *law.constants_of_others], dtype),
+        address_of(loss_unit(law), dtype),
+    )
     dZ[:, A_L.shape[1] :] = 0  # what is summed over the examples is summed over whole vectors
     return cost[: A_L.shape[1]], dZ

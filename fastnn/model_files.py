@@ -93,6 +93,9 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
             raise TypeError(
                 f"{name} is a law of your own, whose functions a file cannot hold: pickle can, if they can be imported"
             )
+    if isinstance(parameters.get("class_weight"), dict):  # in the order of the classes: JSON has no keys but text
+        weights = parameters["class_weight"]
+        parameters["class_weight"] = {"weights": [float(weights.get(label, 1)) for label in network.classes_]}
     if not isinstance(parameters["random_state"], int | np.integer):
         parameters["random_state"] = None
     sizes, n_features = layer_sizes_of_coefs(network.coefs_, network.intercepts_), network.n_features_in_
@@ -253,8 +256,9 @@ def _network(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
     from .estimators import MLPClassifier, MLPRegressor
 
     parameters, attributes = header["parameters"], header["attributes"]
-    if isinstance(parameters["hidden_layer_sizes"], list):
-        parameters["hidden_layer_sizes"] = tuple(parameters["hidden_layer_sizes"])
+    for name in "hidden_layer_sizes", "activation", "quantile":
+        if isinstance(parameters.get(name), list):
+            parameters[name] = tuple(parameters[name])
     kind = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}[header["class"]]
     model = kind(**parameters)
     model._validate_params()
@@ -278,6 +282,8 @@ def _network(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
     if isinstance(model, MLPClassifier):
         classes = arrays["classes"].astype(object) if header["objects"] else arrays["classes"]
         model.classes_ = classes
+        if isinstance(model.class_weight, dict):
+            model.class_weight = dict(zip(classes.tolist(), map(float, model.class_weight["weights"]), strict=True))
         labels = np.eye(len(classes), dtype=int) if header["multilabel"] else classes
         model._label_binarizer = LabelBinarizer().fit(labels)
         n_outputs = 1 if len(classes) == 2 and not header["multilabel"] else len(classes)

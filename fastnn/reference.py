@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from fastnn.kernels.laws.activations import Activation
+from fastnn.kernels.laws.losses import LOSSES as TABLE
 from fastnn.kernels.laws.losses import Loss
 from fastnn.network import (
     Activations,
@@ -116,10 +117,24 @@ def _difference(A: Array, Y: Array) -> Array:
 
 
 #: L(a, y) of each output, and its derivative by z: by the name of the loss and the output activation.
-LOSSES: dict[tuple[str, str], tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]] = {
+LOSSES: dict[tuple[str, str], tuple[Callable[..., Array], Callable[..., Array]]] = {
     ("log_loss", "logistic"): (lambda A, Y: -Y * np.log(_clipped(A)) - (1 - Y) * np.log(1 - _clipped(A)), _difference),
     ("log_loss", "softmax"): (lambda A, Y: -Y * np.log(_clipped(A)), _difference),
     ("squared_error", "identity"): (lambda A, Y: (A - Y) ** 2 / 2, _difference),
+    ("absolute_error", "identity"): (lambda A, Y: abs(A - Y), lambda A, Y: np.sign(A - Y)),
+    ("huber", "identity"): (
+        lambda A, Y, delta: np.where(abs(A - Y) <= delta, (A - Y) ** 2 / 2, delta * (abs(A - Y) - delta / 2)),
+        lambda A, Y, delta: np.clip(A - Y, -delta, delta),
+    ),
+    ("log_cosh", "identity"): (
+        lambda A, Y: np.logaddexp(A - Y, Y - A) - np.log(2),
+        lambda A, Y: np.tanh(A - Y),
+    ),
+    ("quantile", "identity"): (
+        lambda A, Y, q: np.maximum(q * (Y - A), (q - 1) * (Y - A)),
+        lambda A, Y, q: np.where(A > Y, 1 - q, np.where(A < Y, -q, 0)),
+    ),
+    ("gamma", "exp"): (lambda A, Y: Y / A - np.log(Y / A) - 1, lambda A, Y: 1 - Y / A),
     ("poisson", "exp"): (lambda A, Y: np.where(Y > 0, Y * np.log(np.where(Y > 0, Y, 1) / A), 0) - Y + A, _difference),
 }
 
@@ -127,10 +142,14 @@ LOSSES: dict[tuple[str, str], tuple[Callable[[Array, Array], Array], Callable[[A
 def _loss(
     loss: str | Loss, out_activation: str
 ) -> tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]:
-    """A loss of the table; or a user's own, number by number."""
+    """A loss of the table, with its constants, each a column of one for all outputs or for each; or a user's own."""
     law = loss_law(loss, out_activation)
-    if not isinstance(loss, Loss):
-        return LOSSES[law.name, out_activation]
+    in_table = TABLE.get((law.name, out_activation))
+    if in_table is not None and law.value is in_table.value:
+        constants = np.array([*law.constants, *law.constants_of_others]).reshape(-1, max(len(law.constants), 1)).T
+        columns = [column[:, np.newaxis] for column in constants] if law.constants else []
+        value, slope = LOSSES[law.name, out_activation]
+        return lambda A, Y: value(A, Y, *columns), lambda A, Y: slope(A, Y, *columns)
     return (
         np.vectorize(lambda a, y: law.value(a, y, *law.constants), "d"),
         np.vectorize(lambda a, y: law.slope(a, y, *law.constants), "d"),

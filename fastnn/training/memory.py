@@ -78,7 +78,7 @@ def is_slow(law: activations.Activation) -> bool:
 
 def new_model(network: Network, theta: Array, layers: npt.NDArray[np.int64]) -> run.Model:
     """The network for the kernels, but for the addresses of its laws."""
-    constants = np.array(network.loss_law.constants, theta.dtype)
+    constants = np.array([*network.loss_law.constants, *network.loss_law.constants_of_others], theta.dtype)
     return run.Model(theta, layers, 0, 0, constants, network.out_activation == "softmax")
 
 

@@ -5,7 +5,7 @@ An example has the sum over its outputs.  Probabilities are kept eps away from 0
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import exp, log
+from math import exp, log, tanh
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class Loss:
         L(a, y, *constants), and its derivative by z, of one number each; a = g(z).
     constants : tuple of float
         What they take besides, such as a threshold: other numbers need no other machine code.
+    constants_of_others : tuple of float
+        Where each output has its own: those of the second output, the third and so on.
     is_mean_over_outputs : bool
         Whether it is reported as the mean over the outputs, where the gradient has their sum: scikit-learn's convention
         for the squared error.
@@ -37,6 +39,7 @@ class Loss:
     slope: Callable[..., float]
     constants: tuple[float, ...] = field(default=())
     is_mean_over_outputs: bool = False
+    constants_of_others: tuple[float, ...] = field(default=())
 
 
 #: g of the output layer, of one number; softmax, of all outputs of an example, is in `units`.
@@ -84,6 +87,63 @@ def poisson(a, y):
     return (y * log(y / a) if y > 0 else 0.0) - y + a
 
 
+def gamma(a, y):
+    """y / a - log(y / a) - 1: half the deviance of the gamma distribution."""
+    return y / a - log(y / a) - 1
+
+
+def relative_difference(a, y):
+    """dL/dz of the gamma deviance, with a = e^z: 1 - y / a."""
+    return 1 - y / a
+
+
+def absolute_error(a, y):
+    """|a - y|."""
+    return abs(a - y)
+
+
+def sign(a, y):
+    """The sign of a - y: 0 where there is no error."""
+    return 1.0 if a > y else -1.0 if a < y else 0.0
+
+
+def huber(a, y, delta):
+    """r^2 / 2 of errors r = a - y up to delta, delta (|r| - delta / 2) of larger ones (Huber 1964)."""
+    r = abs(a - y)
+    return r * r / 2 if r <= delta else delta * (r - delta / 2)
+
+
+def clipped_difference(a, y, delta):
+    """a - y, between -delta and delta."""
+    return max(min(a - y, delta), -delta)
+
+
+def log_cosh(a, y):
+    """log cosh r of r = a - y: by log(1 + 2 sinh^2(r / 2)) of small r, which is about r^2 / 2 (Kahan's way)."""
+    r = abs(a - y)
+    t = tanh(min(r, 1) / 2)
+    u = 2 * t * t / (1 - t * t)
+    w = 1 + u
+    small = u if w == 1 else log(w) * (u / (w - 1))
+    return small if r < 1 else r + log(1 + exp(-2 * r)) - 0.6931471805599453
+
+
+def tanh_of_difference(a, y):
+    """tanh(a - y)."""
+    return tanh(a - y)
+
+
+def quantile(a, y, q):
+    """max(q (y - a), (q - 1) (y - a)): the pinball loss, least at the q-quantile (Koenker & Bassett 1978)."""
+    r = y - a
+    return q * r if r > 0 else (q - 1) * r
+
+
+def quantile_slope(a, y, q):
+    """-q below the target, 1 - q above, 0 at it."""
+    return -q if a < y else 1 - q if a > y else 0.0
+
+
 #: All of them, by their names and output activations.
 LOSSES = {
     (law.name, law.out_activation): law
@@ -91,6 +151,11 @@ LOSSES = {
         Loss("log_loss", "logistic", log_loss, difference),
         Loss("log_loss", "softmax", cross_entropy, difference),
         Loss("squared_error", "identity", squared_error, difference, is_mean_over_outputs=True),
+        Loss("absolute_error", "identity", absolute_error, sign, is_mean_over_outputs=True),
+        Loss("huber", "identity", huber, clipped_difference, (1.0,), is_mean_over_outputs=True),
+        Loss("log_cosh", "identity", log_cosh, tanh_of_difference, is_mean_over_outputs=True),
+        Loss("quantile", "identity", quantile, quantile_slope, (0.5,), is_mean_over_outputs=True),
         Loss("poisson", "exp", poisson, difference),
+        Loss("gamma", "exp", gamma, relative_difference),
     )
 }

@@ -4,6 +4,7 @@ One call goes over some columns of all rows of a block, so that it costs nothing
 asks for the addresses once, by `address_of`, and puts them where the kernels find them.
 """
 
+from dataclasses import replace
 from functools import cache
 
 from numba import types
@@ -70,7 +71,10 @@ def _once_a_law(make):
 
     def unit_of(law):
         try:
-            key = law, *map(identity_of, (law.value, law.slope) if hasattr(law, "value") else (law.step,))
+            kind = law
+            if hasattr(law, "constants"):  # a loss: with other constants it needs no other unit
+                kind = replace(law, constants=(0.0,) * len(law.constants), constants_of_others=())
+            key = kind, *map(identity_of, (law.value, law.slope) if hasattr(law, "value") else (law.step,))
         except ValueError:
             return make(law)
         if key not in made:
@@ -149,15 +153,19 @@ def output_unit(name):
 
 @_once_a_law
 def loss_unit(law):
-    """The loss of each example, and dZ_L in the place of A_L.  A, Y (n_L, m), losses (m), constants (any)."""
+    """The loss of each example, and dZ_L in the place of A_L.
+
+    A, Y (n_L, m), losses (m); constants: those that the law takes, for all outputs or for each.
+    """
     n_constants = len(law.constants)
     value, slope = kernel_of(law.value, 2 + n_constants), kernel_of(law.slope, 2 + n_constants)
 
     def loss_and_dZ(A, Y, losses, constants, first, last):
-        cost, more = losses[first:last], first_numbers(constants, n_constants)
+        cost = losses[first:last]
         for i in range(cost.size):
             cost[i] = A.dtype.type(0)
         for j in range(A.shape[0]):
+            more = first_numbers(constants[j * n_constants if constants.size > n_constants else 0 :], n_constants)
             a, y = A[j, first:last], Y[j, first:last]
             for i in range(a.size):
                 a_i, y_i = a[i], y[i]
