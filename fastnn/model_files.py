@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .network import common_dtype, layer_sizes_of_coefs
+from .network import check_activations, common_dtype, layer_sizes_of_coefs
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -297,6 +297,7 @@ def _network(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
         or types not in ({np.dtype(np.float32)}, {np.dtype(np.float64)})
     ):
         raise ValueError("its arrays do not fit together")
+    check_activations(model.activation, model.out_activation_, len(widths) - 2)
     if model.out_activation_ != model._out_activation():
         raise ValueError(f"its output is {model.out_activation_}, but {model._out_activation()} is what its class has")
     return model

@@ -526,7 +526,7 @@ def bad(tmp_path_factory, folder):
         ("train --test-fraction 1", "--test-fraction is 1, but a number between 0 and 1 is wanted"),
         ("train --validation-fraction nan", "--validation-fraction is nan"),
         ("train --seed -1", "--seed"),
-        ("train --activation gelu", "--activation"),
+        ("train --activation glue", "--activation"),
         ("train --colour red", "--colour"),
         ("train --output good.csv", "good.csv: File exists"),
         ("train --output good.csv/run", "good.csv/run: Not a directory"),

@@ -284,9 +284,12 @@ def test_clone_has_the_parameters_and_nothing_else():
     assert not hasattr(clone(model), "coefs_")
 
 
-def test_signatures_are_scikit_learns_and_n_threads():
-    for ours, their in ((MLPClassifier, theirs.MLPClassifier), (MLPRegressor, theirs.MLPRegressor)):
-        assert ours().get_params() == {**their().get_params(), "n_threads": None}
+def test_signatures_are_scikit_learns_and_more():
+    for ours, their, more in (
+        (MLPClassifier, theirs.MLPClassifier, {"label_smoothing": 0.0, "class_weight": None}),
+        (MLPRegressor, theirs.MLPRegressor, {"delta": 1.0, "quantile": 0.5}),
+    ):
+        assert ours().get_params() == {**their().get_params(), **more, "max_time": None, "n_threads": None}
 
 
 def test_no_more_threads_are_used_than_allowed(monkeypatch):
@@ -331,7 +334,7 @@ def test_a_wrong_number_of_threads_is_named(wrong):
     ("parameters", "message"),
     [
         ({"alpha": -1}, r"The 'alpha' parameter of MLPClassifier must be a float in the range \[0.0, inf\). Got -1"),
-        ({"activation": "gelu"}, "The 'activation' parameter of MLPClassifier must be a str among"),
+        ({"activation": "glue"}, "The 'activation' parameter of MLPClassifier must be a str among"),
         ({"hidden_layer_sizes": (3, 0)}, r"hidden_layer_sizes must be > 0, got \[3, 0\]"),
     ],
 )

@@ -172,7 +172,7 @@ def test_wrong_calls_are_told_what_came_and_what_was_wanted(nn):
     for call, message in (
         (lambda: nn.forward_propagation(np.zeros((5, 3)), parameters), r"X has shape \(5, 3\).*\(2, m\)"),
         (lambda: nn.forward_propagation(np.zeros((2, 0)), parameters), "there is no example"),
-        (lambda: nn.forward_propagation(X, parameters, "gelu"), "activation must be one of .* got 'gelu'"),
+        (lambda: nn.forward_propagation(X, parameters, "glue"), "activation must be one of .* got 'glue'"),
         (lambda: nn.compute_cost(A_L, np.zeros((1, 4))), r"Y has shape \(1, 4\).*\(1, 3\)"),
         (lambda: nn.backward_propagation(parameters, cache, X, np.zeros((2, 3))), r"Y has shape \(2, 3\)"),
         (lambda: nn.initialize_parameters((3,)), "two positive integers or more"),
