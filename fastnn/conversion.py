@@ -10,6 +10,7 @@ from fastnn.network import Network, common_dtype, hashable, layer_sizes_of_coefs
 
 #: The laws that scikit-learn has.
 SKLEARN_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+SKLEARN_SCHEDULES = ("constant", "invscaling", "adaptive")
 SKLEARN_LOSSES = ("log_loss", "squared_error", "poisson")
 #: What is not copied as it is: the parameters, and what is made of them.
 _OWN = ("coefs_", "intercepts_", "_kept", "_optimizer", "_best_coefs", "_best_intercepts")
@@ -37,7 +38,11 @@ def to_sklearn(model: Any, kind: type) -> Any:
 
     from fastnn.training import Adam, unpack
 
-    for name, laws in ("activation", SKLEARN_ACTIVATIONS), ("loss", SKLEARN_LOSSES):
+    for name, laws in (
+        ("activation", SKLEARN_ACTIVATIONS),
+        ("loss", SKLEARN_LOSSES),
+        ("learning_rate", SKLEARN_SCHEDULES),
+    ):
         if getattr(model, name) not in laws:
             raise ValueError(f"scikit-learn has no {name}={getattr(model, name)!r}")
     known = kind().get_params()  # not n_threads, nor those of a subclass

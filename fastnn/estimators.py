@@ -29,6 +29,7 @@ from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastnn import conversion, progress
+from fastnn.conversion import SKLEARN_SCHEDULES
 from fastnn.kernels.laws.activations import ACTIVATIONS, Activation
 from fastnn.kernels.laws.losses import LOSSES, Loss
 from fastnn.network import (
@@ -52,6 +53,8 @@ _valid: dict[Any, bool] = {}
 _OURS: dict[str, list[Any]] = {
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     "activation": [StrOptions(set(ACTIVATIONS)), Activation, tuple, list],
+    "learning_rate": [StrOptions({*SKLEARN_SCHEDULES, "cosine", "one_cycle", "step", "coslog4"}), callable],
+    "warmup": [Interval(Real, 0, 1, closed="left")],
     "max_time": [Interval(Real, 0, None, closed="neither"), None],
 }
 _REGRESSION_LOSSES = {name for name, out_activation in LOSSES if out_activation in ("identity", "exp")}
@@ -212,6 +215,11 @@ class _MLP(BaseEstimator):
         n_outputs = self._n_outputs(Y)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if incremental and (self.warmup or self.learning_rate not in SKLEARN_SCHEDULES):
+            raise ValueError(
+                f"learning_rate={self.learning_rate!r} and warmup={self.warmup!r} go by the steps of a whole fit, "
+                "which partial_fit does not know"
+            )
         if first_pass or X.shape[0] > 1:  # one row has no order, and to seed a generator takes as long as its step
             self._random_state = check_random_state(self.random_state)
         if first_pass:
@@ -354,7 +362,11 @@ class _MLP(BaseEstimator):
         if self.solver == "adam":
             return training.Adam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
         return training.SGD(
-            self.learning_rate_init, self.momentum, self.nesterovs_momentum, self.learning_rate, self.power_t
+            self.learning_rate_init,
+            self.momentum,
+            self.nesterovs_momentum,
+            self.learning_rate if self.learning_rate in SKLEARN_SCHEDULES else "constant",
+            self.power_t,
         )
 
     def _lbfgs(self, network: Network, theta: Array, X: Any, Y: Array, sample_weight: Any) -> Callable[[], None]:
@@ -443,6 +455,9 @@ class _MLP(BaseEstimator):
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=1
             )
             batch_size = len(order)
+        if self.warmup or self.learning_rate not in SKLEARN_SCHEDULES:
+            n_steps = self.max_iter * -(-len(order) // batch_size)
+            self._optimizer.schedule = training.Schedule(self.learning_rate, self.warmup, n_steps)
         trainer = training.Trainer(
             network,
             theta,
@@ -681,9 +696,12 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Strength of the L2 penalty, alpha / (2 m) times the sum of the squares of the weights, over batches of m.
     batch_size : int or "auto", default "auto"
         Examples in a batch; "auto" is min(200, n_samples).
-    learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
-        For "sgd", what becomes of the step size: nothing; at the end of an epoch, it is learning_rate_init /
-        (`t_` + 1)^power_t; or it is divided by 5 where training would stop, until it is below 1e-6.
+    learning_rate : str or callable, default "constant"
+        What becomes of the step size.  For "sgd", as in scikit-learn: with "invscaling", it is learning_rate_init /
+        (`t_` + 1)^power_t at the end of an epoch; with "adaptive", it is divided by 5 where training would stop, until
+        it is below 1e-6.  For "adam" too, by the progress over the steps of max_iter epochs: "cosine", "one_cycle",
+        "step", "coslog4" (see `fastnn.training.schedules`), or a function of that, a number between 0 and 1, which gives
+        a factor.
     learning_rate_init : float, default 0.001
         The (first) step size.
     power_t : float, default 0.5
@@ -718,11 +736,13 @@ class MLPClassifier(ClassifierMixin, _MLP):
     max_fun : int, default 15000
         For "lbfgs": evaluations of the cost at most.
     label_smoothing : float, default 0
-        What each label is sure of less than 1, in equal parts to all classes (Szegedy et al. 2016).  As the next three
+        What each label is sure of less than 1, in equal parts to all classes (Szegedy et al. 2016).  As the next four
         parameters, not in scikit-learn.
     class_weight : dict, "balanced" or None, default None
         What the examples of each class count for, besides `sample_weight`: {class: weight}; "balanced" for
         n_samples / (n_classes * how many the class has); None for 1.
+    warmup : float, default 0
+        In which part of the steps of max_iter epochs, from the first on, the step size rises in proportion.
     max_time : float or None, default None
         Seconds after which training ends, at the end of an epoch (or an iteration), unless an epoch takes longer than
         a tenth of one.
@@ -797,6 +817,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         max_fun: int = 15000,
         label_smoothing: float = 0.0,
         class_weight: Any = None,
+        warmup: float = 0.0,
         max_time: float | None = None,
         n_threads: int | None = None,
     ) -> None:
@@ -825,6 +846,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         self.max_fun = max_fun
         self.label_smoothing = label_smoothing
         self.class_weight = class_weight
+        self.warmup = warmup
         self.max_time = max_time
         self.n_threads = n_threads
 
@@ -1068,9 +1090,12 @@ class MLPRegressor(RegressorMixin, _MLP):
         Strength of the L2 penalty, alpha / (2 m) times the sum of the squares of the weights, over batches of m.
     batch_size : int or "auto", default "auto"
         Examples in a batch; "auto" is min(200, n_samples).
-    learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
-        For "sgd", what becomes of the step size: nothing; at the end of an epoch, it is learning_rate_init /
-        (`t_` + 1)^power_t; or it is divided by 5 where training would stop, until it is below 1e-6.
+    learning_rate : str or callable, default "constant"
+        What becomes of the step size.  For "sgd", as in scikit-learn: with "invscaling", it is learning_rate_init /
+        (`t_` + 1)^power_t at the end of an epoch; with "adaptive", it is divided by 5 where training would stop, until
+        it is below 1e-6.  For "adam" too, by the progress over the steps of max_iter epochs: "cosine", "one_cycle",
+        "step", "coslog4" (see `fastnn.training.schedules`), or a function of that, a number between 0 and 1, which gives
+        a factor.
     learning_rate_init : float, default 0.001
         The (first) step size.
     power_t : float, default 0.5
@@ -1106,9 +1131,11 @@ class MLPRegressor(RegressorMixin, _MLP):
         For "lbfgs": evaluations of the cost at most.
     delta : float, default 1.0
         For "huber": the error from which on it counts in proportion, in units of y; so scale y, or choose it by y's
-        spread.  As the next three parameters, not in scikit-learn.
+        spread.  As the next four parameters, not in scikit-learn.
     quantile : float or sequence of float, default 0.5
         For "quantile": which; of several, in rising order, `predict` has a column for each, and they do not cross.
+    warmup : float, default 0
+        In which part of the steps of max_iter epochs, from the first on, the step size rises in proportion.
     max_time : float or None, default None
         Seconds after which training ends, at the end of an epoch (or an iteration), unless an epoch takes longer than
         a tenth of one.
@@ -1180,6 +1207,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         max_fun: int = 15000,
         delta: float = 1.0,
         quantile: float | Sequence[float] = 0.5,
+        warmup: float = 0.0,
         max_time: float | None = None,
         n_threads: int | None = None,
     ) -> None:
@@ -1209,6 +1237,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         self.max_fun = max_fun
         self.delta = delta
         self.quantile = quantile
+        self.warmup = warmup
         self.max_time = max_time
         self.n_threads = n_threads
 

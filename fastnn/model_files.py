@@ -93,6 +93,8 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
             raise TypeError(
                 f"{name} is a law of your own, whose functions a file cannot hold: pickle can, if they can be imported"
             )
+    if callable(parameters["learning_rate"]):
+        raise TypeError("learning_rate is a function, which a file cannot hold: pickle can, if it can be imported")
     if isinstance(parameters.get("class_weight"), dict):  # in the order of the classes: JSON has no keys but text
         weights = parameters["class_weight"]
         parameters["class_weight"] = {"weights": [float(weights.get(label, 1)) for label in network.classes_]}

@@ -289,7 +289,13 @@ def test_signatures_are_scikit_learns_and_more():
         (MLPClassifier, theirs.MLPClassifier, {"label_smoothing": 0.0, "class_weight": None}),
         (MLPRegressor, theirs.MLPRegressor, {"delta": 1.0, "quantile": 0.5}),
     ):
-        assert ours().get_params() == {**their().get_params(), **more, "max_time": None, "n_threads": None}
+        assert ours().get_params() == {
+            **their().get_params(),
+            **more,
+            "warmup": 0.0,
+            "max_time": None,
+            "n_threads": None,
+        }
 
 
 def test_no_more_threads_are_used_than_allowed(monkeypatch):

@@ -246,3 +246,72 @@ def test_what_scikit_learn_has_not_is_told_or_forgotten():
     np.testing.assert_allclose(model.to_sklearn().predict_proba(X), model.predict_proba(X), rtol=1e-7)
     with pytest.raises(ValueError, match="scikit-learn has no loss='huber'"):
         MLPRegressor(loss="huber", max_iter=3).fit(X, y).to_sklearn()
+
+
+def rates_of(model, X, y, monkeypatch):
+    """The learning rates that the steps of a fit took."""
+    from fastnn.training import trainer
+
+    taken, train = [], trainer.train_epochs
+    monkeypatch.setattr(
+        trainer, "train_epochs", lambda *a: taken.extend(a[5].rule.rates[: (done := train(*a))].tolist()) or done
+    )
+    model.fit(X, y)
+    return np.array(taken)
+
+
+LAWS = {
+    "constant": lambda t: 1,
+    "cosine": lambda t: (1 + np.cos(np.pi * t)) / 2,
+    "step": lambda t: 10.0 ** -(int(t >= 0.5) + int(t >= 0.75)),
+    "coslog4": lambda t: (1 - np.cos(2 * np.pi * np.log2(1 + 15 * t))) / 2,
+    "one_cycle": lambda t: (
+        1 / 25 + (1 - 1 / 25) * (1 - np.cos(np.pi * t / 0.3)) / 2
+        if t < 0.3
+        else 4e-6 + (1 - 4e-6) * (1 + np.cos(np.pi * (t - 0.3) / 0.7)) / 2
+    ),
+    "own": lambda t: 1 - t / 2,
+}
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.2])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("name", LAWS)
+def test_the_learning_rate_follows_its_schedule(name, solver, warmup, monkeypatch):
+    law = LAWS[name] if name == "own" else name
+    options = {"hidden_layer_sizes": (4,), "batch_size": 10, "max_iter": 20, "n_iter_no_change": 20}
+    model = MLPRegressor(solver=solver, learning_rate=law, warmup=warmup, **options)
+    got = rates_of(model, rng.random((40, 2)), rng.random(40), monkeypatch)
+    t = (np.arange(80) + 0.5) / 80
+    expected = 0.001 * np.array([LAWS[name](at) * (min(at / warmup, 1) if warmup else 1) for at in t])
+    if solver == "adam":
+        steps = np.arange(1, 81)
+        expected *= np.sqrt(1 - 0.999**steps) / (1 - 0.9**steps)
+    np.testing.assert_allclose(got, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"learning_rate": "cosinus"}, "'learning_rate' parameter.*coslog4"),
+        ({"warmup": 1.0}, "'warmup' parameter"),
+        ({"learning_rate": lambda t: -1}, "not negative"),
+    ],
+    ids=["name", "warmup", "negative"],
+)
+def test_wrong_schedules_are_refused(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        MLPRegressor(**parameters).fit(np.eye(4), np.arange(4.0))
+    with pytest.raises(ValueError, match="partial_fit does not know"):
+        MLPRegressor(learning_rate="cosine").partial_fit(np.eye(4), np.arange(4.0))
+    model = MLPRegressor(learning_rate="cosine", max_iter=2).fit(np.eye(4), np.arange(4.0))
+    with pytest.raises(ValueError, match="scikit-learn has no learning_rate='cosine'"):
+        model.to_sklearn()
+
+
+def test_a_schedule_is_the_same_for_whoever_watches():
+    X, y = rng.random((200, 3)), rng.random(200)
+    models = [MLPRegressor(learning_rate="one_cycle", warmup=0.1, max_iter=20, random_state=0) for _ in range(2)]
+    with fastnn.watch(lambda epoch: None):
+        models[0].fit(X, y)
+    np.testing.assert_array_equal(models[0].predict(X), models[1].fit(X, y).predict(X))

@@ -5,6 +5,7 @@ from fastnn.training.objective import Objective
 from fastnn.training.optimizers import SGD, Adam, NoStep
 from fastnn.training.parameters import moments_by, pack, unpack
 from fastnn.training.prediction import Predictor, predict
+from fastnn.training.schedules import Schedule
 from fastnn.training.trainer import Trainer
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "NoStep",
     "Objective",
     "Predictor",
+    "Schedule",
     "Trainer",
     "moments_by",
     "pack",

@@ -2,12 +2,19 @@
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn.kernels.laws.optimizers import RULES, Rule
 from fastnn.network import Array
+from fastnn.training.schedules import Schedule
+
+
+def factors(schedule: Schedule | None, n_steps: int) -> Any:
+    """Those of a schedule, or 1."""
+    return schedule.factors(n_steps) if schedule else 1.0
 
 
 @dataclass
@@ -35,6 +42,7 @@ class SGD:
     learning_rate: float = field(init=False)
     moments: Array | None = field(init=False, default=None, repr=False)
     by_inputs: bool = field(init=False, default=False, repr=False)  # how they are laid out: see `parameters`
+    schedule: Schedule | None = field(init=False, default=None, repr=False)
 
     n_moments = 1
 
@@ -52,10 +60,12 @@ class SGD:
 
     def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
         """The learning rate of each of the next steps."""
-        return np.full(n_steps, self.learning_rate)
+        return np.full(n_steps, self.learning_rate) * factors(self.schedule, n_steps)
 
     def steps_end(self, n_steps: int) -> None:
-        """Nothing: the rate is that of an epoch."""
+        """What so many steps do, once they are done."""
+        if self.schedule:
+            self.schedule.n_taken += n_steps
 
     @property
     def is_for_one_epoch(self) -> bool:
@@ -119,6 +129,7 @@ class Adam:
     t: int = 0
     moments: Array | None = field(init=False, default=None, repr=False)
     by_inputs: bool = field(init=False, default=False, repr=False)  # how they are laid out: see `parameters`
+    schedule: Schedule | None = field(init=False, default=None, repr=False)
 
     n_moments = 2
     is_for_one_epoch = False
@@ -140,8 +151,8 @@ class Adam:
     def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
         """The learning rate of each of the next steps, correction of the bias included."""
         parameters, first = (self.learning_rate_init, self.beta_1, self.beta_2), self.t + 1
-        if n_steps > BLOCK:
-            return _adam_rates(*parameters, first, n_steps)
+        if n_steps > BLOCK or self.schedule:
+            return _adam_rates(*parameters, first, n_steps) * factors(self.schedule, n_steps)
         block = _adam_block(*parameters, first // BLOCK)
         if first % BLOCK + n_steps > BLOCK:
             block = np.concatenate([block, _adam_block(*parameters, first // BLOCK + 1)])
@@ -150,6 +161,8 @@ class Adam:
     def steps_end(self, n_steps: int) -> None:
         """What so many steps do, once they are done."""
         self.t += n_steps
+        if self.schedule:
+            self.schedule.n_taken += n_steps
 
     def iteration_ends(self, time_step: int) -> None:
         """Nothing: the moments do it all."""
