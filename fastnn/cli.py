@@ -19,10 +19,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeAlias
 
 import fastnn
 from fastnn.kernels.laws.activations import ACTIVATIONS
+from fastnn.kernels.laws.losses import LOSSES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,9 +66,11 @@ except KeyboardInterrupt:
     fail_interrupted()
 
 if TYPE_CHECKING:
-    OneOfTheActivations = str
+    OneOfTheActivations: TypeAlias = str
+    OneOfTheLosses: TypeAlias = str
 else:
     OneOfTheActivations = Literal[tuple(ACTIVATIONS)]
+    OneOfTheLosses = Literal[tuple(name for name, out_activation in LOSSES if out_activation in ("identity", "exp"))]
 
 DATA = "CSV or Parquet file; - is standard input."
 SEPARATOR = "Between the columns of a CSV file, such as ; or tab; found, if not given."
@@ -157,7 +160,20 @@ def train(
     alpha: Annotated[float, typer.Option(help="Strength of the L2 penalty.")] = 1e-4,
     batch_size: Annotated[str, typer.Option(help="Examples in a step. auto: 200, or all if there are fewer.")] = "auto",
     learning_rate_init: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
+    loss: Annotated[OneOfTheLosses | None, typer.Option(help="Of a regression.", show_default="squared_error")] = None,
+    schedule: Annotated[
+        Literal["constant", "cosine", "one_cycle", "step", "coslog4"],
+        typer.Option(help="What becomes of the learning rate."),
+    ] = "constant",
+    warmup: Annotated[float, typer.Option(help="Part of the steps in which the learning rate rises.")] = 0.0,
+    class_weight: Annotated[
+        Literal["balanced"] | None, typer.Option(help="Of a classification: rare classes count for more.")
+    ] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Of a classification: what a label may be wrong by.", show_default="0")
+    ] = None,
     max_iter: Annotated[int, typer.Option(help="Epochs at most.")] = 200,
+    max_time: Annotated[float | None, typer.Option(help="Seconds at most.", show_default=False)] = None,
     early_stopping: Annotated[
         bool | None,
         typer.Option(
@@ -185,7 +201,10 @@ def train(
         "alpha": alpha,
         "batch_size": parse_batch_size(batch_size),
         "learning_rate_init": learning_rate_init,
+        "learning_rate": schedule,
+        "warmup": warmup,
         "max_iter": max_iter,
+        "max_time": max_time,
         "validation_fraction": validation_fraction,
         "random_state": seed,
     }
@@ -202,6 +221,16 @@ def train(
         raise ValueError("options that say what a table holds need DATA: without it, the digits are ten classes")
     else:
         source = digits()
+    own: dict[str, dict[str, Any]] = {
+        "classification": {"class_weight": class_weight, "label_smoothing": label_smoothing},
+        "regression": {"loss": loss},
+    }
+    for kind, options in own.items():
+        given = {name: value for name, value in options.items() if value is not None}
+        if source.task == kind:
+            parameters |= given
+        elif given:
+            raise ValueError(f"{option_of(next(iter(given)))} is for a {kind}, but this is a {source.task}")
     if early_stopping is None:
         # The accuracy of a few validation rows moves in steps, and stalls long before the network has learned.
         early_stopping = source.task == "regression"
@@ -259,7 +288,10 @@ def train(
     }
     write_json(report, output / "report.json")  # now: the comparison, which may take long, comes on top
     runs = {"fastnn": run}
-    if compare and not run.interrupted:
+    foreign = compare and not run.interrupted and foreign_to_scikit_learn(model)
+    if foreign:
+        say("note", f"not compared with scikit-learn, which has no {foreign}")
+    elif compare and not run.interrupted:
         try:
             runs["scikit-learn"] = fit_scikit_learn(model, problem, run)
             report["scikit_learn"] = runs["scikit-learn"].report()
@@ -892,6 +924,18 @@ def fit_scikit_learn(model: Network, problem: Problem, run: Run) -> Run:
     if not rival.n_iter_:
         raise KeyboardInterrupt
     return Run(rival.n_iter_, run.n_samples, seconds, problem.scores(rival), threads, interrupted(caught))
+
+
+def foreign_to_scikit_learn(model: Network) -> str | None:
+    """What the network has that scikit-learn's would have to do without."""
+    try:
+        model.to_sklearn()
+    except ValueError as error:
+        return str(error).removeprefix("scikit-learn has no ")
+    for name, usual in ("class_weight", None), ("label_smoothing", 0.0), ("warmup", 0.0):
+        if getattr(model, name, usual) != usual:
+            return f"{name}={getattr(model, name)!r}"
+    return None
 
 
 def print_results(runs: dict[str, Run], guess: str, scores_of_guess: dict[str, float]) -> None:

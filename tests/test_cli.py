@@ -329,6 +329,41 @@ def test_there_is_a_validation_score_with_and_without_early_stopping(folder, tmp
     assert all(0 <= epoch["validation_score"] <= 1 for epoch in history)
 
 
+@pytest.mark.parametrize(
+    ("target", "options", "parameters", "foreign"),
+    [
+        ("species", "--activation gelu", {"activation": "gelu"}, "activation='gelu'"),
+        (
+            "species",
+            "--class-weight balanced --label-smoothing 0.1",
+            {"label_smoothing": 0.1},
+            "class_weight='balanced'",
+        ),
+        (
+            "species",
+            "--schedule cosine --warmup 0.1",
+            {"learning_rate": "cosine", "warmup": 0.1},
+            "learning_rate='cosine'",
+        ),
+        ("petal width (cm)", "--loss huber --max-time 60", {"loss": "huber", "max_time": 60}, "loss='huber'"),
+    ],
+    ids=str,
+)
+def test_what_scikit_learn_has_not_is_trained_and_not_compared(folder, tmp_path, target, options, parameters, foreign):
+    arguments = ["--target", target, "--output", tmp_path, *options.split(), *QUICK]
+    got = run("train", folder / "flowers.csv", *arguments)
+    assert got.code == 0, got.err
+    assert f"not compared with scikit-learn, which has no {foreign}" in " ".join(got.out.split())
+    kept = json.loads((tmp_path / "report.json").read_text())["parameters"]
+    assert kept | parameters == kept
+    assert fastnn.load(tmp_path / "model.fastnn")["network"].get_params().items() >= parameters.items()
+
+
+def test_options_of_the_other_task_are_refused(folder, tmp_path):
+    got = run("train", folder / "flowers.csv", "--target", "species", "--output", tmp_path, "--loss", "huber")
+    assert (got.code, got.err) == (2, "fastnn: --loss is for a regression, but this is a classification\n")
+
+
 def test_the_same_seed_gives_the_same_model(folder, tmp_path):
     for name in "ab":
         run("train", folder / "flowers.csv", "--target", "species", "--output", tmp_path / name, "--no-compare", *QUICK)

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import exp, log, tanh
 
-import numpy as np
-
 from fastnn.kernels.laws.activations import identity, logistic
 
 
@@ -53,6 +51,8 @@ OUT_ACTIVATIONS: dict[str, Callable[[float], float] | None] = {
 
 def eps(x):
     """The distance from 1 to the next larger number of the kind of x."""
+    import numpy as np  # where it is needed: the table of names is read by the command's --help, too
+
     return np.finfo(np.result_type(x)).eps
 
 
