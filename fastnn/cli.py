@@ -155,7 +155,7 @@ def train(
     hidden_layer_sizes: Annotated[str, typer.Option(help='Such as "100", "64,32" or "none".')] = "256,128",
     activation: Annotated[OneOfTheActivations, typer.Option(help="Of the hidden layers.")] = "relu",
     solver: Annotated[
-        Literal["adam", "sgd", "lbfgs"], typer.Option(help="How the weights follow the gradient.")
+        Literal["adam", "adamw", "sgd", "lbfgs"], typer.Option(help="How the weights follow the gradient.")
     ] = "adam",
     alpha: Annotated[float, typer.Option(help="Strength of the L2 penalty.")] = 1e-4,
     batch_size: Annotated[str, typer.Option(help="Examples in a step. auto: 200, or all if there are fewer.")] = "auto",
@@ -392,6 +392,8 @@ def bench(
     output: Annotated[Path | None, typer.Option(help="A picture to write.", show_default=False)] = None,
 ) -> None:
     """Time training steps, or calls, beside other libraries, as far as they are installed, in one run."""
+    if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(f"--seconds is {seconds}, but a positive number is wanted")
     if calls:
         medians = bench_calls(names, libraries, runs, 0.02 if seconds is None else seconds)
     else:

@@ -42,6 +42,7 @@ def to_sklearn(model: Any, kind: type) -> Any:
         ("activation", SKLEARN_ACTIVATIONS),
         ("loss", SKLEARN_LOSSES),
         ("learning_rate", SKLEARN_SCHEDULES),
+        ("solver", ("lbfgs", "sgd", "adam")),
     ):
         if getattr(model, name) not in laws:
             raise ValueError(f"scikit-learn has no {name}={getattr(model, name)!r}")

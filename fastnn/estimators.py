@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import pairwise
 from numbers import Integral, Real
-from operator import is_
+from operator import index, is_
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -54,6 +54,7 @@ _OURS: dict[str, list[Any]] = {
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     "activation": [StrOptions(set(ACTIVATIONS)), Activation, tuple, list],
     "learning_rate": [StrOptions({*SKLEARN_SCHEDULES, "cosine", "one_cycle", "step", "coslog4"}), callable],
+    "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw"})],
     "warmup": [Interval(Real, 0, 1, closed="left")],
     "max_time": [Interval(Real, 0, None, closed="neither"), None],
 }
@@ -98,7 +99,7 @@ class _MLP(BaseEstimator):
     ) -> Self:
         from fastnn import training
 
-        if incremental and sample_weight is None and self._fit_again(X, y):
+        if incremental and sample_weight is None and classes is None and self._fit_again(X, y):
             return self
         # Nothing in it is changed in place, but for a record that grows: that is cut, because it may be long.
         before = dict(self.__dict__)
@@ -152,21 +153,24 @@ class _MLP(BaseEstimator):
         trainer, epochs, optimizer = again.trainer, again.epochs, copy(self._optimizer)  # forgotten, if this is refused
         theta, optimizer.moments = trainer.model.theta, optimizer.moments.copy()
         if len(X) > 1:
-            self._random_state = epochs.random_state = check_random_state(self.random_state)
+            self._random_state = check_random_state(self.random_state)
+            epochs.random_state = self._random_state if self.shuffle else None
             epochs.order[:] = again.order
         epochs.best_loss, epochs.no_improvement_count = self.best_loss_, self._no_improvement_count
         trainer.take(optimizer, X, self._trained_on(Y.reshape(len(Y), -1)))
         training.pack(trainer.network, self.coefs_, self.intercepts_, theta.dtype, theta)
-        while not len(told := epochs.run(1)):
-            if epochs.is_interrupted:
-                raise KeyboardInterrupt
-        if not np.isfinite(theta).all() or not np.isfinite(told[0, 0]):
+        while not len(told := epochs.run(1)) and not epochs.is_interrupted:
+            pass
+        if epochs.is_interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=1)
+        if not np.isfinite(theta).all() or not np.isfinite(told[:, 0]).all():
             raise ValueError(_NOT_FINITE)
         self.coefs_, self.intercepts_ = training.unpack(trainer.network, theta)
-        self._optimizer, self.n_iter_ = optimizer, 1
-        again.note(self)
-        self._kept["again"] = again
-        self._note_epochs(epochs, told, len(X))
+        self._optimizer, self.n_iter_ = optimizer, len(told)
+        if len(told):
+            again.note(self)
+            self._kept["again"] = again
+            self._note_epochs(epochs, told, len(X))
         return True
 
     def _note_epochs(self, epochs: Any, told: Array, n_samples: int) -> bool:
@@ -275,6 +279,10 @@ class _MLP(BaseEstimator):
         """The targets as the loss takes them."""
         return Y
 
+    def _to_score(self, Y: Array) -> Array:
+        """The targets as the score takes them."""
+        return Y
+
     def _weighted(self, Y: Array, sample_weight: Any, incremental: bool) -> Any:
         """What each example counts for, with all that has to do with it."""
         return sample_weight
@@ -332,6 +340,7 @@ class _MLP(BaseEstimator):
             return
         for name, value in ("loss_curve_", []), ("_no_improvement_count", 0), ("t_", 0):
             self.__dict__.setdefault(name, value)
+        self.t_ = index(self.t_)  # or the record could not go on after the training
         if not incremental or type(self.loss_curve_) is not list:  # what a user has kept of it does not grow
             self.loss_curve_ = [*self.loss_curve_]
         if self.early_stopping:
@@ -359,8 +368,9 @@ class _MLP(BaseEstimator):
     def _new_optimizer(self) -> Any:
         from fastnn import training
 
-        if self.solver == "adam":
-            return training.Adam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
+        if self.solver in ("adam", "adamw"):
+            kind = training.Adam if self.solver == "adam" else training.AdamW
+            return kind(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
         return training.SGD(
             self.learning_rate_init,
             self.momentum,
@@ -446,8 +456,10 @@ class _MLP(BaseEstimator):
                 )
             held_out = X[rows], Y[rows], None if sample_weight is None else sample_weight[rows]
         if held_out is not None:
+            rows, targets, weights = held_out
+            targets = self._to_score(targets)
             validation = training.validation(
-                network, theta, *held_out, isinstance(self, ClassifierMixin), self.n_threads
+                network, theta, rows, targets, weights, isinstance(self, ClassifierMixin), self.n_threads
             )
         batch_size = min(200, len(order)) if self.batch_size == "auto" else self.batch_size
         if batch_size > len(order):
@@ -644,6 +656,15 @@ class _MLP(BaseEstimator):
         return tags
 
 
+#: What training writes down, and of which kind that is, unless somebody has put something else there.
+RECORD = (
+    ("loss_curve_", (list,)),
+    ("t_", (int,)),
+    ("best_loss_", (float, np.float64)),
+    ("_no_improvement_count", (int,)),
+)
+
+
 class _Again:
     """What a `partial_fit` leaves for the next, and what has to be the same for that."""
 
@@ -651,6 +672,7 @@ class _Again:
         self.trainer, self.epochs, self.order = trainer, epochs, np.arange(trainer.X.shape[0])
         names = *model._parameter_constraints, "classes_", "_label_binarizer", "out_activation_", "n_outputs_"
         self._same = [(name, model.__dict__.get(name)) for name in names]
+        self._state: tuple[Any, ...] = ()  # until `note`
 
     def note(self, model: _MLP) -> None:
         """The parameters and the optimizer are those."""
@@ -667,9 +689,11 @@ class _Again:
             and X.shape == self.trainer.X.shape
             and type(y) is np.ndarray
             and y.shape == (len(X),)
+            and self._state
             and all(state.get(name) is value for name, value in self._same)
+            and all(type(state.get(name)) in kinds for name, kinds in RECORD)
             and "feature_names_in_" not in state
-            and all(map(is_, (model.coefs_, model.intercepts_, model._optimizer), self._state))
+            and all(map(is_, map(state.get, ("coefs_", "intercepts_", "_optimizer")), self._state))
             and all(map(is_, [*model.coefs_, *model.intercepts_], self._arrays))
             and [(array.shape, array.dtype) for array in self._arrays] == self._kinds
             and self.trainer.has_as_many_threads(model.n_threads)
@@ -690,8 +714,9 @@ class MLPClassifier(ClassifierMixin, _MLP):
     activation : str or Activation, or a sequence of these, default "relu"
         g of the hidden layers, or of each of them: "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "selu",
         "softplus", "silu", "mish", "gelu" or "gelu_tanh"; of your own, by `fastnn.activation`.
-    solver : {"adam", "sgd", "lbfgs"}, default "adam"
-        Adam (Kingma & Ba 2015), stochastic gradient descent with momentum, or SciPy's L-BFGS-B on all examples at once.
+    solver : {"adam", "adamw", "sgd", "lbfgs"}, default "adam"
+        Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019), whose weights lose the part alpha * learning_rate of
+        themselves in each step, stochastic gradient descent with momentum, or SciPy's L-BFGS-B on all examples at once.
     alpha : float, default 0.0001
         Strength of the L2 penalty, alpha / (2 m) times the sum of the squares of the weights, over batches of m.
     batch_size : int or "auto", default "auto"
@@ -1031,6 +1056,10 @@ class MLPClassifier(ClassifierMixin, _MLP):
             return (1 - self.label_smoothing) * np.eye(n_classes)[Y[:, 0]] + self.label_smoothing / n_classes
         return (1 - self.label_smoothing) * Y + self.label_smoothing / 2
 
+    def _to_score(self, Y: Array) -> Array:
+        is_one = len(self.classes_) == 1 and not self._label_binarizer.y_type_.startswith("multilabel")
+        return np.full(Y.shape, np.nan) if is_one else Y  # of one class, all are right
+
     def _weighted(self, Y: Array, sample_weight: Any, incremental: bool) -> Any:
         if self.class_weight is None:
             return sample_weight
@@ -1084,8 +1113,9 @@ class MLPRegressor(RegressorMixin, _MLP):
     activation : str or Activation, or a sequence of these, default "relu"
         g of the hidden layers, or of each of them: "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "selu",
         "softplus", "silu", "mish", "gelu" or "gelu_tanh"; of your own, by `fastnn.activation`.
-    solver : {"adam", "sgd", "lbfgs"}, default "adam"
-        Adam (Kingma & Ba 2015), stochastic gradient descent with momentum, or SciPy's L-BFGS-B on all examples at once.
+    solver : {"adam", "adamw", "sgd", "lbfgs"}, default "adam"
+        Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019), whose weights lose the part alpha * learning_rate of
+        themselves in each step, stochastic gradient descent with momentum, or SciPy's L-BFGS-B on all examples at once.
     alpha : float, default 0.0001
         Strength of the L2 penalty, alpha / (2 m) times the sum of the squares of the weights, over batches of m.
     batch_size : int or "auto", default "auto"
@@ -1317,6 +1347,8 @@ class MLPRegressor(RegressorMixin, _MLP):
                 dtype=(np.float64, np.float32),
                 reset=reset,
             )
+        if issparse(y):
+            raise ValueError(f"y is a {type(y).__name__}, but MLPRegressor expects an array: y.toarray() is one")
         if y.dtype.kind not in "fiub":
             raise ValueError(f"y holds {y.dtype} such as {y.flat[0]!r}, but MLPRegressor expects numbers")
         self._check_range(y, "y")

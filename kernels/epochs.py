@@ -24,8 +24,8 @@ from fastnn.kernels.shuffle import shuffle
 #: What is told of an epoch.
 LOSS, SCORE, TOLD = range(3)
 #: What is carried from call to call: sums over the steps of an epoch that has not ended; how many have, in this call;
-#: the best loss and score; how many epochs were without progress.
-LOSSES, PENALTIES, ENDED, BEST_LOSS, BEST_SCORE, NO_IMPROVEMENT, CARRIED = range(7)
+#: how many steps were taken in all; the best loss and score; how many epochs were without progress.
+LOSSES, PENALTIES, ENDED, TAKEN, BEST_LOSS, BEST_SCORE, NO_IMPROVEMENT, CARRIED = range(8)
 
 
 class Validation(NamedTuple):
@@ -66,8 +66,8 @@ def _is_label_right(out, y, i):
             if not (out[i, j] < out[i, label] or (j >= label and out[i, j] == out[i, label])):
                 return False
         return True
-    for j in range(n_y):
-        if not (out[i, j] > 0.5 if y[i, j] > 0.5 else out[i, j] <= 0.5):
+    for j in range(n_y):  # a label of NaN is right whatever comes
+        if y[i, j] == y[i, j] and not (out[i, j] > 0.5 if y[i, j] > 0.5 else out[i, j] <= 0.5):
             return False
     return True
 
@@ -128,6 +128,7 @@ def steps_end(e, theta, team, helpers, size, costs, first, n_samples, batch_size
     Whether that was the last epoch, because nothing improves.
     """
     carried, stop = e.carried, first * batch_size
+    carried[TAKEN] += costs.shape[0]
     for number in range(costs.shape[0]):
         start, stop = stop, min(stop + batch_size, n_samples)
         carried[LOSSES] += (stop - start) * costs[number, 0]
@@ -166,7 +167,14 @@ def some_steps(run, place, done, n):
             batches.end,
         ),
         run.room,
-        Rule(rule.update, rule.advance, rule.alpha, rule.rates[done : done + n], rule.constants, rule.moments),
+        Rule(
+            rule.update,
+            rule.advance,
+            rule.alphas[done : done + n],
+            rule.rates[done : done + n],
+            rule.constants,
+            rule.moments,
+        ),
     )
 
 

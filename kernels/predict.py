@@ -45,7 +45,7 @@ from fastnn.kernels.ways.sparse import first_layer
 TOGETHER, UNITS = 4, 4 if REGISTERS == 32 else 2
 #: Of a single example, up to so many vectors of units go together; and where there are few, in how many parts their
 #: sums are cut, each of which would wait for the last product.
-WIDE, PARTS = REGISTERS // 2, 4
+WIDE, PARTS, FEW_UNITS = REGISTERS // 2, 4, 2
 
 
 class Room(NamedTuple):
@@ -160,9 +160,13 @@ def _units_of_one(x, i, coef, intercept, Z, j, count, cols, parts):
 def units_of_one(x, i, coef, intercept, Z, first, last):
     """Z = x coef + intercept in the units from first to last, of row i of x: a matrix times a vector.
 
-    The rows of coef come from memory: long stretches of each, or all of it, at a time.
+    The rows of coef come from memory: long stretches of each, or all of it, at a time.  A unit's sum is in PARTS if the
+    layer has FEW_UNITS, for which others would wait, and in one if not: so it is the same in any share of the units.
     """
     full, j = lanes(Z), first
+    if coef.shape[1] <= FEW_UNITS * full:
+        _units_of_one(x, i, coef, intercept, Z, 0, coef.shape[1], FEW_UNITS, PARTS)
+        return
     while j < last:
         count = last - j
         if count > WIDE // 2 * full:
@@ -172,7 +176,7 @@ def units_of_one(x, i, coef, intercept, Z, first, last):
             _units_of_one(x, i, coef, intercept, Z, j, count, WIDE // 2, 1)
             j += WIDE // 2 * full
         else:
-            _units_of_one(x, i, coef, intercept, Z, j, count, 2, PARTS)
+            _units_of_one(x, i, coef, intercept, Z, j, count, 2, 1)
             j += 2 * full
 
 
@@ -288,7 +292,7 @@ def through(model, X, room, work, i, m, out):
             coef = matrix_at(X, layer[W], 1, n_in)
             for e in range(m):
                 Z[e, 0] = inner_product(x, row + e, coef) + intercept[0, 0]
-        elif m == 1:
+        elif X.shape[0] == 1:  # in a group of its own, a row of several is as the others
             units_of_one(x, row, matrix_at(X, layer[W], n_in, n_out), intercept, Z, 0, n_out)
         else:
             units(x, row, m, matrix_at(X, layer[W], n_in, n_out), intercept, Z)
@@ -307,6 +311,8 @@ def through_together(model, X, room, team, rank, size, out):
         first, last = share((n_out + full - 1) // full, rank, size)
         first, last = first * full, min(last * full, n_out)
         intercept, Z = matrix_at(X, layer[B], 1, n_out), matrix(work, layer[A_OUT], 1, room.width)
+        if n_out <= FEW_UNITS * full:  # by one
+            first, last = 0, n_out if rank == 0 else 0
         if n_out == 1:
             if rank == 0:
                 Z[0, 0] = inner_product(x, 0, matrix_at(X, layer[W], 1, n_in)) + intercept[0, 0]

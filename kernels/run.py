@@ -59,7 +59,7 @@ class Rule(NamedTuple):
 
     update: int  # the address of its unit
     advance: int  # and of that for several steps at once, which `ways.sparse` takes
-    alpha: float  # strength of the L2 penalty, in the dtype of theta
+    alphas: np.ndarray  # (n_steps,): strength of the L2 penalty; or where it is decoupled, what weights shrink by
     rates: np.ndarray  # (n_steps,): one step for each
     constants: np.ndarray  # what the rule needs besides
     moments: np.ndarray  # one or two of them, (n_params) each, in one flat vector
@@ -91,6 +91,7 @@ class Step(NamedTuple):
     accumulate: bool  # whether gradients are added to those of the chunk before
     is_final: bool  # whether it is the last chunk
     mean_factor: float  # what the loss of each example counts for in the mean
+    alpha: float
     rate: float
 
 
@@ -158,6 +159,7 @@ def loop(name, begin, n_phases, part_of, is_private, work, loss, end):
                         start > 0,
                         is_final,
                         factor,
+                        run.rule.alphas[number],
                         run.rule.rates[number],
                     )
                     for phase in range(last_phase + 1):

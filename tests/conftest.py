@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastnn import reference
-from fastnn.training import Adam, trainer
+from fastnn.training import Adam, AdamW, trainer
 from fastnn.training.ways import columns, linear, online, units
 
 #: Layer sizes, activation, output activation: the shapes that hurt.
@@ -61,17 +61,16 @@ def reference_steps(net, theta, X, Y, order, batch_size, n_steps, optimizer, alp
         rows = order[first : first + batch_size]
         parameters = net.as_dict(theta)
         A_L, cache = reference.forward_propagation(X[:, rows], parameters, net.activation, net.out_activation)
-        costs.append(
-            (
-                reference.compute_cost(A_L, Y[:, rows], net.out_activation, net.loss),
-                alpha / (2 * rows.size) * (weights * theta**2).sum(),
-            )
-        )
+        penalty = 0 if isinstance(optimizer, AdamW) else alpha / (2 * rows.size) * (weights * theta**2).sum()
+        costs.append((reference.compute_cost(A_L, Y[:, rows], net.out_activation, net.loss), penalty))
         gradients = reference.backward_propagation(
             parameters, cache, X[:, rows], Y[:, rows], net.activation, net.out_activation, net.loss
         )
         gradient = net.from_dict({name[1:]: value for name, value in gradients.items()}, theta.dtype)
-        gradient += alpha / rows.size * weights * theta
+        if isinstance(optimizer, AdamW):
+            theta = theta * (1 - alpha * optimizer.learning_rate_init * weights)
+        else:
+            gradient += alpha / rows.size * weights * theta
         if isinstance(optimizer, Adam):
             theta, *moments = reference.adam(theta, gradient, *moments, t, optimizer.learning_rate_init)
         else:

@@ -562,6 +562,8 @@ def bad(tmp_path_factory, folder):
         ("train --validation-fraction nan", "--validation-fraction is nan"),
         ("train --seed -1", "--seed"),
         ("train --activation glue", "--activation"),
+        ("bench --calls fit-iris --seconds inf", "--seconds is inf, but a positive number is wanted"),
+        ("bench defaults --seconds 0", "--seconds is 0.0, but a positive number is wanted"),
         ("train --colour red", "--colour"),
         ("train --output good.csv", "good.csv: File exists"),
         ("train --output good.csv/run", "good.csv/run: Not a directory"),

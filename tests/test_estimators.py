@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn import neural_network as theirs
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
@@ -498,3 +499,64 @@ def test_plain_data_of_another_shape_after_a_frame_leave_no_names():
     model.fit(np.ones((4, 3)), np.arange(4))
     assert not hasattr(model, "feature_names_in_")
     assert model.n_features_in_ == 3
+
+
+def test_partial_fit_shuffles_only_where_it_may():
+    X = rng.normal(size=(50, 3))
+    ours, their = (
+        module.MLPRegressor(hidden_layer_sizes=(5,), shuffle=False, batch_size=7, random_state=0)
+        for module in (fastnn, theirs)
+    )
+    for _ in range(4):
+        ours.partial_fit(X, X[:, 0])
+        their.partial_fit(X, X[:, 0])
+        np.testing.assert_allclose(ours.coefs_[0], their.coefs_[0], rtol=1e-9)
+
+
+def test_the_validation_score_of_one_class_is_one():
+    model = MLPClassifier((3,), early_stopping=True, max_iter=4, random_state=1, learning_rate_init=0.1)
+    assert model.fit(rng.random((40, 2)), np.full(40, "a")).validation_scores_ == [1.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("loss_curve_", ()), ("loss_curve_", None), ("t_", "many"), ("best_loss_", None), ("coefs_", ...), ("t_", ...)],
+)
+def test_a_record_that_was_changed_is_taken_as_scikit_learn_takes_it_or_changes_nothing(name, value):
+    X, y = rng.random((20, 3)), rng.random(20)
+    model = MLPRegressor(hidden_layer_sizes=(4,), random_state=0).partial_fit(X, y).partial_fit(X, y)
+    if value is ...:
+        delattr(model, name)
+    else:
+        setattr(model, name, value)
+    before = [coef.copy() for coef in getattr(model, "coefs_", [])]
+    try:
+        model.partial_fit(X, y)
+    except (TypeError, ValueError):
+        for got, expected in zip(model.coefs_, before, strict=True):
+            np.testing.assert_array_equal(got, expected)
+
+
+def test_partial_fit_after_one_that_a_callback_ended():
+    X, y = rng.random((20, 3)), rng.random(20)
+    model = MLPRegressor(hidden_layer_sizes=(4,), random_state=0).partial_fit(X, y)
+
+    def refuse(epoch):
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"), fastnn.watch(refuse):
+        model.partial_fit(X, y)
+    model.partial_fit(X, y)
+
+
+def test_partial_fit_looks_at_the_classes_again():
+    X, y = rng.random((20, 3)), np.arange(20) % 2
+    model = MLPClassifier((4,), random_state=0).partial_fit(X, y, classes=[0, 1]).partial_fit(X, y)
+    model.partial_fit(X, y, classes=[0, 1])
+    with pytest.raises(ValueError, match="is not the same as on last call to partial_fit"):
+        model.partial_fit(X, y, classes=[0, 1, 2])
+
+
+def test_a_sparse_target_is_refused():
+    with pytest.raises(ValueError, match="y is a csr_matrix, but MLPRegressor expects an array"):
+        MLPRegressor().fit(np.eye(3), csr_matrix(np.eye(3)))

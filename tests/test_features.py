@@ -315,3 +315,29 @@ def test_a_schedule_is_the_same_for_whoever_watches():
     with fastnn.watch(lambda epoch: None):
         models[0].fit(X, y)
     np.testing.assert_array_equal(models[0].predict(X), models[1].fit(X, y).predict(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adamw_is_adam_whose_weights_shrink(dtype):
+    X, y = rng.random((40, 3)).astype(dtype), rng.random(40).astype(dtype)
+    options = {"hidden_layer_sizes": (5,), "shuffle": False, "batch_size": 40, "random_state": 0, "alpha": 0.0}
+    model = MLPRegressor(solver="adamw", **options).set_params(alpha=20.0).partial_fit(X, y)
+    expected = MLPRegressor(solver="adam", **options).partial_fit(X, y)
+    start = MLPRegressor(solver="sgd", learning_rate_init=1e-30, **options).partial_fit(X, y)
+    for got, of_adam, before in zip(model.coefs_, expected.coefs_, start.coefs_, strict=True):
+        np.testing.assert_allclose(got, of_adam - 20 * 0.001 * before, rtol=1e-4, atol=1e-6)
+    for got, of_adam in zip(model.intercepts_, expected.intercepts_, strict=True):  # which do not shrink
+        np.testing.assert_allclose(got, of_adam, rtol=1e-5)
+    with pytest.raises(ValueError, match="scikit-learn has no solver='adamw'"):
+        model.to_sklearn()
+
+
+def test_adamw_goes_on_in_partial_fit_and_with_a_schedule():
+    X, y = rng.random((40, 3)), rng.random(40)
+    options = {"hidden_layer_sizes": (5,), "solver": "adamw", "random_state": 0, "batch_size": 40, "alpha": 1.0}
+    model = MLPRegressor(**options, max_iter=6, shuffle=False).fit(X, y)
+    other = MLPRegressor(**options, shuffle=False)
+    for _ in range(6):
+        other.partial_fit(X, y)
+    np.testing.assert_allclose(model.predict(X), other.predict(X), rtol=1e-12)
+    assert MLPRegressor(**options, learning_rate="cosine", max_iter=50).fit(X, y).loss_ < model.loss_

@@ -79,7 +79,9 @@ def float32_programs():
     """LLVM's text of all that the entries make of float32 arrays."""
     network, theta = Network((20, 30, 3), "tanh", "softmax"), np.zeros(753, np.float32)
     X, Y = np.zeros((10, 20), np.float32), np.zeros((10, 3), np.float32)
-    rule = run.Rule(0, 0, np.float32(0), np.ones(1, np.float32), np.ones(5, np.float32), np.zeros(1506, np.float32))
+    rule = run.Rule(
+        0, 0, np.zeros(1, np.float32), np.ones(1, np.float32), np.ones(5, np.float32), np.zeros(1506, np.float32)
+    )
     batches = run.Batches(X, Y, np.ones(10, np.float32), np.arange(10), 0, 10, 0, 10)
     calls = []
     for way in (columns, units, online, linear):

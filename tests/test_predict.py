@@ -1,5 +1,7 @@
 """Forward propagation of rows, few and many, against the reference."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from conftest import examples
@@ -62,3 +64,32 @@ def test_coefs_that_cannot_be_read_where_they_are_are_copied(change, way):
     predict = training.Predictor(net, coefs, intercepts, "network")
     np.testing.assert_allclose(predict(X), np.tanh(X @ coefs[0]) @ coefs[1], rtol=1e-12)
     assert not predict.is_of(coefs, intercepts, "tanh", "identity")
+
+
+@pytest.mark.parametrize(
+    ("layer_sizes", "n_samples"),
+    [
+        ((10_000, 40, 1), 1),
+        ((3000, 300, 24, 1), 1),
+        ((64, 1030, 1030, 1), 13),
+        ((6000, 400, 1), 5),
+        ((784, 512, 9, 3), 1),
+    ],
+    ids=str,
+)
+def test_few_rows_are_the_same_for_any_number_of_threads(layer_sizes, n_samples, dtype, monkeypatch):
+    monkeypatch.setattr(training.prediction, "ROW_SERIAL_BELOW", 0)
+    monkeypatch.setattr(training.prediction, "FEW_SERIAL_BELOW", 0)
+    rng = np.random.default_rng(0)
+    X, network = (
+        rng.standard_normal((n_samples, layer_sizes[0])).astype(dtype),
+        Network(layer_sizes, "relu", "identity"),
+    )
+    shapes = list(pairwise(layer_sizes))
+    coefs = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    intercepts = [rng.standard_normal(n_out).astype(dtype) for _, n_out in shapes]
+    predict = training.Predictor(network, coefs, intercepts, "it")
+    expected = predict(X, 1)
+    for n_threads in (2, 3, 4):
+        for _ in range(50):
+            np.testing.assert_array_equal(predict(X, n_threads), expected)

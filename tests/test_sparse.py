@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, reference
 from fastnn.network import Network
-from fastnn.training import SGD, Adam, Trainer, pack, unpack
+from fastnn.training import SGD, Adam, AdamW, Trainer, pack, unpack
 from fastnn.training.calls import rows_of
 from fastnn.training.ways import sparse as way
 
@@ -45,7 +45,12 @@ def trained(network, X, Y, order, optimizer, batch_size, n_steps, n_threads=None
     return pack(network, *unpack(network, theta, True), X.dtype), costs
 
 
-OPTIMIZERS = {"adam": lambda: Adam(0.01), "nesterov": lambda: SGD(0.01), "sgd": lambda: SGD(0.01, 0.5, False)}
+OPTIMIZERS = {
+    "adam": lambda: Adam(0.01),
+    "adamw": lambda: AdamW(0.01),
+    "nesterov": lambda: SGD(0.01),
+    "sgd": lambda: SGD(0.01, 0.5, False),
+}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)

@@ -131,3 +131,21 @@ def test_who_works_alone_takes_all_at_once():
     out = np.zeros(2, np.int64)
     take_a_part(new_team(1), 0, 1, 0, 3, 12, 2, out)
     assert out.tolist() == [3, 12]
+
+
+def test_helpers_whose_holder_was_interrupted_are_free_again(helpers, monkeypatch):
+    monkeypatch.setattr(calls, "_helpers", helpers)
+
+    def interrupt(self, wanted, seconds):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(calls.Helpers, "call", interrupt)
+        with pytest.raises(KeyboardInterrupt), calls.team_of(2, 0.0):
+            pass
+    with calls.team_of(2, 0.0) as (most, _):
+        assert most == 2
+        with calls.team_of(2, 0.0) as (others, _):
+            assert others == 1
+    with calls.team_of(2, 0.0) as (most, _):
+        assert most == 2

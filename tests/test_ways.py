@@ -255,7 +255,7 @@ def test_a_second_thread_trains_alone_while_the_helpers_are_taken(way):
         trainer = Trainer(net, theta, Adam(0.01), X.T, Y.T, 20, n_threads=2)
         trainer.crew = crew_of(2)
         if busy:
-            with calls._helpers.in_use:
+            with calls.team_of(2, 0.0):
                 trainer.run(np.arange(90), 10)
         else:
             trainer.run(np.arange(90), 10)

@@ -2,7 +2,7 @@
 
 from fastnn.training.epochs import Epochs, validation
 from fastnn.training.objective import Objective
-from fastnn.training.optimizers import SGD, Adam, NoStep
+from fastnn.training.optimizers import SGD, Adam, AdamW, NoStep
 from fastnn.training.parameters import moments_by, pack, unpack
 from fastnn.training.prediction import Predictor, predict
 from fastnn.training.schedules import Schedule
@@ -11,6 +11,7 @@ from fastnn.training.trainer import Trainer
 __all__ = [
     "SGD",
     "Adam",
+    "AdamW",
     "Epochs",
     "NoStep",
     "Objective",

@@ -1,10 +1,13 @@
 """Calls of kernels: on one thread or on a team, with the GIL kept or let go."""
 
+from __future__ import annotations
+
 import atexit
 import os
 import sys
 import threading
 import time
+import weakref
 from contextlib import suppress
 from math import inf
 from typing import Any, NamedTuple
@@ -41,10 +44,25 @@ class Helpers:
 
     def __init__(self) -> None:
         self.words = np.zeros(vars(config)["NUMBA_NUM_THREADS"] * team.LINE, np.int64)
-        self.in_use = threading.Lock()  # two teams at once crowd the cores: whoever comes second works alone
+        # Two teams at once crowd the cores: whoever comes second works alone.  Not a lock, which an interrupt could
+        # leave locked for ever: whose team it is, as long as that lives.
+        self._team: dict[str, weakref.ref[team_of]] = {}
         self._calls: list[threading.Lock] = []  # each is held until its helper is called
         self._threads: list[threading.Thread] = []
         self._is_closed, self._asked = False, -inf
+
+    def claim(self, holder: team_of) -> bool:
+        """Whether the helpers are the holder's now, until it gives them back or is no more."""
+        mine = weakref.ref(holder)
+        other = self._team.setdefault("of", mine)
+        if other is not mine and other() is None:
+            self._team.pop("of", None)
+            other = self._team.setdefault("of", mine)
+        return other is mine
+
+    def give_back(self) -> None:
+        """Nobody has them."""
+        self._team.pop("of", None)
 
     def call(self, wanted: int, seconds: float) -> None:
         """Have wanted - 1 of them come; for a call of so many seconds, wait some of that time until they are there.
@@ -64,7 +82,8 @@ class Helpers:
         for helper, how in enumerate(mine):
             if words[how] == team.ASLEEP:
                 words[how] = team.CALLED
-                self._calls[helper].release()
+                with suppress(RuntimeError):  # it is called by `close`
+                    self._calls[helper].release()
         end = now + min(PATIENCE * seconds, SWITCH)
         while any(words.item(how) == team.CALLED for how in mine) and time.perf_counter() < end:
             time.sleep(0)  # which lets go of the GIL
@@ -87,9 +106,8 @@ class Helpers:
         self._threads.append(thread)
 
     def close(self) -> None:
-        """The interpreter ends: nobody may be left in compiled code."""
+        """The interpreter ends: who waits goes home, and who is at work when that is done."""
         self._is_closed = True
-        self.words[team.HOW :: team.LINE] = team.END
         for called, thread in zip(self._calls, self._threads, strict=True):
             with suppress(RuntimeError):  # it is called already
                 called.release()
@@ -114,18 +132,17 @@ class team_of:
     """How many threads, at most, make the call of so many seconds in this block, and the words of the helpers."""
 
     def __init__(self, wanted: int, seconds: float) -> None:
-        self.helpers = _helpers
-        self.most = wanted if wanted > 1 and self.helpers.in_use.acquire(blocking=False) else 1
-        self.seconds = seconds
+        self.helpers, self.wanted, self.seconds, self.most = _helpers, wanted, seconds, 1
 
     def __enter__(self) -> tuple[int, npt.NDArray[np.int64]]:
-        if self.most > 1:
-            self.helpers.call(self.most, self.seconds)
+        if self.wanted > 1 and self.helpers.claim(self):
+            self.helpers.call(self.wanted, self.seconds)
+            self.most = self.wanted
         return self.most, self.helpers.words
 
     def __exit__(self, *exception: object) -> None:
         if self.most > 1:
-            self.helpers.in_use.release()
+            self.helpers.give_back()
 
 
 class Kernel(NamedTuple):

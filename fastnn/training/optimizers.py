@@ -58,6 +58,10 @@ class SGD:
         """What the rule needs besides the rate."""
         return [self.momentum]
 
+    def alphas(self, alpha: float, n_steps: int) -> npt.NDArray[np.float64]:
+        """The strength of the L2 penalty in each of the next steps."""
+        return np.full(n_steps, alpha)
+
     def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
         """The learning rate of each of the next steps."""
         return np.full(n_steps, self.learning_rate) * factors(self.schedule, n_steps)
@@ -148,6 +152,10 @@ class Adam:
         """What the rule needs besides the rate."""
         return [self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2, self.epsilon]
 
+    def alphas(self, alpha: float, n_steps: int) -> npt.NDArray[np.float64]:
+        """The strength of the L2 penalty in each of the next steps."""
+        return np.full(n_steps, alpha)
+
     def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
         """The learning rate of each of the next steps, correction of the bias included."""
         parameters, first = (self.learning_rate_init, self.beta_1, self.beta_2), self.t + 1
@@ -175,6 +183,26 @@ class Adam:
 
 
 @dataclass
+class AdamW(Adam):
+    """Adam with a decay of the weights that is no part of the gradient (Loshchilov & Hutter 2019).
+
+    Parameters
+    ----------
+    learning_rate_init, beta_1, beta_2, epsilon : float
+        As in Adam.
+    """
+
+    @property
+    def rule(self) -> Rule:
+        """The update of one parameter."""
+        return RULES["adamw"]
+
+    def alphas(self, alpha: float, n_steps: int) -> npt.NDArray[np.float64]:
+        """What part of themselves the weights lose in each of the next steps."""
+        return np.full(n_steps, alpha * self.learning_rate_init) * factors(self.schedule, n_steps)
+
+
+@dataclass
 class NoStep:
     """Parameters stay as they are; the gradient of the last step is left in `moments`."""
 
@@ -190,6 +218,10 @@ class NoStep:
     def constants(self) -> list[float]:
         """None."""
         return []
+
+    def alphas(self, alpha: float, n_steps: int) -> npt.NDArray[np.float64]:
+        """The strength of the L2 penalty in each of the next steps."""
+        return np.full(n_steps, alpha)
 
     def rates(self, n_steps: int) -> npt.NDArray[np.float64]:
         """Of no meaning."""

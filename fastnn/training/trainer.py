@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.sparse import issparse
 
 from fastnn.kernels import run as kernels
-from fastnn.kernels.epochs import Epochs, train_epochs
+from fastnn.kernels.epochs import TAKEN, Epochs, train_epochs
 from fastnn.kernels.laws.units import address_of, advance_unit, update_unit
 from fastnn.kernels.machine.team import new_team
 from fastnn.kernels.shuffle import N
@@ -19,7 +19,7 @@ from fastnn.system import get_n_threads
 from fastnn.training.calls import BRIEF, examples, rows_of, team_of
 from fastnn.training.crew import CALL, SLICE, Crew
 from fastnn.training.memory import around_steps_wished_for, laws_wished_for, no_epochs, with_laws
-from fastnn.training.optimizers import SGD, Adam, NoStep
+from fastnn.training.optimizers import SGD, Adam, AdamW, NoStep
 from fastnn.training.order import is_mersenne_twister, words_of
 from fastnn.training.plan import way_of
 from fastnn.training.ways import columns, sparse
@@ -121,7 +121,6 @@ class Trainer:
         way: ModuleType | None = None,
         prepared: Prepared | None = None,
     ) -> None:
-        number = theta.dtype.type
         self.is_sparse, self._shape = issparse(X), X.shape
         self.X: Any = examples(X, theta.dtype) if not self.is_sparse else rows_of(X, theta.dtype)
         self.Y = examples(Y, theta.dtype)
@@ -132,7 +131,7 @@ class Trainer:
         else:  # a model in memory that may only be read, weights of another dtype
             optimizer.moments = np.require(optimizer.moments, theta.dtype, ["C", "A", "W"])
         self.moments: Array = optimizer.moments
-        self.alpha, self.constants = number(float(alpha)), np.array(optimizer.constants(), theta.dtype)
+        self.alpha, self.constants = float(alpha), np.array(optimizer.constants(), theta.dtype)
         self._order: npt.NDArray[np.int64] | None = None  # the last one, whose rows are known to be in range
         self._check(network, theta)
         most, n_numbers = get_n_threads(n_threads), 0
@@ -172,8 +171,8 @@ class Trainer:
     def _check(self, network: Network, theta: Array) -> None:
         (n_x, *_, n_y), n_samples = network.layer_sizes, self._shape[0]
         kind, moments = type(self.optimizer), self.moments
-        if kind not in (SGD, Adam, NoStep) or self.optimizer.n_moments != kind.n_moments:
-            raise ValueError(f"optimizer must be an SGD, Adam or NoStep, got {self.optimizer!r}")
+        if kind not in (SGD, Adam, AdamW, NoStep) or self.optimizer.n_moments != kind.n_moments:
+            raise ValueError(f"optimizer must be an SGD, Adam, AdamW or NoStep, got {self.optimizer!r}")
         if self.constants.ndim != 1 or any(
             np.ndim(value) for name, value in vars(self.optimizer).items() if name != "moments"
         ):
@@ -279,10 +278,17 @@ class Trainer:
         batches, size, seconds = self._batches(order, first_step), self.crew.size, n_steps * self.crew.fastest
         run = self._run_of(batches, rates)
         with team_of(size, seconds) as (most, helpers), words_of(random_state if is_known else None) as words:
-            around, start, done = epochs._replace(words=words, numbers=np.empty(N, np.uint32)), time.perf_counter(), 0
-            for begin in range(0, self.batch_size, self._piece):
-                piece = run._replace(batches=batches._replace(begin=begin, end=begin + self._piece))
-                done = train_epochs(self._address, seconds < BRIEF, most, new_team(most), helpers, piece, costs, around)
+            around = epochs._replace(words=words, numbers=np.empty(N, np.uint32))
+            start, done, before = time.perf_counter(), 0, epochs.carried[TAKEN]
+            try:
+                for begin in range(0, self.batch_size, self._piece):
+                    piece = run._replace(batches=batches._replace(begin=begin, end=begin + self._piece))
+                    done = train_epochs(
+                        self._address, seconds < BRIEF, most, new_team(most), helpers, piece, costs, around
+                    )
+            except KeyboardInterrupt:  # what was done before it was heard counts
+                self.optimizer.steps_end(int(epochs.carried[TAKEN] - before))
+                raise
         self.crew.note(done, time.perf_counter() - start)
         self.optimizer.steps_end(done)
         return costs[:done]
@@ -315,5 +321,6 @@ class Trainer:
         room = self.room
         if self.crew.size == 1 and self.way is columns:  # what goes past the caches is for other cores
             room = room._replace(A_T_streamed=False, theta_streamed=False)
-        rule = kernels.Rule(self._update, self._advance, self.alpha, rates, self.constants, self.moments)
+        alphas = self.optimizer.alphas(self.alpha, len(rates)).astype(rates.dtype)
+        rule = kernels.Rule(self._update, self._advance, alphas, rates, self.constants, self.moments)
         return kernels.Run(self.model, batches, room, rule)

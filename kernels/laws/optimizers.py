@@ -21,12 +21,15 @@ class Rule:
         step(w, g, rate, *moments, *constants), which returns the new (w, *moments).
     n_moments, n_constants : int
         How many it takes.
+    is_decoupled : bool
+        Whether the penalty is no part of the gradient: the weights shrink by a part of themselves before the step.
     """
 
     name: str
     step: Callable[..., tuple[float, ...]]
     n_moments: int
     n_constants: int
+    is_decoupled: bool = False
 
 
 def sgd(w, g, rate, v, momentum):
@@ -64,6 +67,7 @@ RULES = {
         Rule("sgd", sgd, 1, 1),
         Rule("nesterov", nesterov, 1, 1),
         Rule("adam", adam, 2, 5),
+        Rule("adamw", adam, 2, 5, is_decoupled=True),
         Rule("no_step", no_step, 1, 0),
     )
 }

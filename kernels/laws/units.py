@@ -236,7 +236,8 @@ def _ask(theta, G, p):
 def update_unit(law):
     """One fused pass over ranges of parameters, by the rule of an optimizer.
 
-    The gradient of the penalised mean is formed on the way, g = (G + alpha W) * mean_factor, with G summed over the m
+    The gradient of the penalised mean is formed on the way, g = (G + alpha W) * mean_factor (or, where the law is
+    decoupled, g = G * mean_factor, and W becomes W - alpha W before the step), with G summed over the m
     examples: the sum of the rows of G, one for each shard of the batch.  squares[r], if there is room, becomes alpha
     times the sum of the squares of the old values of range r: twice the penalty.  Vectors of memory that are filled go
     past the caches if `streamed`: see `simd.stream`. theta (1, n_params), G (n_shards, n_params), moments (n_moments,
@@ -244,11 +245,15 @@ def update_unit(law):
     to `end` are updated.
     """
     step, n_constants, n_moments = kernel_of(law.step), law.n_constants, law.n_moments
+    is_decoupled = law.is_decoupled
 
     @inline
     def update_vector(theta, G, moments, p, count, decay, factor, rate, constants, streamed):
-        w = load_first(theta, 0, p, count)
-        g = factor * fma(decay, w, _total(G, p, count))
+        w, total = load_first(theta, 0, p, count), _total(G, p, count)
+        if is_decoupled:
+            w, g = w - decay * w, factor * total
+        else:
+            g = factor * fma(decay, w, total)
         if n_moments == 2:
             new, m, v = step(w, g, rate, load_first(moments, 0, p, count), load_first(moments, 1, p, count), *constants)
             store_first(moments, 1, p, count, v)
@@ -280,7 +285,7 @@ def update_unit(law):
                 w = update_vector(theta, G, moments, whole, last - whole, decay, factor, rates, more, False)
                 s = fma(w, w, s)
             if squares.size and ranges[r, 2]:
-                squares[r] = alpha * sum_lanes(s)
+                squares[r] = theta.dtype.type(0) if is_decoupled else alpha * sum_lanes(s)
 
     return _unit_of(update, "update", law.name, law.step)
 
@@ -292,17 +297,18 @@ def advance_unit(law):
     They are taken from `begin` to `end`, with the numbers of a vector in registers from the first to the last.  Only
     the last may have a gradient, G (1, last - first or more), or (0, any): before it, there is nothing but the penalty.
     squares (n_steps, lanes) gets, added, the squares of the values before each step.  theta (1, n_params), moments
-    (n_moments, n_params), constants (n_constants); factors, rates (n_steps): of each step.
+    (n_moments, n_params), constants (n_constants); alphas, factors, rates (n_steps): of each step.
     """
     step, n_constants, n_moments = kernel_of(law.step), law.n_constants, law.n_moments
+    is_decoupled = law.is_decoupled
 
     @inline
     def advance_vectors(
-        theta, G, moments, constants, squares, p, count, first, begin, end, alpha, factors, rates, cols
+        theta, G, moments, constants, squares, p, count, first, begin, end, alphas, factors, rates, cols
     ):
         # Several vectors at a time: each step of one would wait for the last.
         w, m, full = tile(theta, 1, AT_ONCE), tile(theta, 2, AT_ONCE), lanes(theta)
-        decay, more = splat(theta, alpha), splats(theta, constants, n_constants)
+        more = splats(theta, constants, n_constants)
         for c in range(cols):
             q, n = p + c * full, min(full, count - c * full)
             w[0, c] = load_first(theta, 0, q, n)
@@ -310,12 +316,20 @@ def advance_unit(law):
                 m[i, c] = load_first(moments, i, q, n)
         for t in range(begin, end):
             rolled()
-            factor, rate, s = splat(theta, factors[t]), splat(theta, rates[t]), load(squares, t, 0)
+            factor, rate, decay, s = (
+                splat(theta, factors[t]),
+                splat(theta, rates[t]),
+                splat(theta, alphas[t]),
+                load(squares, t, 0),
+            )
             for c in range(cols):
                 g = zero(theta)
                 if t == end - 1 and G.shape[0]:
                     g = load_first(G, 0, p - first + c * full, min(full, count - c * full))
-                s, g = fma(w[0, c], w[0, c], s), factor * fma(decay, w[0, c], g)
+                if is_decoupled:
+                    w[0, c], g = w[0, c] - decay * w[0, c], factor * g
+                else:
+                    s, g = fma(w[0, c], w[0, c], s), factor * fma(decay, w[0, c], g)
                 if n_moments == 2:
                     w[0, c], m[0, c], m[1, c] = step(w[0, c], g, rate, m[0, c], m[1, c], *more)
                 else:
@@ -327,13 +341,13 @@ def advance_unit(law):
             for i in range(n_moments):
                 store_first(moments, i, q, n, m[i, c])
 
-    def advance(theta, G, moments, constants, squares, first, last, begin, end, alpha, factors, rates):
+    def advance(theta, G, moments, constants, squares, first, last, begin, end, alphas, factors, rates):
         across = AT_ONCE * lanes(theta)
         for p in range(first, last, across):
             count = min(across, last - p)
             if count > across // 2:
                 advance_vectors(
-                    theta, G, moments, constants, squares, p, count, first, begin, end, alpha, factors, rates, AT_ONCE
+                    theta, G, moments, constants, squares, p, count, first, begin, end, alphas, factors, rates, AT_ONCE
                 )
             else:
                 advance_vectors(
@@ -347,7 +361,7 @@ def advance_unit(law):
                     first,
                     begin,
                     end,
-                    alpha,
+                    alphas,
                     factors,
                     rates,
                     AT_ONCE // 2,
@@ -382,7 +396,7 @@ def update(rule, theta, G, moments, squares, ranges, begin, end, step, streamed)
         ranges,
         begin,
         end,
-        rule.alpha,
+        step.alpha,
         step.mean_factor,
         step.rate,
         streamed,
@@ -403,7 +417,7 @@ def advance(rule, theta, G, moments, squares, first, last, begin, end, factors):
         last,
         begin,
         end,
-        rule.alpha,
+        rule.alphas,
         factors,
         rule.rates,
     )
@@ -437,7 +451,7 @@ def _arguments(law_unit, dtype):
         )
     if kind == "advance":
         places = (types.int64,) * 4
-        return block, block, block, vector, block, *places, number, vector, vector
+        return block, block, block, vector, block, *places, vector, vector, vector
     return block, block, types.int64, types.int64
 
 

@@ -32,9 +32,9 @@ CLOSED = 1 << 40
 #: Pauses before a waiting thread lets another have its core: 50-100 us.
 SPINS = 2000
 # What is known of a helper: its words, on cache lines of its own, are how it is, and its job.  ASLEEP, it waits in
-# Python; CALLED, it will come; READY, it looks for a job; CLAIMED, it will get one; it is AT_WORK; or it has to END.
+# Python; CALLED, it will come; READY, it looks for a job; CLAIMED, it will get one; or it is AT_WORK.
 HOW, FUNCTION, FRAME = range(3)
-ASLEEP, CALLED, READY, CLAIMED, AT_WORK, END = range(6)
+ASLEEP, CALLED, READY, CLAIMED, AT_WORK = range(5)
 #: How often a helper that is READY looks before it goes to sleep: for some tenths of a millisecond.
 LOOKS = 4 * SPINS
 
@@ -202,7 +202,7 @@ def serve(helpers, helper):
             run_frame(helpers[helper + FUNCTION], helpers[helper + FRAME])
             store_release(helpers, helper + HOW, CLAIMED)
             looks = 0
-        elif how == END or (how == READY and looks > LOOKS and compare_exchange(helpers, helper + HOW, READY, ASLEEP)):
+        elif how == READY and looks > LOOKS and compare_exchange(helpers, helper + HOW, READY, ASLEEP):
             return
         else:
             wait(looks)

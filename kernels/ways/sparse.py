@@ -308,7 +308,7 @@ def end(run, worker, costs):
             total = costs.dtype.type(0)
             for section in range(N_SECTIONS):
                 total += sum_lanes(load(squares_of(room, section), t, 0))
-            costs[t, 1] += run.rule.alpha * total * half * room.factors[t]
+            costs[t, 1] += run.rule.alphas[t] * total * half * room.factors[t]
 
 
 train = loop("sparse", begin, n_phases, part_of, is_private, work, loss, end)
