@@ -143,7 +143,7 @@ def test_predictions_have_the_wider_dtype(dtype_of_model, dtype_of_rows):
 
 MISTAKES = {
     "alpha": lambda C, X, y: C(alpha=-1).fit(X, y),
-    "solver": lambda C, X, y: C(solver="adamw").fit(X, y),
+    "negative": lambda C, X, y: C(alpha=-1.0).fit(X, y),
     "hidden layer": lambda C, X, y: C(hidden_layer_sizes=(0,)).fit(X, y),
     "lbfgs partial": lambda C, X, y: C(solver="lbfgs").partial_fit(X, y, classes=[0, 1]),
     "no classes": lambda C, X, y: C().partial_fit(X, y),
