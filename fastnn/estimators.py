@@ -321,8 +321,8 @@ class _MLP(BaseEstimator):
         laws = [activation_of(self.activation, l) for l in range(1, len(layer_sizes) - 1)] or [self.activation]
         for n_in, n_out in pairwise(layer_sizes):
             bound = np.sqrt((2 if laws[min(len(coefs), len(laws) - 1)] == "logistic" else 6) / (n_in + n_out))
-            coefs.append(self._random_state.uniform(-bound, bound, (n_in, n_out)).astype(dtype))
-            intercepts.append(self._random_state.uniform(-bound, bound, n_out).astype(dtype))
+            coefs.append(self._random_state.uniform(-bound, bound, (n_in, n_out)).astype(dtype, copy=False))
+            intercepts.append(self._random_state.uniform(-bound, bound, n_out).astype(dtype, copy=False))
         self.coefs_, self.intercepts_ = coefs, intercepts
         self._kept: dict[str, Any] = {}  # what the next prediction may use again
         for name in (
