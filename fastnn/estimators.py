@@ -542,7 +542,9 @@ class _MLP(BaseEstimator):
                 trainer.model.theta[:] = epochs.best
             if incremental:
                 self._kept["prepared"] = trainer.prepared
-                if not (trainer.is_sparse or trainer.weights.size or self.verbose):
+                parameters = (self.__dict__.get(name) for name in self._parameter_constraints)
+                changeable = any(isinstance(value, list | dict | np.ndarray) for value in parameters)
+                if not (trainer.is_sparse or trainer.weights.size or self.verbose or changeable):
                     self._kept["again"] = _Again(self, trainer, epochs)
 
     def _report(

@@ -177,6 +177,14 @@ def test_a_broken_matrix_is_refused(indices, indptr):
         rows_of(X, np.float64)
 
 
+def test_room_for_more_numbers_is_not_looked_at():
+    X = sparse.csr_matrix(np.eye(4))
+    X.indices, X.data = np.append(X.indices, [99, -5]).astype(np.int32), np.append(X.data, [np.nan, 1])
+    rows = rows_of(X, np.float64)
+    assert rows.features.tolist() == [0, 1, 2, 3]
+    assert rows.numbers.tolist() == [1, 1, 1, 1]
+
+
 def test_long_indices_are_taken_and_nothing_is_copied_in_vain():
     X = sparse.csr_matrix(np.eye(5))
     assert np.shares_memory(rows_of(X, np.float64).numbers, X.data)

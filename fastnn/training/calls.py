@@ -198,17 +198,19 @@ def rows_of(X: Any, dtype: npt.DTypeLike) -> Rows:
         Where it is broken: neither SciPy nor scikit-learn looks at all its numbers.
     """
     X = X.tocsr()
-    starts, n_numbers = X.indptr, len(X.data)
+    starts = X.indptr
+    n_numbers = int(starts[-1])  # there may be room for more
+    features = X.indices[:n_numbers]
     if (
-        len(X.indices) < n_numbers
+        min(len(features), len(X.data)) < n_numbers
+        or len(starts) != X.shape[0] + 1
         or starts[0] != 0
-        or starts[-1] > n_numbers
         or (np.diff(starts) < 0).any()
-        or (n_numbers and (X.indices.min() < 0 or X.indices.max() >= X.shape[1]))
+        or (n_numbers and (features.min() < 0 or features.max() >= X.shape[1]))
     ):
         raise ValueError(f"the sparse X of shape {X.shape} is broken: its indices or its indptr are out of range")
     features, starts = (
-        np.require(array, kind, ["C", "A"]).view() for array, kind in ((X.indices, np.int32), (starts, np.int64))
+        np.require(array, kind, ["C", "A"]).view() for array, kind in ((features, np.int32), (starts, np.int64))
     )
     features.flags.writeable = starts.flags.writeable = False
-    return Rows(examples(X.data, dtype), features, starts)
+    return Rows(examples(X.data[:n_numbers], dtype), features, starts)

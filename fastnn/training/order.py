@@ -30,7 +30,8 @@ def _state_is_known() -> bool:
 
 def is_mersenne_twister(random_state: np.random.RandomState) -> bool:
     """Whether the kernels can shuffle by the numbers of this one."""
-    return type(random_state._bit_generator) is np.random.MT19937 and _state_is_known()
+    is_numpys = type(random_state) is np.random.RandomState  # another may have a `shuffle` of its own
+    return is_numpys and type(random_state._bit_generator) is np.random.MT19937 and _state_is_known()
 
 
 @contextmanager
