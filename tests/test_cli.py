@@ -431,7 +431,7 @@ def test_bench_of_calls_prints_a_row_and_draws_a_picture(tmp_path):
         "--runs",
         1,
         "--seconds",
-        0,
+        0.001,
         "--output",
         tmp_path / "b.png",
     ]
