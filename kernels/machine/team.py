@@ -164,12 +164,14 @@ def claim(helpers, wanted):
 
 @kernel
 def run_together(helpers, size, function, frame):
-    """Run the frame (see `jit.packed`) here, and by all helpers that are CLAIMED, each its own part of the work."""
-    if size > 1:
-        for helper in range(0, helpers.size, LINE):
-            if load_acquire(helpers, helper + HOW) == CLAIMED:
-                helpers[helper + FUNCTION], helpers[helper + FRAME] = function, frame
-                store_release(helpers, helper + HOW, AT_WORK)
+    """Run the frame (see `jit.packed`) here, and by size - 1 helpers that are CLAIMED, each its own part of the work."""
+    wanted, helper = size - 1, 0
+    while wanted > 0 and helper < helpers.size:
+        if load_acquire(helpers, helper + HOW) == CLAIMED:
+            helpers[helper + FUNCTION], helpers[helper + FRAME] = function, frame
+            store_release(helpers, helper + HOW, AT_WORK)
+            wanted -= 1
+        helper += LINE
     run_frame(function, frame)
     if size > 1:
         for helper in range(0, helpers.size, LINE):
