@@ -164,7 +164,7 @@ def claim(helpers, wanted):
 
 @kernel
 def run_together(helpers, size, function, frame):
-    """Run the frame (see `jit.packed`) here, and by size - 1 helpers that are CLAIMED, each its own part of the work."""
+    """Run the frame (see `jit.packed`) here and by size - 1 helpers that are CLAIMED, each its own part of the work."""
     wanted, helper = size - 1, 0
     while wanted > 0 and helper < helpers.size:
         if load_acquire(helpers, helper + HOW) == CLAIMED:
