@@ -727,8 +727,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
         What becomes of the step size.  For "sgd", as in scikit-learn: with "invscaling", it is learning_rate_init /
         (`t_` + 1)^power_t at the end of an epoch; with "adaptive", it is divided by 5 where training would stop, until
         it is below 1e-6.  For "adam" too, by the progress over the steps of max_iter epochs: "cosine", "one_cycle",
-        "step", "coslog4" (see `fastnn.training.schedules`), or a function of that, a number between 0 and 1, that gives
-        a factor.
+        "step", "coslog4" (see ``fastnn.training.schedules``), or a function of that: a number between 0 and 1, for
+        which it gives a factor.
     learning_rate_init : float, default 0.001
         The (first) step size.
     power_t : float, default 0.5
@@ -1126,8 +1126,8 @@ class MLPRegressor(RegressorMixin, _MLP):
         What becomes of the step size.  For "sgd", as in scikit-learn: with "invscaling", it is learning_rate_init /
         (`t_` + 1)^power_t at the end of an epoch; with "adaptive", it is divided by 5 where training would stop, until
         it is below 1e-6.  For "adam" too, by the progress over the steps of max_iter epochs: "cosine", "one_cycle",
-        "step", "coslog4" (see `fastnn.training.schedules`), or a function of that, a number between 0 and 1, that gives
-        a factor.
+        "step", "coslog4" (see ``fastnn.training.schedules``), or a function of that: a number between 0 and 1, for
+        which it gives a factor.
     learning_rate_init : float, default 0.001
         The (first) step size.
     power_t : float, default 0.5

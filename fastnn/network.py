@@ -126,7 +126,20 @@ def hashable(activation: Activations) -> str | Activation | tuple[str | Activati
 
 
 def activation_of(activation: Activations, l: int) -> str | Activation:
-    """The activation of hidden layer l, from 1."""
+    """The activation of one hidden layer.
+
+    Parameters
+    ----------
+    activation : str or Activation, or a sequence of these
+        Of all hidden layers, or of each.
+    l : int
+        Which, from 1.
+
+    Returns
+    -------
+    str or Activation
+        Its name, or itself.
+    """
     return activation if isinstance(activation, str | Activation) else activation[l - 1]
 
 

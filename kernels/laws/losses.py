@@ -24,11 +24,11 @@ class Loss:
         L(a, y, *constants), and its derivative by z, of one number each; a = g(z).
     constants : tuple of float
         What they take besides, such as a threshold: other numbers need no other machine code.
-    constants_of_others : tuple of float
-        Where each output has its own: those of the second output, the third and so on.
     is_mean_over_outputs : bool
         Whether it is reported as the mean over the outputs, where the gradient has their sum: scikit-learn's convention
         for the squared error.
+    constants_of_others : tuple of float
+        Where each output has its own: those of the second output, the third and so on.
     """
 
     name: str
