@@ -261,9 +261,9 @@ class _MLP(BaseEstimator):
         if not are_plain or (type(self), parameters) not in _valid:
             super()._validate_params()
             if are_plain:
+                if len(_valid) >= 1000:
+                    _valid.clear()
                 _valid[type(self), parameters] = True
-                while len(_valid) > 1000:
-                    _valid.pop(next(iter(_valid)), None)
 
     def _check_classes(self, y: Any, classes: Any) -> None:
         """In the first call of `partial_fit`, a classifier learns which classes there are."""

@@ -21,7 +21,7 @@ import numpy as np
 from fastnn.kernels.laws.activations import RELU
 from fastnn.kernels.laws.units import activate, advance, sum_first
 from fastnn.kernels.machine.jit import kernel, part
-from fastnn.kernels.machine.simd import lanes, load, matrix, maximum, prefetch_to_write, splat, store, sum_lanes, zero
+from fastnn.kernels.machine.simd import lanes, load, matrix, maximum, splat, store, sum_lanes, zero
 from fastnn.kernels.machine.team import barrier, share
 from fastnn.kernels.products.columns import gather, panels, row_sums, transpose
 from fastnn.kernels.products.sparse import add_product, clear_row, product
@@ -47,8 +47,6 @@ from fastnn.kernels.ways.columns import (
 
 #: In how many sections the features are, a power of two, and in blocks of how many.
 N_SECTIONS, BLOCK = 8, 64
-#: How many numbers ahead parameters are asked for.
-AHEAD = 12
 
 
 class Room(NamedTuple):
@@ -110,18 +108,6 @@ def advance_rows(run, section, G, k, end, to):
         room.last[feature] = to
 
 
-@part
-def ask_for(run, p):
-    """Have the parameters of the feature that comes soon after number p of X on their way."""
-    X, layer, theta, moments = run.batches.X, run.model.layers[0], run.model.theta, run.rule.moments
-    k = X.features[min(p + AHEAD, X.features.size - 1)]
-    for j in range(0, layer[N_OUT], 64 // theta.itemsize):
-        place = k * layer[N_OUT] + j
-        prefetch_to_write(matrix(theta, 0, 1, theta.size), 0, place)
-        for i in range(moments.size // theta.size):
-            prefetch_to_write(matrix(moments, 0, 1, moments.size), 0, i * theta.size + place)
-
-
 @kernel
 def catch_up(run, step, begin, end):
     """The weights of the features of these examples, of some sections, as they are before this step."""
@@ -132,7 +118,6 @@ def catch_up(run, step, begin, end):
             k = X.features[p]
             section = section_of(k)
             if begin <= section < end and room.last[k] < step.number:
-                ask_for(run, p)
                 advance_rows(run, section, nothing, k, k + 1, step.number)
 
 
