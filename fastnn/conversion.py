@@ -67,12 +67,13 @@ def to_sklearn(model: Any, kind: type) -> Any:
     if isinstance(ours, Adam):
         optimizer = AdamOptimizer(params, ours.learning_rate_init, ours.beta_1, ours.beta_2, ours.epsilon)
         optimizer.t, (optimizer.ms, optimizer.vs) = ours.t, moments
+        optimizer.learning_rate = ours.last_rate
     else:
         optimizer = SGDOptimizer(
             params, ours.learning_rate_init, ours.lr_schedule, ours.momentum, ours.nesterovs_momentum, ours.power_t
         )
         (optimizer.velocities,) = moments
-    optimizer.learning_rate = ours.learning_rate
+        optimizer.learning_rate = ours.learning_rate
     theirs._optimizer = optimizer
     return theirs
 
@@ -92,7 +93,8 @@ def from_sklearn(model: Any, kind: type) -> Any:
         from fastnn.training import SGD, Adam, pack
 
         if hasattr(theirs, "ms"):
-            ours._optimizer = Adam(theirs.learning_rate_init, theirs.beta_1, theirs.beta_2, theirs.epsilon, theirs.t)
+            ours._optimizer = Adam(theirs.learning_rate_init, theirs.beta_1, theirs.beta_2, theirs.epsilon)
+            ours._optimizer.t = theirs.t
             moments = [theirs.ms, theirs.vs]
         else:
             ours._optimizer = SGD(

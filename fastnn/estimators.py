@@ -3,10 +3,12 @@
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import pairwise
+from math import nan
 from numbers import Integral, Real
 from operator import index, is_
 from typing import Any, ClassVar, Self
@@ -17,10 +19,11 @@ from scipy.optimize import OptimizeResult, minimize
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import _multilayer_perceptron as multilayer_perceptron
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import assert_all_finite, check_array, check_random_state, column_or_1d
+from sklearn.utils import _safe_indexing, assert_all_finite, check_array, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
@@ -28,7 +31,8 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastnn import conversion, progress
+from fastnn import conversion, initialization, progress
+from fastnn.callbacks import CallbackSupport, FitCallbacks, as_callbacks
 from fastnn.conversion import SKLEARN_SCHEDULES
 from fastnn.kernels.laws.activations import ACTIVATIONS, Activation
 from fastnn.kernels.laws.losses import LOSSES, Loss
@@ -53,9 +57,23 @@ _valid: dict[Any, bool] = {}
 _OURS: dict[str, list[Any]] = {
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     "activation": [StrOptions(set(ACTIVATIONS)), Activation, tuple, list],
-    "learning_rate": [StrOptions({*SKLEARN_SCHEDULES, "cosine", "one_cycle", "step", "coslog4"}), callable],
-    "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw"})],
+    "learning_rate": [StrOptions({*SKLEARN_SCHEDULES, "plateau", "cosine", "one_cycle", "step", "coslog4"}), callable],
+    "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw", "nadam", "rmsprop"})],
+    "verbose": ["verbose", StrOptions({"bar"})],
     "warmup": [Interval(Real, 0, 1, closed="left")],
+    "rho": [Interval(Real, 0, 1, closed="left")],
+    "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+    "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "max_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "input_dropout": [Interval(Real, 0, 1, closed="left")],
+    "average": [StrOptions({"ema", "swa"}), None],
+    "average_decay": [Interval(Real, 0, 1, closed="left")],
+    "average_start": [Interval(Real, 0, 1, closed="left")],
+    "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+    "best_epoch": [StrOptions({"first", "last"})],
+    "init": [StrOptions({"glorot", *initialization.INITIALIZERS}), tuple, list],
+    "output_intercepts": [StrOptions({"random", "mean"})],
     "max_time": [Interval(Real, 0, None, closed="neither"), None],
 }
 _REGRESSION_LOSSES = {name for name, out_activation in LOSSES if out_activation in ("identity", "exp")}
@@ -74,7 +92,7 @@ def _refuse_masked(array: Any, name: str) -> None:
         )
 
 
-class _MLP(BaseEstimator):
+class _MLP(CallbackSupport, BaseEstimator):
     """What the classifier and the regressor share: everything but the targets."""
 
     _theirs: ClassVar[type]  # scikit-learn's class of the same name
@@ -85,6 +103,7 @@ class _MLP(BaseEstimator):
     best_loss_: Any
     validation_scores_: Any
     best_validation_score_: Any
+    history_: dict[str, list[float]]
     _no_improvement_count: int
     _optimizer: Any
 
@@ -101,13 +120,15 @@ class _MLP(BaseEstimator):
 
         if incremental and sample_weight is None and classes is None and self._fit_again(X, y):
             return self
-        # Nothing in it is changed in place, but for a record that grows: that is cut, because it may be long.
+        callbacks = None if incremental or not self._has_callbacks() else FitCallbacks(self, X, y, sample_weight)
+        # Nothing in it is changed in place, but for records that grow: these are cut, because they may be long.
         before = dict(self.__dict__)
-        n_losses = len(getattr(self, "loss_curve_", None) or ())
+        records = [getattr(self, "loss_curve_", None), *(getattr(self, "history_", None) or {}).values()]
+        lengths = [(record, len(record)) for record in records if type(record) is list]
 
         def refuse() -> None:
-            if "loss_curve_" in before and type(before["loss_curve_"]) is list:
-                del before["loss_curve_"][n_losses:]
+            for record, length in lengths:
+                del record[length:]
             self.__dict__.update(before)
             for name in self.__dict__.keys() - before.keys():
                 del self.__dict__[name]
@@ -116,18 +137,25 @@ class _MLP(BaseEstimator):
         try:
             X, Y, sample_weight = self._checked(X, y, sample_weight, incremental, classes)
             sizes = layer_sizes_of_coefs(self.coefs_, self.intercepts_)
-            network = _network(sizes, hashable(self.activation), self.out_activation_, self._loss_law())
+            activation, loss = hashable(self.activation), self._loss_law()
+            dropout = float(self.dropout) if sizes[1:-1] else 0.0, float(self.input_dropout)
+            network = _network(sizes, activation, self.out_activation_, loss, *dropout)
             theta = aligned(network.n_params, common_dtype(*self.coefs_, *self.intercepts_))
             if self.solver == "lbfgs":
-                train = self._lbfgs(network, theta, X, Y, sample_weight)
+                if any(each is not None for each in held_out):
+                    raise ValueError("X_val and y_val are for solvers that take minibatches, but solver='lbfgs'")
+                train = self._lbfgs(network, theta, X, Y, sample_weight, callbacks)
             else:
-                train = self._stochastic(network, theta, X, Y, sample_weight, incremental, self._held_out(*held_out))
+                train = self._stochastic(
+                    network, theta, X, Y, y, sample_weight, incremental, self._held_out(*held_out), callbacks
+                )
             training.pack(network, self.coefs_, self.intercepts_, theta.dtype, theta, issparse(X))
         except BaseException:
             refuse()
             raise
         try:
-            train()
+            with progress.bar(self.max_iter) if self.verbose == "bar" else nullcontext():
+                train()
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=1)
         finally:
@@ -138,7 +166,37 @@ class _MLP(BaseEstimator):
         if not np.isfinite(theta).all() or not (is_best_kept or np.isfinite(getattr(self, "loss_", 0.0))):
             refuse()
             raise ValueError(_NOT_FINITE)
+        if callbacks:
+            callbacks.ends()
         return self
+
+    def set_callbacks(self, *callbacks: Any) -> Self:
+        """Have callbacks called in every fit; not in `partial_fit`.
+
+        Parameters
+        ----------
+        *callbacks : callable, or instances that follow the FitCallback protocol of scikit-learn 1.9
+            A plain function takes a `fastnn.Epoch` after every epoch, and returns True to stop.  Those that were set
+            before are forgotten.
+
+        Returns
+        -------
+        self
+
+        Examples
+        --------
+        >>> from fastnn import MLPRegressor
+        >>> model = MLPRegressor(random_state=0).set_callbacks(lambda epoch: epoch.n_iter == 3)
+        >>> model.fit([[0.0], [1.0]], [0.0, 1.0]).n_iter_
+        3
+        """
+        self.__dict__.pop("_skl_callbacks", None)
+        if callbacks:
+            self._skl_callbacks = as_callbacks(callbacks)
+        return self
+
+    def _has_callbacks(self) -> bool:
+        return bool(self.__dict__.get("_skl_callbacks"))
 
     def _fit_again(self, X: Any, y: Any) -> bool:
         """`partial_fit` where nothing has changed since the last but the numbers of plain data; False, if it is not so.
@@ -159,38 +217,53 @@ class _MLP(BaseEstimator):
         epochs.best_loss, epochs.no_improvement_count = self.best_loss_, self._no_improvement_count
         trainer.take(optimizer, X, self._trained_on(Y.reshape(len(Y), -1)))
         training.pack(trainer.network, self.coefs_, self.intercepts_, theta.dtype, theta)
-        while not len(told := epochs.run(1)) and not epochs.is_interrupted:
+        start = time.perf_counter()
+        while not (told := epochs.run(1)).loss.size and not epochs.is_interrupted:
             pass
         if epochs.is_interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=1)
-        if not np.isfinite(theta).all() or not np.isfinite(told[:, 0]).all():
+        if not np.isfinite(theta).all() or not np.isfinite(told.loss).all():
             raise ValueError(_NOT_FINITE)
         self.coefs_, self.intercepts_ = training.unpack(trainer.network, theta)
-        self._optimizer, self.n_iter_ = optimizer, len(told)
-        if len(told):
+        self._optimizer, self.n_iter_ = optimizer, told.loss.size
+        if told.loss.size:
             again.note(self)
             self._kept["again"] = again
-            self._note_epochs(epochs, told, len(X))
+            self._note_epochs(epochs, told, len(X), time.perf_counter() - start, [self._optimizer.learning_rate])
         return True
 
-    def _note_epochs(self, epochs: Any, told: Array, n_samples: int) -> bool:
+    def _note_history(self, n_epochs: int, **columns: list[float]) -> None:
+        """Write down what epochs came to, in the columns of the record; of what is not known there, NaN."""
+        n_before = len(self.history_["loss"])
+        for name in {**self.history_, **columns}:
+            self.history_.setdefault(name, [nan] * n_before).extend(columns.get(name) or [nan] * n_epochs)
+
+    def _note_epochs(self, epochs: Any, told: Any, n_samples: int, seconds: float, learning_rates: list[float]) -> bool:
         """Write down what epochs came to.  Whether that was the last."""
-        self.t_ += len(told) * n_samples
-        self.loss_curve_.extend(told[:, 0])
+        n_epochs = told.loss.size
+        self.t_ += n_epochs * n_samples
+        self.loss_curve_.extend(told.loss)
         self.loss_ = self.loss_curve_[-1]
+        columns = {"loss": told.loss.tolist()}
+        if epochs.is_validated:
+            columns |= {"validation_loss": told.validation_loss.tolist(), "validation_score": told.score.tolist()}
+        if self.clip_norm is not None:
+            columns["gradient_norm"] = told.gradient_norm.tolist()
+        self._note_history(n_epochs, **columns, learning_rate=learning_rates, seconds=[seconds / n_epochs] * n_epochs)
         self._no_improvement_count = epochs.no_improvement_count
-        if self.verbose:
+        if self._prints:
             print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
         if self.early_stopping:
-            self.validation_scores_.extend(told[:, 1].tolist())
+            scores = -told.validation_loss if self.scoring == "loss" else told.score
+            self.validation_scores_.extend(scores.tolist())
             self.best_validation_score_ = epochs.best_score
-            if self.verbose:
+            if self._prints:
                 print(f"Validation score: {self.validation_scores_[-1]:f}")
         else:
             self.best_loss_ = epochs.best_loss
         self._optimizer.iteration_ends(self.t_)
         if self._no_improvement_count > self.n_iter_no_change:
-            if self._optimizer.trigger_stopping(self._stopping_message(), self.verbose):
+            if self._optimizer.trigger_stopping(self._stopping_message(), self._prints):
                 return True
             self._no_improvement_count = epochs.no_improvement_count = 0
         return False
@@ -219,15 +292,20 @@ class _MLP(BaseEstimator):
         n_outputs = self._n_outputs(Y)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        if incremental and (self.warmup or self.learning_rate not in SKLEARN_SCHEDULES):
+        if incremental and (self.warmup or self.average or self.learning_rate not in (*SKLEARN_SCHEDULES, "plateau")):
             raise ValueError(
-                f"learning_rate={self.learning_rate!r} and warmup={self.warmup!r} go by the steps of a whole fit, "
-                "which partial_fit does not know"
+                f"learning_rate={self.learning_rate!r}, warmup={self.warmup!r} and average={self.average!r} go by the "
+                "steps of a whole fit, which partial_fit does not know"
             )
+        if issparse(X) and (self.input_dropout or self.max_norm is not None):
+            name = "input_dropout" if self.input_dropout else "max_norm"
+            raise ValueError(f"{name} is not for a sparse X: X.toarray() is a dense one")
+        if self.solver == "lbfgs":
+            self._check_lbfgs()
         if first_pass or X.shape[0] > 1:  # one row has no order, and to seed a generator takes as long as its step
             self._random_state = check_random_state(self.random_state)
         if first_pass:
-            self._initialize([X.shape[1], *hidden, n_outputs], X.dtype)
+            self._initialize([X.shape[1], *hidden, n_outputs], X.dtype, Y, sample_weight)
         else:
             self._check_goes_on(X.shape[1], hidden, n_outputs)
         self.n_outputs_ = n_outputs
@@ -287,14 +365,12 @@ class _MLP(BaseEstimator):
         """What each example counts for, with all that has to do with it."""
         return sample_weight
 
-    def _held_out(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Array, Any] | None:
-        """The examples that a user has set aside, as numbers; None where there are none."""
+    def _held_out(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Array, Any, Any] | None:
+        """The examples that a user has set aside: X, y as numbers, weights, and y as it is; None without any."""
         if X is None and y is None and sample_weight is None:
             return None
         if X is None or y is None:
             raise ValueError(f"X_val and y_val belong together, got {'X_val' if y is None else 'y_val'} alone")
-        if not self.early_stopping:
-            raise ValueError("X_val and y_val are for early_stopping=True, which decides by their score")
         _refuse_masked(X, "X_val")
         X, Y = self._validated(X), self._numbers_of(y)
         if Y.shape[0] != X.shape[0]:
@@ -305,25 +381,42 @@ class _MLP(BaseEstimator):
             assert_all_finite(X, input_name="X_val", estimator_name=type(self).__name__)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        return X, Y, sample_weight
+        return X, Y, sample_weight, y
 
     def _numbers_of(self, y: Any) -> Array:
         """The targets of other examples than those that are trained on (n_samples, n_y), as numbers."""
         raise NotImplementedError
 
-    def _initialize(self, layer_sizes: list[int], dtype: npt.DTypeLike) -> None:
-        """Random parameters (Glorot & Bengio 2010), drawn as scikit-learn does, and no record of a training."""
+    def _check_lbfgs(self) -> None:
+        """Raise a ValueError for what is only for minibatches."""
+        for name, nothing in (
+            ("clip_norm", None),
+            ("max_norm", None),
+            ("dropout", 0),
+            ("input_dropout", 0),
+            ("average", None),
+            ("l1_ratio", 0),
+        ):
+            if getattr(self, name) != nothing:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} is for solvers that take minibatches, but solver='lbfgs'"
+                )
+
+    def _initialize(self, layer_sizes: list[int], dtype: npt.DTypeLike, Y: Array, sample_weight: Array | None) -> None:
+        """The first parameters, by `init`, and no record of a training."""
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(layer_sizes)
         self.out_activation_ = self._out_activation()
-        coefs: list[Array] = []
-        intercepts: list[Array] = []
-        laws = [activation_of(self.activation, l) for l in range(1, len(layer_sizes) - 1)] or [self.activation]
-        for n_in, n_out in pairwise(layer_sizes):
-            bound = np.sqrt((2 if laws[min(len(coefs), len(laws) - 1)] == "logistic" else 6) / (n_in + n_out))
-            coefs.append(self._random_state.uniform(-bound, bound, (n_in, n_out)).astype(dtype, copy=False))
-            intercepts.append(self._random_state.uniform(-bound, bound, n_out).astype(dtype, copy=False))
-        self.coefs_, self.intercepts_ = coefs, intercepts
+        if isinstance(self.init, str):
+            laws = [activation_of(self.activation, l) for l in range(1, len(layer_sizes) - 1)] or [self.activation]
+            first = initialization.draw(self.init, layer_sizes, laws, self._random_state, dtype)
+        else:
+            first = initialization.given(self.init, layer_sizes, dtype)
+        self.coefs_, self.intercepts_ = first
+        if self.output_intercepts == "mean":
+            of_mean = initialization.output_intercepts(self.out_activation_, Y, layer_sizes[-1], sample_weight)
+            if of_mean is not None:
+                self.intercepts_[-1][:] = of_mean
         self._kept: dict[str, Any] = {}  # what the next prediction may use again
         for name in (
             "loss_curve_",
@@ -331,11 +424,14 @@ class _MLP(BaseEstimator):
             "validation_scores_",
             "best_validation_score_",
             "best_loss_",
+            "history_",
         ):
             self.__dict__.pop(name, None)
 
     def _begin_record(self, incremental: bool) -> None:
         """What training writes down, where it is not there yet: the last fit may have had another solver."""
+        if not incremental or type(self.__dict__.get("history_")) is not dict:
+            self.history_ = {name: [*column] for name, column in getattr(self, "history_", {"loss": []}).items()}
         if self.solver == "lbfgs":
             return
         for name, value in ("loss_curve_", []), ("_no_improvement_count", 0), ("t_", 0):
@@ -368,18 +464,25 @@ class _MLP(BaseEstimator):
     def _new_optimizer(self) -> Any:
         from fastnn import training
 
-        if self.solver in ("adam", "adamw"):
-            kind = training.Adam if self.solver == "adam" else training.AdamW
-            return kind(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
-        return training.SGD(
-            self.learning_rate_init,
-            self.momentum,
-            self.nesterovs_momentum,
-            self.learning_rate if self.learning_rate in SKLEARN_SCHEDULES else "constant",
-            self.power_t,
-        )
+        constants: tuple[Any, ...] = self.beta_1, self.beta_2, self.epsilon
+        if self.solver == "rmsprop":
+            constants = self.rho, self.epsilon
+        elif self.solver == "sgd":
+            schedule = self.learning_rate if self.learning_rate in SKLEARN_SCHEDULES else "constant"
+            constants = self.momentum, self.nesterovs_momentum, schedule, self.power_t
+        optimizer = training.OPTIMIZERS[self.solver](self.learning_rate_init, *constants)
+        optimizer.l1_ratio = float(self.l1_ratio)
+        return optimizer
 
-    def _lbfgs(self, network: Network, theta: Array, X: Any, Y: Array, sample_weight: Any) -> Callable[[], None]:
+    def _lbfgs(
+        self,
+        network: Network,
+        theta: Array,
+        X: Any,
+        Y: Array,
+        sample_weight: Any,
+        callbacks: FitCallbacks | None,
+    ) -> Callable[[], None]:
         """Ready to minimise the cost over all the examples, theta being trained in place."""
         from fastnn import training
 
@@ -394,17 +497,22 @@ class _MLP(BaseEstimator):
             theta[:] = intermediate_result.x
             self.n_iter_ += 1
             self.loss_ = np.float64(intermediate_result.fun)
-            if self.verbose:
+            if self._prints:
                 print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
             now = time.perf_counter()
-            self._report(network, theta, issparse(X), None, X.shape[0], now - start)
-            start = now
-            if now > end:
+            self._note_history(1, loss=[float(self.loss_)], seconds=[now - start])
+            is_last = self._report(network, theta, issparse(X), X.shape[0], callbacks)
+            start = time.perf_counter()
+            if now > end or is_last:
                 raise StopIteration
+            if callbacks:
+                callbacks.epoch_begins(partial(self._as_it_is, network, theta, issparse(X)))
 
         def minimise() -> None:
             nonlocal start, end
             self.n_iter_, start = 0, time.perf_counter()
+            if callbacks:
+                callbacks.epoch_begins(partial(self._as_it_is, network, theta, issparse(X)))
             end = np.inf if self.max_time is None else start + self.max_time
             with blas_on_one_thread():
                 result = minimize(
@@ -415,7 +523,7 @@ class _MLP(BaseEstimator):
                     callback=look,
                     options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
                 )
-            if time.perf_counter() <= end:  # or that is why it is no optimum
+            if result.status != 99:  # or one of us has stopped it, and that is why it is no optimum
                 self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
             theta[:], self.loss_ = result.x, np.float64(result.fun)
 
@@ -427,9 +535,11 @@ class _MLP(BaseEstimator):
         theta: Array,
         X: Any,
         Y: Array,
+        y: Any,
         sample_weight: Any,
         incremental: bool,
-        held_out: tuple[Any, Array, Any] | None,
+        held_out: tuple[Any, Array, Any, Any] | None,
+        callbacks: FitCallbacks | None,
     ) -> Callable[[], None]:
         """Ready to run epochs of minibatch steps, theta being trained in place."""
         from fastnn import training
@@ -454,26 +564,25 @@ class _MLP(BaseEstimator):
                 raise ValueError(
                     "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
                 )
-            held_out = X[rows], Y[rows], None if sample_weight is None else sample_weight[rows]
-        if held_out is not None:
-            rows, targets, weights = held_out
-            targets = self._to_score(targets)
-            validation = training.validation(
-                network, theta, rows, targets, weights, isinstance(self, ClassifierMixin), self.n_threads
-            )
+            weights = None if sample_weight is None else sample_weight[rows]
+            held_out = X[rows], Y[rows], weights, _safe_indexing(y, rows)
         batch_size = min(200, len(order)) if self.batch_size == "auto" else self.batch_size
         if batch_size > len(order):
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=1
             )
             batch_size = len(order)
+        n_steps = self.max_iter * -(-len(order) // batch_size)
         if self.warmup or self.learning_rate not in SKLEARN_SCHEDULES:
-            n_steps = self.max_iter * -(-len(order) // batch_size)
-            self._optimizer.schedule = training.Schedule(self.learning_rate, self.warmup, n_steps)
+            optimizer.schedule = training.Schedule(self.learning_rate, self.warmup, n_steps)
+        if self.average:
+            optimizer.average = training.Average(self.average, self.average_decay, self.average_start, n_steps)
+        if network.dropout or network.input_dropout:  # or scikit-learn's numbers would be others
+            optimizer.seed = optimizer.seed or int(self._random_state.randint(1, 2**31 - 1))
         trainer = training.Trainer(
             network,
             theta,
-            self._optimizer,
+            optimizer,
             X,
             self._trained_on(Y),
             batch_size,
@@ -481,19 +590,55 @@ class _MLP(BaseEstimator):
             sample_weight,
             self.n_threads,
             prepared=self._kept.pop("prepared", None) if incremental else None,
+            clip_norm=self.clip_norm or 0.0,
+            max_norm=self.max_norm or 0.0,
         )
         trainer.compile()
-        return partial(self._epochs, network, trainer, order, validation, incremental)
+        kept = optimizer.moments[-theta.size :] if self.average else theta
+        if self.average:
+            kept[:] = theta
+        if held_out is not None:
+            targets, is_classified = self._to_score(held_out[1]), isinstance(self, ClassifierMixin)
+            validation = training.validation(
+                network, kept, held_out[0], targets, held_out[2], is_classified, self.n_threads
+            )
+        score = self._scorer(held_out) if self.early_stopping and held_out is not None else None
+        return partial(self._epochs, network, trainer, kept, order, validation, score, incremental, callbacks)
+
+    def _scorer(self, held_out: tuple[Any, Array, Any, Any]) -> Callable[[list[Array], list[Array]], float] | None:
+        """What scores parameters on the examples that are set aside; None where the kernels do."""
+        if self.scoring is None or self.scoring == "loss":
+            return None
+        X, _, weights, y = held_out
+        model, scorer = copy(self), check_scoring(self, self.scoring)
+        model.__dict__.pop("feature_names_in_", None)  # X is an array by now
+        more = {} if weights is None else {"sample_weight": weights}
+
+        def score(coefs: list[Array], intercepts: list[Array]) -> float:
+            model.coefs_, model.intercepts_, model._kept = coefs, intercepts, {}
+            value = scorer(model, X, y, **more)
+            if not isinstance(value, Real):
+                raise ValueError(f"scoring must return a number, got {value!r}")
+            return float(value)
+
+        return score
 
     def _epochs(
         self,
         network: Network,
         trainer: Any,
+        kept: Array,
         order: npt.NDArray[np.int64],
         validation: Any,
+        score: Callable[[list[Array], list[Array]], float] | None,
         incremental: bool,
+        callbacks: FitCallbacks | None,
     ) -> None:
         from fastnn import training
+
+        decides = "loss"
+        if self.early_stopping:
+            decides = "validation_loss" if self.scoring == "loss" else "score"
 
         # The mean over the outputs, where the gradient has the sum: scikit-learn's convention.
         scale = 1 / self.n_outputs_ if network.loss_law.is_mean_over_outputs else 1
@@ -505,29 +650,38 @@ class _MLP(BaseEstimator):
             self.tol,
             self.n_iter_no_change,
             validation,
-            self.best_loss_ if validation is None else np.inf,
-            -np.inf if validation is None else self.best_validation_score_,
+            np.inf if self.early_stopping else self.best_loss_,
+            self.best_validation_score_ if self.early_stopping else -np.inf,
             self._no_improvement_count,
+            decides,
+            self.best_epoch == "last",
+            kept,
+            score and (lambda: score(*training.unpack(network, kept, trainer.is_sparse))),
         )
+        as_it_is = partial(self._as_it_is, network, kept, trainer.is_sparse)
         self.n_iter_, max_iter, start = 0, 1 if incremental else self.max_iter, time.perf_counter()
         end = np.inf if self.max_time is None or incremental else start + self.max_time
         try:
             while self.n_iter_ < max_iter:
                 if time.perf_counter() > end:
                     return
-                one_by_one = self.verbose or progress.is_watched() or self._optimizer.is_for_one_epoch
+                is_told = bool(callbacks) or progress.is_watched()
+                one_by_one = is_told or self.verbose or score or self._optimizer.is_for_one_epoch
+                if callbacks and epochs.is_at_the_start:
+                    callbacks.epoch_begins(as_it_is)
                 told = epochs.run(1 if one_by_one else max_iter - self.n_iter_)
-                if not len(told):
+                n_epochs = told.loss.size
+                if not n_epochs:
                     if epochs.is_interrupted:
                         raise KeyboardInterrupt
                     continue
-                self.n_iter_ += len(told)
-                now, is_last = time.perf_counter(), self._note_epochs(epochs, told, len(order))
-                score = self.validation_scores_[-1] if self.early_stopping else None
-                self._report(network, trainer.model.theta, trainer.is_sparse, score, len(order), now - start)
+                self.n_iter_ += n_epochs
+                seconds, rates = time.perf_counter() - start, epochs.learning_rates(n_epochs)
+                is_last = self._note_epochs(epochs, told, len(order), seconds, rates)
+                is_stopped = self._report(network, kept, trainer.is_sparse, len(order), callbacks)
                 if epochs.is_interrupted:
                     raise KeyboardInterrupt
-                if is_last:
+                if is_last or is_stopped:
                     return
                 start = time.perf_counter()
             if not incremental:
@@ -538,8 +692,7 @@ class _MLP(BaseEstimator):
                     stacklevel=1,
                 )
         finally:
-            if validation is not None:
-                trainer.model.theta[:] = epochs.best
+            trainer.model.theta[:] = epochs.best
             if incremental:
                 self._kept["prepared"] = trainer.prepared
                 parameters = (self.__dict__.get(name) for name in self._parameter_constraints)
@@ -547,15 +700,52 @@ class _MLP(BaseEstimator):
                 if not (trainer.is_sparse or trainer.weights.size or self.verbose or changeable):
                     self._kept["again"] = _Again(self, trainer, epochs)
 
-    def _report(
-        self, network: Network, theta: Array, by_inputs: bool, score: float | None, n_samples: int, seconds: float
-    ) -> None:
-        """Tell whoever watches what an epoch came to; they may predict."""
+    def _as_it_is(self, network: Network, theta: Array, by_inputs: bool) -> dict[str, Any]:
+        """What a copy of the model needs to predict with these parameters."""
         from fastnn import training
 
-        if progress.is_watched():
-            self.coefs_, self.intercepts_ = training.unpack(network, theta, by_inputs)
-            progress.report(progress.Epoch(self.n_iter_, self.max_iter, self.loss_, score, n_samples, seconds))
+        coefs, intercepts = training.unpack(network, theta, by_inputs)
+        return {"coefs_": coefs, "intercepts_": intercepts, "_kept": {}}
+
+    def _report(
+        self, network: Network, theta: Array, by_inputs: bool, n_samples: int, callbacks: FitCallbacks | None
+    ) -> bool:
+        """Tell whoever watches what an epoch came to; they may predict.  Whether one of them wants to stop."""
+        if not (callbacks or progress.is_watched()):
+            return False
+        as_it_is = self._as_it_is(network, theta, by_inputs)
+        self.__dict__.update(as_it_is)
+        last = {name: column[-1] for name, column in self.history_.items()}
+        score = self.validation_scores_[-1] if self.early_stopping and self.solver != "lbfgs" else None
+        self._epoch = progress.Epoch(
+            self.n_iter_,
+            self.max_iter,
+            self.loss_,
+            last.get("validation_score") if score is None else score,
+            n_samples,
+            last["seconds"],
+            last.get("validation_loss"),
+            last.get("learning_rate"),
+            last.get("gradient_norm"),
+        )
+        progress.report(self._epoch)
+        is_last = bool(callbacks and callbacks.epoch_ends(lambda: as_it_is))
+        self.__dict__.pop("_epoch", None)  # one of them may have trained the model
+        return is_last
+
+    @property
+    def _prints(self) -> bool:
+        """Whether lines are printed: a bar is drawn otherwise."""
+        return bool(self.verbose) and self.verbose != "bar"
+
+    @property
+    def best_iteration_(self) -> int:
+        """The epoch, counted from 1, whose parameters `early_stopping` has kept."""
+        scores = getattr(self, "validation_scores_", None)
+        if not scores:
+            raise AttributeError(f"{type(self).__name__} has no best_iteration_: it is fitted with early_stopping=True")
+        best = np.flatnonzero(np.asarray(scores) == self.best_validation_score_)
+        return len(scores) if not len(best) else int(best[-1 if self.best_epoch == "last" else 0]) + 1
 
     def _stopping_message(self) -> str:
         what = "Validation score" if self.early_stopping else "Training loss"
@@ -707,7 +897,8 @@ class _Again:
 class MLPClassifier(ClassifierMixin, _MLP):
     """Multilayer perceptron for classification: scikit-learn's, many times as fast.
 
-    It minimises the log loss.  Two classes (or several labels at once) have logistic outputs, more have softmax.
+    It minimises the log loss, or the focal loss.  Two classes (or several labels at once) have logistic outputs, more
+    have softmax.
 
     Parameters
     ----------
@@ -716,9 +907,10 @@ class MLPClassifier(ClassifierMixin, _MLP):
     activation : str or Activation, or a sequence of these, default "relu"
         g of the hidden layers, or of each of them: "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "selu",
         "softplus", "silu", "mish", "gelu" or "gelu_tanh"; of your own, by `fastnn.activation`.
-    solver : {"adam", "adamw", "sgd", "lbfgs"}, default "adam"
+    solver : {"adam", "adamw", "nadam", "rmsprop", "sgd", "lbfgs"}, default "adam"
         Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019), whose weights lose the part alpha * learning_rate of
-        themselves in each step, stochastic gradient descent with momentum, or SciPy's L-BFGS-B on all examples at once.
+        themselves in each step, NAdam (Dozat 2016), RMSprop (Tieleman & Hinton 2012), stochastic gradient descent with
+        momentum, or SciPy's L-BFGS-B on all examples at once.
     alpha : float, default 0.0001
         Strength of the L2 penalty, alpha / (2 m) times the sum of the squares of the weights, over batches of m.
     batch_size : int or "auto", default "auto"
@@ -726,9 +918,9 @@ class MLPClassifier(ClassifierMixin, _MLP):
     learning_rate : str or callable, default "constant"
         What becomes of the step size.  For "sgd", as in scikit-learn: with "invscaling", it is learning_rate_init /
         (`t_` + 1)^power_t at the end of an epoch; with "adaptive", it is divided by 5 where training would stop, until
-        it is below 1e-6.  For "adam" too, by the progress over the steps of max_iter epochs: "cosine", "one_cycle",
-        "step", "coslog4" (see ``fastnn.training.schedules``), or a function of that: a number between 0 and 1, for
-        which it gives a factor.
+        it is below 1e-6.  For all, "plateau" is what "adaptive" is for "sgd"; and by the progress over the steps of
+        max_iter epochs: "cosine", "one_cycle", "step", "coslog4" (see ``fastnn.training.schedules``), or a function of
+        that: a number between 0 and 1, for which it gives a factor.
     learning_rate_init : float, default 0.001
         The (first) step size.
     power_t : float, default 0.5
@@ -741,8 +933,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
         For the initial weights, the order of the examples and the validation set.
     tol : float, default 1e-4
         What an epoch must improve the loss (or validation score) by, to count as progress.
-    verbose : bool, default False
-        Whether to print the loss of every epoch.
+    verbose : bool or "bar", default False
+        Whether to print the loss of every epoch, or to draw a progress bar, which needs rich.
     warm_start : bool, default False
         Whether `fit` goes on from the last solution.
     momentum : float, default 0.9
@@ -762,19 +954,53 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Epochs without progress before training stops.
     max_fun : int, default 15000
         For "lbfgs": evaluations of the cost at most.
+    loss : {"log_loss", "focal"}, default "log_loss"
+        What is minimised: the log loss; or the focal loss, to which examples that are predicted with certainty count
+        less (Lin et al. 2017).  As all that follow, not in scikit-learn.
+    gamma : float, default 2
+        For "focal": the exponent; 0 is the log loss.
     label_smoothing : float, default 0
-        What each label is sure of less than 1, in equal parts to all classes (Szegedy et al. 2016).  As the next four
-        parameters, not in scikit-learn.
+        What each label is sure of less than 1, in equal parts to all classes (Szegedy et al. 2016).
     class_weight : dict, "balanced" or None, default None
         What the examples of each class count for, besides `sample_weight`: {class: weight}; "balanced" for
         n_samples / (n_classes * how many the class has); None for 1.
     warmup : float, default 0
         In which part of the steps of max_iter epochs, from the first on, the step size rises in proportion.
+    rho : float, default 0.9
+        For "rmsprop": the decay of the mean of the squares.
+    l1_ratio : float, default 0
+        Which part of the penalty is L1: that is alpha / m times (l1_ratio times the sum of the absolute values of the
+        weights, plus (1 - l1_ratio) / 2 times that of their squares).  With "adamw", weights become exactly 0.
+    clip_norm : float or None, default None
+        The norm that the gradient of the mean loss, without the penalty, has at most in a step (Pascanu et al. 2013); a
+        step whose gradient is not finite is left out.
+    max_norm : float or None, default None
+        The norm that the weights which come into a hidden unit have at most after a step (Srivastava et al. 2014).
+    dropout, input_dropout : float, default 0
+        Which part of the hidden units, and of the inputs, is left out at random in each step (Srivastava et al. 2014).
+    average : {"ema", "swa"} or None, default None
+        Whether the parameters are an average of those that the steps came to: the exponential moving average, or the
+        mean over the last part of the steps (Izmailov et al. 2018).  Validation scores are those of the average.
+    average_decay : float, default 0.999
+        For "ema": the part of the average that stays in a step.
+    average_start : float, default 0.75
+        For "swa": after which part of the steps of max_iter epochs the mean begins.
+    init : str or (coefs, intercepts), default "glorot"
+        The first weights: "glorot", as in scikit-learn (Glorot & Bengio 2010); "he", for relu and its kin (He et al.
+        2015), "lecun", for selu (LeCun et al. 1998) or "orthogonal" (Saxe et al. 2014), with biases of 0; or copies of
+        these arrays, such as those of another model.
+    output_intercepts : {"random", "mean"}, default "random"
+        Whether the first intercepts of the outputs are those of `init`, or predict the mean of the targets.
+    scoring : str, callable or None, default None
+        What `early_stopping` goes by: accuracy or R^2; "loss" for the validation loss, of which the scores are the
+        negatives; or a scorer of scikit-learn.
+    best_epoch : {"first", "last"}, default "first"
+        For `early_stopping`: of several epochs with the best score, whose weights are kept.
     max_time : float or None, default None
         Seconds after which training ends, at the end of an epoch (or an iteration), unless an epoch takes longer than
         a tenth of one.
     n_threads : int or None, default None
-        How many threads at most; None for the limit of the process (see `fastnn.set_n_threads`).  Not in scikit-learn.
+        How many threads at most; None for the limit of the process (see `fastnn.set_n_threads`).
 
     Attributes
     ----------
@@ -785,7 +1011,13 @@ class MLPClassifier(ClassifierMixin, _MLP):
     loss_, best_loss_, loss_curve_ : float, float or None, list of float
         Mean loss of the last epoch, of the best, and of all, penalty included.
     validation_scores_, best_validation_score_ : list of float, float; None without `early_stopping`
-        Accuracy on the validation set after each epoch, and the best.
+        Accuracy, or `scoring`, on the validation set after each epoch, and the best.
+    best_iteration_ : int
+        With `early_stopping`: the epoch whose weights were kept, counted from 1.
+    history_ : dict of lists
+        What each epoch came to: "loss", "learning_rate" (in its last step) and "seconds" (of epochs that are run
+        together, the mean); with validation, "validation_loss" (without the penalty) and "validation_score"; with
+        `clip_norm`, "gradient_norm" (the mean over the steps, before they are clipped).
     n_iter_, t_ : int
         Epochs (or iterations) of the last fit, and examples seen in all.
     n_features_in_, n_layers_, n_outputs_ : int
@@ -807,11 +1039,12 @@ class MLPClassifier(ClassifierMixin, _MLP):
     True
     """
 
-    loss = "log_loss"  # as scikit-learn's, which has it as an attribute and not as a parameter
     _theirs = multilayer_perceptron.MLPClassifier
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **_theirs._parameter_constraints,
         **_OURS,
+        "loss": [StrOptions({"log_loss", "focal"})],
+        "gamma": [Interval(Real, 0, None, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
@@ -842,9 +1075,24 @@ class MLPClassifier(ClassifierMixin, _MLP):
         epsilon: float = 1e-8,
         n_iter_no_change: int | float = 10,
         max_fun: int = 15000,
+        loss: str = "log_loss",
+        gamma: float = 2.0,
         label_smoothing: float = 0.0,
         class_weight: Any = None,
         warmup: float = 0.0,
+        rho: float = 0.9,
+        l1_ratio: float = 0.0,
+        clip_norm: float | None = None,
+        max_norm: float | None = None,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        average: str | None = None,
+        average_decay: float = 0.999,
+        average_start: float = 0.75,
+        init: Any = "glorot",
+        output_intercepts: str = "random",
+        scoring: Any = None,
+        best_epoch: str = "first",
         max_time: float | None = None,
         n_threads: int | None = None,
     ) -> None:
@@ -871,9 +1119,24 @@ class MLPClassifier(ClassifierMixin, _MLP):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.loss = loss
+        self.gamma = gamma
         self.label_smoothing = label_smoothing
         self.class_weight = class_weight
         self.warmup = warmup
+        self.rho = rho
+        self.l1_ratio = l1_ratio
+        self.clip_norm = clip_norm
+        self.max_norm = max_norm
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.average = average
+        self.average_decay = average_decay
+        self.average_start = average_start
+        self.init = init
+        self.output_intercepts = output_intercepts
+        self.scoring = scoring
+        self.best_epoch = best_epoch
         self.max_time = max_time
         self.n_threads = n_threads
 
@@ -899,7 +1162,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
         sample_weight : array-like (n_samples,) or None
             What each example counts for; None for 1.
         X_val, y_val, sample_weight_val : array-like
-            With `early_stopping`: the examples whose score decides, in place of a part of X.
+            Examples that are watched: see `history_`.  With `early_stopping`, their score decides, in place of that of
+            a part of X.
 
         Returns
         -------
@@ -1050,8 +1314,13 @@ class MLPClassifier(ClassifierMixin, _MLP):
         places = np.searchsorted(self.classes_, y)[:, np.newaxis]
         return places if self._out_activation() == "softmax" else places == 1
 
+    def _loss_law(self) -> str | Loss:
+        if self.loss == "log_loss":
+            return self.loss
+        return replace(LOSSES[self.loss, self._out_activation()], constants=(float(self.gamma),))
+
     def _trained_on(self, Y: Array) -> Array:
-        if not self.label_smoothing:
+        if not self.label_smoothing and self.loss == "log_loss":
             return Y
         if self._out_activation() == "softmax":
             n_classes = len(self.classes_)
@@ -1115,9 +1384,10 @@ class MLPRegressor(RegressorMixin, _MLP):
     activation : str or Activation, or a sequence of these, default "relu"
         g of the hidden layers, or of each of them: "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "selu",
         "softplus", "silu", "mish", "gelu" or "gelu_tanh"; of your own, by `fastnn.activation`.
-    solver : {"adam", "adamw", "sgd", "lbfgs"}, default "adam"
+    solver : {"adam", "adamw", "nadam", "rmsprop", "sgd", "lbfgs"}, default "adam"
         Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019), whose weights lose the part alpha * learning_rate of
-        themselves in each step, stochastic gradient descent with momentum, or SciPy's L-BFGS-B on all examples at once.
+        themselves in each step, NAdam (Dozat 2016), RMSprop (Tieleman & Hinton 2012), stochastic gradient descent with
+        momentum, or SciPy's L-BFGS-B on all examples at once.
     alpha : float, default 0.0001
         Strength of the L2 penalty, alpha / (2 m) times the sum of the squares of the weights, over batches of m.
     batch_size : int or "auto", default "auto"
@@ -1125,9 +1395,9 @@ class MLPRegressor(RegressorMixin, _MLP):
     learning_rate : str or callable, default "constant"
         What becomes of the step size.  For "sgd", as in scikit-learn: with "invscaling", it is learning_rate_init /
         (`t_` + 1)^power_t at the end of an epoch; with "adaptive", it is divided by 5 where training would stop, until
-        it is below 1e-6.  For "adam" too, by the progress over the steps of max_iter epochs: "cosine", "one_cycle",
-        "step", "coslog4" (see ``fastnn.training.schedules``), or a function of that: a number between 0 and 1, for
-        which it gives a factor.
+        it is below 1e-6.  For all, "plateau" is what "adaptive" is for "sgd"; and by the progress over the steps of
+        max_iter epochs: "cosine", "one_cycle", "step", "coslog4" (see ``fastnn.training.schedules``), or a function of
+        that: a number between 0 and 1, for which it gives a factor.
     learning_rate_init : float, default 0.001
         The (first) step size.
     power_t : float, default 0.5
@@ -1140,8 +1410,8 @@ class MLPRegressor(RegressorMixin, _MLP):
         For the initial weights, the order of the examples and the validation set.
     tol : float, default 1e-4
         What an epoch must improve the loss (or validation score) by, to count as progress.
-    verbose : bool, default False
-        Whether to print the loss of every epoch.
+    verbose : bool or "bar", default False
+        Whether to print the loss of every epoch, or to draw a progress bar, which needs rich.
     warm_start : bool, default False
         Whether `fit` goes on from the last solution.
     momentum : float, default 0.9
@@ -1163,16 +1433,46 @@ class MLPRegressor(RegressorMixin, _MLP):
         For "lbfgs": evaluations of the cost at most.
     delta : float, default 1.0
         For "huber": the error from which on it counts in proportion, in units of y; so scale y, or choose it by y's
-        spread.  As the next four parameters, not in scikit-learn.
+        spread.  As all that follow, not in scikit-learn.
     quantile : float or sequence of float, default 0.5
         For "quantile": which; of several, in rising order, `predict` has a column for each, and they do not cross.
     warmup : float, default 0
         In which part of the steps of max_iter epochs, from the first on, the step size rises in proportion.
+    rho : float, default 0.9
+        For "rmsprop": the decay of the mean of the squares.
+    l1_ratio : float, default 0
+        Which part of the penalty is L1: that is alpha / m times (l1_ratio times the sum of the absolute values of the
+        weights, plus (1 - l1_ratio) / 2 times that of their squares).  With "adamw", weights become exactly 0.
+    clip_norm : float or None, default None
+        The norm that the gradient of the mean loss, without the penalty, has at most in a step (Pascanu et al. 2013); a
+        step whose gradient is not finite is left out.
+    max_norm : float or None, default None
+        The norm that the weights which come into a hidden unit have at most after a step (Srivastava et al. 2014).
+    dropout, input_dropout : float, default 0
+        Which part of the hidden units, and of the inputs, is left out at random in each step (Srivastava et al. 2014).
+    average : {"ema", "swa"} or None, default None
+        Whether the parameters are an average of those that the steps came to: the exponential moving average, or the
+        mean over the last part of the steps (Izmailov et al. 2018).  Validation scores are those of the average.
+    average_decay : float, default 0.999
+        For "ema": the part of the average that stays in a step.
+    average_start : float, default 0.75
+        For "swa": after which part of the steps of max_iter epochs the mean begins.
+    init : str or (coefs, intercepts), default "glorot"
+        The first weights: "glorot", as in scikit-learn (Glorot & Bengio 2010); "he", for relu and its kin (He et al.
+        2015), "lecun", for selu (LeCun et al. 1998) or "orthogonal" (Saxe et al. 2014), with biases of 0; or copies of
+        these arrays, such as those of another model.
+    output_intercepts : {"random", "mean"}, default "random"
+        Whether the first intercepts of the outputs are those of `init`, or predict the mean of the targets.
+    scoring : str, callable or None, default None
+        What `early_stopping` goes by: accuracy or R^2; "loss" for the validation loss, of which the scores are the
+        negatives; or a scorer of scikit-learn.
+    best_epoch : {"first", "last"}, default "first"
+        For `early_stopping`: of several epochs with the best score, whose weights are kept.
     max_time : float or None, default None
         Seconds after which training ends, at the end of an epoch (or an iteration), unless an epoch takes longer than
         a tenth of one.
     n_threads : int or None, default None
-        How many threads at most; None for the limit of the process (see `fastnn.set_n_threads`).  Not in scikit-learn.
+        How many threads at most; None for the limit of the process (see `fastnn.set_n_threads`).
 
     Attributes
     ----------
@@ -1181,7 +1481,13 @@ class MLPRegressor(RegressorMixin, _MLP):
     loss_, best_loss_, loss_curve_ : float, float or None, list of float
         Mean loss of the last epoch, of the best, and of all, penalty included.
     validation_scores_, best_validation_score_ : list of float, float; None without `early_stopping`
-        R^2 on the validation set after each epoch, and the best.
+        R^2, or `scoring`, on the validation set after each epoch, and the best.
+    best_iteration_ : int
+        With `early_stopping`: the epoch whose weights were kept, counted from 1.
+    history_ : dict of lists
+        What each epoch came to: "loss", "learning_rate" (in its last step) and "seconds" (of epochs that are run
+        together, the mean); with validation, "validation_loss" (without the penalty) and "validation_score"; with
+        `clip_norm`, "gradient_norm" (the mean over the steps, before they are clipped).
     n_iter_, t_ : int
         Epochs (or iterations) of the last fit, and examples seen in all.
     n_features_in_, n_layers_, n_outputs_ : int
@@ -1240,6 +1546,19 @@ class MLPRegressor(RegressorMixin, _MLP):
         delta: float = 1.0,
         quantile: float | Sequence[float] = 0.5,
         warmup: float = 0.0,
+        rho: float = 0.9,
+        l1_ratio: float = 0.0,
+        clip_norm: float | None = None,
+        max_norm: float | None = None,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        average: str | None = None,
+        average_decay: float = 0.999,
+        average_start: float = 0.75,
+        init: Any = "glorot",
+        output_intercepts: str = "random",
+        scoring: Any = None,
+        best_epoch: str = "first",
         max_time: float | None = None,
         n_threads: int | None = None,
     ) -> None:
@@ -1270,6 +1589,19 @@ class MLPRegressor(RegressorMixin, _MLP):
         self.delta = delta
         self.quantile = quantile
         self.warmup = warmup
+        self.rho = rho
+        self.l1_ratio = l1_ratio
+        self.clip_norm = clip_norm
+        self.max_norm = max_norm
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.average = average
+        self.average_decay = average_decay
+        self.average_start = average_start
+        self.init = init
+        self.output_intercepts = output_intercepts
+        self.scoring = scoring
+        self.best_epoch = best_epoch
         self.max_time = max_time
         self.n_threads = n_threads
 
@@ -1295,7 +1627,8 @@ class MLPRegressor(RegressorMixin, _MLP):
         sample_weight : array-like (n_samples,) or None
             What each example counts for; None for 1.
         X_val, y_val, sample_weight_val : array-like
-            With `early_stopping`: the examples whose score decides, in place of a part of X.
+            Examples that are watched: see `history_`.  With `early_stopping`, their score decides, in place of that of
+            a part of X.
 
         Returns
         -------

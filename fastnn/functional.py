@@ -5,6 +5,8 @@ are (n, m) with one example a column, float32 where everything is float32, else 
 when it is the transpose of scikit-learn's C-contiguous (n_samples, n_features).
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from fastnn.kernels import passes
@@ -44,7 +46,11 @@ __all__ = [
 
 
 def forward_propagation(
-    X: Array, parameters: Parameters, activation: Activations = "tanh", out_activation: str = "logistic"
+    X: Array,
+    parameters: Parameters,
+    activation: Activations = "tanh",
+    out_activation: str = "logistic",
+    masks: Parameters | None = None,
 ) -> tuple[Array, dict[str, Array]]:
     """Z_l = W_l A_{l-1} + b_l, A_l = g_l(Z_l); see `fastnn.reference.forward_propagation`.
 
@@ -58,13 +64,15 @@ def forward_propagation(
         g of the hidden layers, or of each: see `MLPClassifier`; of your own, by `fastnn.activation`.
     out_activation : {"logistic", "softmax", "identity", "exp"}
         g of the output layer.
+    masks : dict or None
+        What A1, A2 ... of the hidden layers are multiplied by: see `fastnn.reference.dropout_mask`.
 
     Returns
     -------
     A_L : array (n_y, m)
         The predictions.
     cache : dict
-        A1, A2 ... A_L, for `backward_propagation`; and D_l = g'(Z_l), where that is not written in A_l.
+        A1, A2 ... A_L, for `backward_propagation`; and D_l = g'(Z_l), where that is not written in A_l, times its mask.
 
     Raises
     ------
@@ -88,6 +96,9 @@ def forward_propagation(
     A, m, cache = _whole(dtype, X), X.shape[1], {}
     for l, n_out in enumerate(sizes[1:], 1):
         Z, law = np.empty((n_out, A.shape[1]), dtype), law_of(activation if l < len(sizes) - 1 else "identity", l)
+        mask = masks[f"A{l}"] if masks and l < len(sizes) - 1 else None
+        if mask is not None:
+            law = replace(law, form=KEPT)
         D = np.empty_like(Z) if law.form == KEPT else Z[:0]
         address = 0 if law.form in (LINEAR, RELU) else address_of(activation_unit(law), dtype)
         passes.affine(
@@ -102,6 +113,9 @@ def forward_propagation(
         A, cache[f"A{l}"] = Z, Z[:, :m]
         if law.form == KEPT:
             cache[f"D{l}"] = D[:, :m]
+        if mask is not None:
+            cache[f"A{l}"] *= mask
+            cache[f"D{l}"] *= mask
     passes.output(A, address_of(output_unit(out_activation), dtype))
     return A[:, :m], cache
 
@@ -194,8 +208,9 @@ def backward_propagation(
         gradients[f"dW{l}"], gradients[f"db{l}"] = dW / dtype.type(m), db.T / dtype.type(m)
         if l > 1:
             dA, law = np.empty_like(A), law_of(activation, l - 1)
-            slope = _whole(dtype, cache[f"D{l - 1}"]) if law.form == KEPT else A
-            passes.backproject(_of(dtype, parameters[f"W{l}"]), dZ, slope, dA, law.form)
+            is_kept = f"D{l - 1}" in cache
+            slope = _whole(dtype, cache[f"D{l - 1}"]) if is_kept else A
+            passes.backproject(_of(dtype, parameters[f"W{l}"]), dZ, slope, dA, KEPT if is_kept else law.form)
             dZ = dA
     return gradients
 

@@ -1,7 +1,7 @@
 """What a network is: layer sizes, activations, theta and its views; and the usual dict of parameters."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from math import prod
@@ -57,6 +57,8 @@ class Network:
     loss : str or Loss
         What training minimises: a name in the table of losses, or a law; "" for the first that belongs to the output
         activation.
+    dropout, input_dropout : float
+        Which part of the hidden units, and of the inputs, is left out in a step of training.
 
     Raises
     ------
@@ -68,6 +70,8 @@ class Network:
     activation: str | Activation | tuple[str | Activation, ...]
     out_activation: str
     loss: str | Loss = ""
+    dropout: float = 0.0
+    input_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         check_layer_sizes(self.layer_sizes)
@@ -77,8 +81,9 @@ class Network:
 
     @cached_property
     def hidden_laws(self) -> tuple[Activation, ...]:
-        """The activation of each hidden layer, as a law."""
-        return tuple(law_of(self.activation, l) for l in range(1, len(self.layer_sizes) - 1))
+        """The activation of each hidden layer, as a law: with dropout, one whose slope is kept, to be dropped too."""
+        laws = tuple(law_of(self.activation, l) for l in range(1, len(self.layer_sizes) - 1))
+        return tuple(replace(law, form=KEPT) for law in laws) if self.dropout else laws
 
     @property
     def loss_law(self) -> Loss:

@@ -24,7 +24,13 @@ class Epoch:
     n_samples : int
         Examples trained on in this epoch.
     seconds : float
-        How long that took, without the validation.
+        How long that took.
+    validation_loss : float or None
+        The mean loss of the validation set, without the penalty.
+    learning_rate : float or None
+        In the last step; None for "lbfgs".
+    gradient_norm : float or None
+        The mean over the steps, where ``clip_norm`` has it computed.
 
     Examples
     --------
@@ -42,6 +48,9 @@ class Epoch:
     validation_score: float | None
     n_samples: int
     seconds: float
+    validation_loss: float | None = None
+    learning_rate: float | None = None
+    gradient_norm: float | None = None
 
 
 _watchers: ContextVar[tuple[Callable[[Epoch], object], ...]] = ContextVar("watchers", default=())
@@ -78,6 +87,25 @@ def watch(callback: Callable[[Epoch], object]) -> Iterator[None]:
     """
     with _added(callback, _watchers):
         yield
+
+
+@contextmanager
+def bar(max_iter: int) -> Iterator[None]:
+    """A progress bar for the fits within the block, in a terminal or a notebook; an ImportError without rich."""
+    try:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    except ImportError as error:
+        raise ImportError("verbose='bar' needs rich: install fastnn-mlp[cli]") from error
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn()
+    with Progress(*columns) as drawn:
+        task = drawn.add_task("epochs", total=max_iter, told="")
+
+        def show(epoch: Epoch) -> None:
+            score = "" if epoch.validation_score is None else f", validation score {epoch.validation_score:.4f}"
+            drawn.update(task, completed=epoch.n_iter, total=epoch.max_iter, told=f"loss {epoch.loss:.4g}{score}")
+
+        with watch(show):
+            yield
 
 
 def is_watched() -> bool:

@@ -116,10 +116,29 @@ def _difference(A: Array, Y: Array) -> Array:
     return A - Y
 
 
+def _focal(A: Array, gamma: Array) -> Array:
+    """-(1 - a)^gamma log a (Lin et al. 2017)."""
+    return np.asarray(-((1 - _clipped(A)) ** gamma) * np.log(_clipped(A)))
+
+
+def _focal_slope(A: Array, gamma: Array) -> Array:
+    """Its derivative by a."""
+    A = _clipped(A)
+    return np.asarray((1 - A) ** gamma * (gamma * np.log(A) / (1 - A) - 1 / A))
+
+
 #: L(a, y) of each output, and its derivative by z: by the name of the loss and the output activation.
 LOSSES: dict[tuple[str, str], tuple[Callable[..., Array], Callable[..., Array]]] = {
     ("log_loss", "logistic"): (lambda A, Y: -Y * np.log(_clipped(A)) - (1 - Y) * np.log(1 - _clipped(A)), _difference),
     ("log_loss", "softmax"): (lambda A, Y: -Y * np.log(_clipped(A)), _difference),
+    ("focal", "logistic"): (
+        lambda A, Y, gamma: Y * _focal(A, gamma) + (1 - Y) * _focal(1 - A, gamma),
+        lambda A, Y, gamma: A * (1 - A) * (Y * _focal_slope(A, gamma) - (1 - Y) * _focal_slope(1 - A, gamma)),
+    ),
+    ("focal", "softmax"): (
+        lambda A, Y, gamma: Y * _focal(A, gamma),
+        lambda A, Y, gamma: A * (U := Y * _focal_slope(A, gamma)) - A * (A * U).sum(axis=0),
+    ),
     ("squared_error", "identity"): (lambda A, Y: (A - Y) ** 2 / 2, _difference),
     ("absolute_error", "identity"): (lambda A, Y: abs(A - Y), lambda A, Y: np.sign(A - Y)),
     ("huber", "identity"): (
@@ -193,7 +212,11 @@ def initialize_parameters(
 
 
 def forward_propagation(
-    X: Array, parameters: Parameters, activation: Activations = "tanh", out_activation: str = "logistic"
+    X: Array,
+    parameters: Parameters,
+    activation: Activations = "tanh",
+    out_activation: str = "logistic",
+    masks: Parameters | None = None,
 ) -> tuple[Array, dict[str, Array]]:
     """Z_l = W_l A_{l-1} + b_l, A_l = g_l(Z_l): "Forward propagation" in the notes.
 
@@ -207,13 +230,15 @@ def forward_propagation(
         g of the hidden layers, or of each: see `MLPClassifier`; of your own, by `fastnn.activation`.
     out_activation : {"logistic", "softmax", "identity", "exp"}
         g of the output layer.
+    masks : dict or None
+        What A1, A2 ... of the hidden layers are multiplied by: see `dropout_mask`.
 
     Returns
     -------
     A_L : array (n_y, m)
         The predictions.
     cache : dict
-        A1, A2 ... A_L, for `backward_propagation`; and D_l = g'(Z_l), where that is not written in A_l.
+        A1, A2 ... A_L, for `backward_propagation`; and D_l = g'(Z_l), where that is not written in A_l, times its mask.
 
     Raises
     ------
@@ -244,6 +269,9 @@ def forward_propagation(
             A = g(Z).astype(Z.dtype, copy=False)
             if written_in == "Z":
                 cache[f"D{l}"] = slope(Z).astype(Z.dtype, copy=False)
+            if masks:
+                cache[f"D{l}"] = (slope(A) if written_in == "A" else cache[f"D{l}"]) * masks[f"A{l}"]
+                A = A * masks[f"A{l}"]
         cache[f"A{l}"] = A
     return A, cache
 
@@ -338,8 +366,8 @@ def backward_propagation(
         gradients[f"dW{l}"] = dZ @ A.T / m
         gradients[f"db{l}"] = dZ.sum(axis=1, keepdims=True) / m
         if l > 1:
-            _, slope, written_in = _of(activation_of(activation, l - 1))
-            dZ = parameters[f"W{l}"].T @ dZ * (slope(A) if written_in == "A" else cache[f"D{l - 1}"])
+            _, slope, _ = _of(activation_of(activation, l - 1))
+            dZ = parameters[f"W{l}"].T @ dZ * (cache[f"D{l - 1}"] if f"D{l - 1}" in cache else slope(A))
     return gradients
 
 
@@ -505,3 +533,134 @@ def adam(
     variance = beta_2 * variance + (1 - beta_2) * gradient**2
     rate = learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
     return theta - rate * mean / (np.sqrt(variance) + epsilon), mean, variance
+
+
+def nadam(
+    theta: Array,
+    gradient: Array,
+    mean: Array,
+    variance: Array,
+    t: int,
+    learning_rate: float = 0.001,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> tuple[Array, Array, Array]:
+    """Adam with Nesterov's momentum, the decay of which grows towards beta_1 (Dozat 2016).
+
+    mu_t = beta_1 (1 - 0.96^(t / 250) / 2) is the decay in step t; epsilon is not corrected for the bias, as in `adam`.
+
+    Parameters
+    ----------
+    theta, gradient, mean, variance : array
+        Of any one shape; the first mean and variance are 0.
+    t : int
+        The number of the step, from 1.
+    learning_rate, beta_1, beta_2, epsilon : float
+        The step size, the decays, and what keeps the division finite.
+
+    Returns
+    -------
+    theta, mean, variance : array
+        New ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference as nn
+    >>> theta, mean, variance = nn.nadam(np.array([1.0]), np.array([2.0]), np.zeros(1), np.zeros(1), t=1)
+    >>> theta.round(6)
+    array([0.998944])
+    """
+    mu = beta_1 * (1 - 0.5 * 0.96 ** (np.arange(1, t + 2) / 250))
+    mean = beta_1 * mean + (1 - beta_1) * gradient
+    variance = beta_2 * variance + (1 - beta_2) * gradient**2
+    ahead = mu[-1] * mean / (1 - mu.prod()) + (1 - mu[-2]) * gradient / (1 - mu[:-1].prod())
+    rate = learning_rate * np.sqrt(1 - beta_2**t)
+    return theta - rate * ahead / (np.sqrt(variance) + epsilon), mean, variance
+
+
+def rmsprop(
+    theta: Array,
+    gradient: Array,
+    variance: Array,
+    learning_rate: float = 0.001,
+    rho: float = 0.9,
+    epsilon: float = 1e-8,
+) -> tuple[Array, Array]:
+    """v := rho v + (1 - rho) g^2, theta := theta - alpha g / (sqrt(v) + epsilon) (Tieleman & Hinton 2012).
+
+    Parameters
+    ----------
+    theta, gradient, variance : array
+        Of any one shape; the first variance is 0.
+    learning_rate, rho, epsilon : float
+        The step size alpha, the decay, and what keeps the division finite.
+
+    Returns
+    -------
+    theta, variance : array
+        New ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference as nn
+    >>> theta, variance = nn.rmsprop(np.array([1.0]), np.array([2.0]), np.zeros(1))
+    >>> theta.round(6)
+    array([0.996838])
+    """
+    variance = rho * variance + (1 - rho) * gradient**2
+    return theta - learning_rate * gradient / (np.sqrt(variance) + epsilon), variance
+
+
+def dropout_mask(seed: int, step: int, layer: int, rows: npt.NDArray[np.int64], n_units: int, dropout: float) -> Array:
+    """0 for a part of the units of a layer, 1 / (1 - p) for the others (Srivastava et al. 2014).
+
+    A unit of an example is dropped where a random number of 32 bits is below p 2^32.  It is a function of the seed, of
+    the number of the step and of the layer, of the example's row and of the unit: a sequence of Weyl that is mixed by
+    the permutations of Steele et al. (2014, 64 bits) and Wellons (2018, 32 bits).
+
+    Parameters
+    ----------
+    seed, step, layer : int
+        Which mask: of step 0, 1 ... and A_l.
+    rows : array (m,) of int
+        The rows of the examples.
+    n_units : int
+        Of the layer.
+    dropout : float
+        The part p, from 0 to below 1.
+
+    Returns
+    -------
+    array (n_units, m)
+        What A_l is multiplied by.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference as nn
+    >>> nn.dropout_mask(0, 0, 1, np.arange(5), 2, dropout=0.5)
+    array([[0., 0., 2., 0., 2.],
+           [2., 0., 2., 0., 0.]])
+    """
+    key = seed % 2**64
+    for number in step, layer:
+        key = (key + 0x9E3779B97F4A7C15 * (number + 1)) % 2**64
+        key = (key ^ key >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        key = (key ^ key >> 27) * 0x94D049BB133111EB % 2**64
+        key ^= key >> 31
+    of_units = _mixed(np.arange(n_units, dtype=np.uint64) * np.uint64(0x85EBCA77) + np.uint64(key % 2**32))
+    of_rows = np.asarray(rows, np.uint64) * np.uint64(0x9E3779B1) + np.uint64(key >> 32)
+    least = int(dropout * 2**32)
+    return np.where(_mixed(of_units[:, np.newaxis] + of_rows) < least, 0.0, 2**32 / (2**32 - least))
+
+
+def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """A permutation of 32 bits, of which each depends on all."""
+    low = np.uint64(2**32 - 1)
+    for shift, factor in (16, 0x21F0AAAD), (15, 0xD35A2D97), (15, 1):
+        x &= low
+        x = (x ^ x >> np.uint64(shift)) * np.uint64(factor) & low
+    return x

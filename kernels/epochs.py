@@ -3,11 +3,12 @@
 The kernels that train and predict are called by their addresses, so that this is compiled without them.
 
     loss of an epoch      = the mean over its examples, as each step saw them, times `scale`, plus the mean penalty
+    validation loss       = the mean over the examples that are set aside, times `scale`
     accuracy              = the weight of the examples whose labels are all right, of the weight of all
     R^2 of an output      = 1 - sum of w (y - a)^2 / sum of w (y - mean of y)^2, in the mean over the outputs
 
-Training goes on while the loss falls below the best by more than tol, or the score rises above the best by tol at
-least; it stops after more than n_iter_no_change epochs without that.
+Training goes on while the loss falls below the best by more than tol, or the score (or minus the validation loss) rises
+above the best by tol at least; it stops after more than n_iter_no_change epochs without that.
 """
 
 from typing import NamedTuple
@@ -15,17 +16,23 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
+from fastnn.kernels.laws.units import loss_and_dZ
 from fastnn.kernels.machine.jit import entry, inline, kernel, packed, part, release_gil, take_gil, unit
+from fastnn.kernels.machine.simd import matrix
 from fastnn.kernels.machine.team import claim, clear, dismiss, run_together
 from fastnn.kernels.predict import Room
-from fastnn.kernels.run import Batches, Model, Rule, Run
+from fastnn.kernels.run import LOSS, NORM, PENALTY, Batches, Model, Rule, Run
 from fastnn.kernels.shuffle import shuffle
 
-#: What is told of an epoch.
-LOSS, SCORE, TOLD = range(3)
+#: What is told of an epoch: among others the mean norm of the gradients, where they are clipped.
+EPOCH_LOSS, SCORE, VALIDATION_LOSS, EPOCH_NORM, TOLD = range(5)
 #: What is carried from call to call: sums over the steps of an epoch that has not ended; how many have, in this call;
 #: how many steps were taken in all; the best loss and score; how many epochs were without progress.
-LOSSES, PENALTIES, ENDED, TAKEN, BEST_LOSS, BEST_SCORE, NO_IMPROVEMENT, CARRIED = range(8)
+LOSSES, PENALTIES, NORMS, ENDED, TAKEN, BEST_LOSS, BEST_SCORE, NO_IMPROVEMENT, CARRIED = range(9)
+#: By what it is decided whether there is progress, and which parameters are the best.
+BY_LOSS, BY_SCORE, BY_VALIDATION_LOSS = range(3)
+#: Examples whose losses are computed at a time.
+BLOCK = 64
 
 
 class Validation(NamedTuple):
@@ -41,6 +48,7 @@ class Validation(NamedTuple):
     y: np.ndarray  # (n, n_y), float64; or (n, 1), the number of the class
     weights: np.ndarray  # (n,), float64; or (0,), for weights of one
     totals: np.ndarray  # (n_y,), float64: what R^2 divides by; or (0,), for accuracy
+    scratch: np.ndarray  # ((2 n_y + 1) * BLOCK,): outputs, targets and losses of a block of them
 
 
 class Epochs(NamedTuple):
@@ -53,8 +61,11 @@ class Epochs(NamedTuple):
     scale: float
     tol: float
     n_iter_no_change: float
+    decides: int  # BY_LOSS, BY_SCORE or BY_VALIDATION_LOSS
+    takes_last: bool  # whether of several epochs that are the best, the last one counts
     validation: Validation
-    best: np.ndarray  # (n_params,): theta after the epoch with the best score
+    kept: np.ndarray  # (n_params,): the parameters that predict: theta, or the average of it
+    best: np.ndarray  # (n_params,): what they were after the best epoch
 
 
 @inline
@@ -103,26 +114,50 @@ def r_squared(v):
 
 
 @kernel
-def keep_best_score(e, theta, team, helpers, size):
-    """Predict the examples that are set aside, and note whether that is progress."""
-    v, carried = e.validation, e.carried
+def validation_loss(v):
+    """The mean of w L(a, y) over the examples that are set aside."""
+    (n, n_y), total, total_weight, kind = v.out.shape, 0.0, 0.0, v.scratch.dtype.type
+    A, Y = matrix(v.scratch, 0, n_y, BLOCK), matrix(v.scratch, n_y * BLOCK, n_y, BLOCK)
+    losses = v.scratch[2 * n_y * BLOCK :]
+    for start in range(0, n, BLOCK):
+        m = min(BLOCK, n - start)
+        for i in range(m):
+            for j in range(n_y):
+                y = v.y[start + i, j] if v.y.shape[1] == n_y else (1.0 if v.y[start + i, 0] == j else 0.0)
+                A[j, i], Y[j, i] = v.out[start + i, j], kind(y if y == y else 0.0)
+        loss_and_dZ(v.model.loss, A, Y, losses, v.model.constants, 0, m)
+        for i in range(m):
+            weight = v.weights[start + i] if v.weights.size else 1.0
+            total += weight * losses[i]
+            total_weight += weight
+    return total / total_weight
+
+
+@kernel
+def predict(e, team, helpers, size):
+    """The outputs of the examples that are set aside."""
+    v = e.validation
     clear(team)
     size = min(size, v.most)
     run_together(helpers, size, *packed(v.predict, True, size, team, v.model, v.X, v.room, v.out, v.refused))
-    score = r_squared(v) if v.totals.size else accuracy(v)
-    improves = score >= carried[BEST_SCORE] + e.tol
-    carried[NO_IMPROVEMENT] = 0.0 if improves else carried[NO_IMPROVEMENT] + 1
+
+
+@kernel
+def keep_best(e, score):
+    """Note whether a score is progress, and keep the parameters if it is the best."""
+    carried, is_weighted = e.carried, e.validation.weights.size > 0
+    best = carried[BEST_SCORE]
+    carried[NO_IMPROVEMENT] = 0.0 if score >= best + e.tol else carried[NO_IMPROVEMENT] + 1
     # Where the examples weigh nothing the score is NaN, and nothing tells which parameters are the best: the last.
-    if score > carried[BEST_SCORE] or (v.weights.size and score != score and carried[BEST_SCORE] == -np.inf):
-        for p in range(theta.size):
-            e.best[p] = theta[p]
-    if score > carried[BEST_SCORE]:
+    if score > best or (e.takes_last and score == best) or (is_weighted and score != score and best == -np.inf):
+        for p in range(e.kept.size):
+            e.best[p] = e.kept[p]
+    if score > best:
         carried[BEST_SCORE] = score
-    return score
 
 
 @unit(returns=lambda args: types.boolean)
-def steps_end(e, theta, team, helpers, size, costs, first, n_samples, batch_size):
+def steps_end(e, team, helpers, size, costs, first, n_samples, batch_size):
     """Add up what these steps cost, from that step of the epoch on; and where it ends, tell what it came to.
 
     Whether that was the last epoch, because nothing improves.
@@ -131,21 +166,28 @@ def steps_end(e, theta, team, helpers, size, costs, first, n_samples, batch_size
     carried[TAKEN] += costs.shape[0]
     for number in range(costs.shape[0]):
         start, stop = stop, min(stop + batch_size, n_samples)
-        carried[LOSSES] += (stop - start) * costs[number, 0]
-        carried[PENALTIES] += (stop - start) * costs[number, 1]
+        carried[LOSSES] += (stop - start) * costs[number, LOSS]
+        carried[PENALTIES] += (stop - start) * costs[number, PENALTY]
+        carried[NORMS] += costs[number, NORM]
     if stop < n_samples:
         return False
     loss = carried[LOSSES] / n_samples * e.scale + carried[PENALTIES] / n_samples
-    carried[LOSSES] = carried[PENALTIES] = 0.0
-    score = np.nan
+    norm = carried[NORMS] / ((n_samples + batch_size - 1) // batch_size)
+    carried[LOSSES] = carried[PENALTIES] = carried[NORMS] = 0.0
+    score = loss_then = np.nan
     if e.validation.y.shape[0]:
-        score = keep_best_score(e, theta, team, helpers, size)
-    else:
+        predict(e, team, helpers, size)
+        score = r_squared(e.validation) if e.validation.totals.size else accuracy(e.validation)
+        loss_then = validation_loss(e.validation) * e.scale
+    if e.decides == BY_LOSS:
         carried[NO_IMPROVEMENT] = carried[NO_IMPROVEMENT] + 1 if loss > carried[BEST_LOSS] - e.tol else 0.0
         if loss < carried[BEST_LOSS]:
             carried[BEST_LOSS] = loss
+    else:
+        keep_best(e, score if e.decides == BY_SCORE else -loss_then)
     row = int(carried[ENDED])
-    e.told[row, LOSS], e.told[row, SCORE] = loss, score
+    e.told[row, EPOCH_LOSS], e.told[row, SCORE] = loss, score
+    e.told[row, VALIDATION_LOSS], e.told[row, EPOCH_NORM] = loss_then, norm
     carried[ENDED] = row + 1
     return carried[NO_IMPROVEMENT] > e.n_iter_no_change
 
@@ -165,15 +207,18 @@ def some_steps(run, place, done, n):
             batches.batch_size,
             batches.begin,
             batches.end,
+            batches.seed,
+            batches.number + done,
         ),
         run.room,
         Rule(
             rule.update,
             rule.advance,
-            rule.alphas[done : done + n],
-            rule.rates[done : done + n],
+            rule.numbers[done : done + n],
             rule.constants,
             rule.moments,
+            rule.clip_norm,
+            rule.max_norm,
         ),
     )
 
@@ -182,10 +227,10 @@ def some_steps(run, place, done, n):
 def train_epochs(address, keeps_gil, wanted, team, helpers, run, costs, epochs):
     """Steps by the kernel at this address, on a team of up to `wanted` threads, until all are done or training stops.
 
-    costs (n_steps, 2): mean loss and penalty of each.  Returns how many there were.
+    costs (n_steps, COSTS): see `run`.  Returns how many there were.
     """
     gil, size = release_gil(keeps_gil), claim(helpers, wanted)
-    batches, done, n_steps = run.batches, 0, run.rule.rates.size
+    batches, done, n_steps = run.batches, 0, run.rule.numbers.shape[0]
     n_samples, batch_size = batches.order.size, batches.batch_size
     steps_per_epoch = (n_samples + batch_size - 1) // batch_size
     is_whole = batches.end >= batch_size  # and not a piece of a step, after which come others
@@ -199,7 +244,7 @@ def train_epochs(address, keeps_gil, wanted, team, helpers, run, costs, epochs):
         clear(team)
         run_together(helpers, size, *packed(address, True, size, team, part, cost))
         if is_whole and epochs.told.shape[0]:
-            stops = steps_end(epochs, run.model.theta, team, helpers, size, cost, place, n_samples, batch_size)
+            stops = steps_end(epochs, team, helpers, size, cost, place, n_samples, batch_size)
         done += n
     dismiss(helpers, size)
     take_gil(gil)

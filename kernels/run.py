@@ -20,14 +20,37 @@ from fastnn.kernels.machine.jit import entry, part, release_gil, take_gil
 from fastnn.kernels.machine.records import record
 from fastnn.kernels.machine.simd import flush_subnormals, restore_mode
 from fastnn.kernels.machine.team import barrier, new_queue, roll_call, take
+from fastnn.kernels.products.norms import norm
 
 #: The fields of a layer in the table.  Of every way: its sizes; the law of its activation, the address of its unit and
 #: the form of its slope; where its W and b are; where the activations that it takes are, those that it makes, dZ, and
-#: what tells the slope: all of these are offsets into theta or the workspace.  Then those of some ways, which say what
-#: they are.
-(N_IN, N_OUT, VALUE, FORM, W, B, A_IN, A_OUT, DZ, SLOPE, A_T, W_T, W_ROWS, ROW, A_ROW, ROWS_AT_ONCE, PARTS, FIELDS) = (
-    range(18)
-)
+#: what tells the slope: all of these are offsets into theta or the workspace; and which part of its inputs is DROPPED,
+#: in 2^-32: see `products.dropout`.  Then those of some ways, which say what they are.
+(
+    N_IN,
+    N_OUT,
+    VALUE,
+    FORM,
+    W,
+    B,
+    A_IN,
+    A_OUT,
+    DZ,
+    SLOPE,
+    A_T,
+    W_T,
+    W_ROWS,
+    ROW,
+    A_ROW,
+    ROWS_AT_ONCE,
+    PARTS,
+    DROPPED,
+    FIELDS,
+) = range(19)
+
+
+#: What is told of a step: mean loss, penalty, and norm of the gradient if it is clipped.
+LOSS, PENALTY, NORM, COSTS = range(4)
 
 
 class Model(NamedTuple):
@@ -52,6 +75,8 @@ class Batches(NamedTuple):
     batch_size: int
     begin: int  # the examples of each batch that this call takes: all, from 0 to batch_size; or, in a
     end: int  # step that takes long, some chunks, and the call with the last of them ends the step
+    seed: int  # of what is random in a step,
+    number: int  # and the number of the first one, of all
 
 
 class Rule(NamedTuple):
@@ -59,10 +84,11 @@ class Rule(NamedTuple):
 
     update: int  # the address of its unit
     advance: int  # and of that for several steps at once, which `ways.sparse` takes
-    alphas: np.ndarray  # (n_steps,): strength of the L2 penalty; or where it is decoupled, what weights shrink by
-    rates: np.ndarray  # (n_steps,): one step for each
+    numbers: np.ndarray  # (n_steps, any): one step for each; what they are, `laws.optimizers` says
     constants: np.ndarray  # what the rule needs besides
-    moments: np.ndarray  # one or two of them, (n_params) each, in one flat vector
+    moments: np.ndarray  # up to three of them, (n_params) each, in one flat vector
+    clip_norm: float  # the norm that the gradient of the mean loss has at most, 0 for any: of the dtype of theta,
+    max_norm: float  # and that the weights have that come into a hidden unit, too
 
 
 class Run(NamedTuple):
@@ -71,7 +97,8 @@ class Run(NamedTuple):
     model: Model
     batches: Batches
     room: NamedTuple  # the workspace, of the way's own kind: among others `chunk`, how many examples go
-    rule: Rule  # through at a time, and `squares` (any,), the sums of which are twice the penalty
+    rule: Rule  # through at a time, and `squares` (any,), the sums of which are twice the penalty; where the
+    # gradient is clipped, the sums of `gradient_squares` (any,), float64, are those of its squares
 
 
 class Worker(NamedTuple):
@@ -91,8 +118,9 @@ class Step(NamedTuple):
     accumulate: bool  # whether gradients are added to those of the chunk before
     is_final: bool  # whether it is the last chunk
     mean_factor: float  # what the loss of each example counts for in the mean
-    alpha: float
-    rate: float
+    numbers: np.ndarray  # (any,): those of the rule
+    seed: int
+    of_all: int  # its number, of all
 
 
 @part
@@ -112,7 +140,7 @@ def minibatch(batches, number):
 
 @part
 def penalty(room):
-    """alpha / 2 times the sum of the squares of the weights, as they were before the update."""
+    """The penalty on the weights, as they were before the update."""
     total = room.squares.dtype.type(0)
     for g in range(room.squares.size):
         total += room.squares[g]
@@ -135,7 +163,7 @@ def loop(name, begin, n_phases, part_of, is_private, work, loss, end):
     """
 
     def train(keeps_gil, wanted, team, run, costs):
-        """Steps, as one of `wanted` threads.  costs (n_steps, 2): mean loss, and penalty, of each."""
+        """Steps, as one of `wanted` threads.  costs (n_steps, COSTS): mean loss, penalty, and norm of the gradient."""
         gil = release_gil(keeps_gil)
         rank, size = roll_call(team, wanted)
         if rank < size:
@@ -145,7 +173,7 @@ def loop(name, begin, n_phases, part_of, is_private, work, loss, end):
             barrier(team, size)
             queue, last_phase = 0, n_phases(run) - 1
             next_batch, next_factor = minibatch(batches, 0)
-            for number in range(run.rule.rates.size):
+            for number in range(run.rule.numbers.shape[0]):
                 batch, factor = next_batch, next_factor
                 next_batch, next_factor = minibatch(batches, number + 1)
                 cost = kind(0)
@@ -159,8 +187,9 @@ def loop(name, begin, n_phases, part_of, is_private, work, loss, end):
                         start > 0,
                         is_final,
                         factor,
-                        run.rule.alphas[number],
-                        run.rule.rates[number],
+                        run.rule.numbers[number],
+                        batches.seed,
+                        batches.number + number,
                     )
                     for phase in range(last_phase + 1):
                         for turn in range(size):  # one's own part, then what others have left
@@ -183,8 +212,9 @@ def loop(name, begin, n_phases, part_of, is_private, work, loss, end):
                             new_queue(team, queue, rank)
                             barrier(team, size)
                 if rank == 0 and batches.begin < batch.size:
-                    costs[number, 0] = cost * factor + (costs[number, 0] if batches.begin > 0 else kind(0))
-                    costs[number, 1] = penalty(run.room) * factor
+                    costs[number, LOSS] = cost * factor + (costs[number, LOSS] if batches.begin > 0 else kind(0))
+                    costs[number, PENALTY] = penalty(run.room) * factor
+                    costs[number, NORM] = norm(run.room.gradient_squares, factor)
             end(run, worker, costs)
             restore_mode(mode)
         take_gil(gil)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastnn import reference
-from fastnn.training import Adam, AdamW, trainer
+from fastnn.training import Adam, AdamW, NAdam, RMSprop, trainer
 from fastnn.training.ways import columns, linear, online, units
 
 #: Layer sizes, activation, output activation: the shapes that hurt.
@@ -52,7 +52,9 @@ def examples(network, m, dtype, seed=0):
     return X.astype(dtype), Y.astype(dtype)
 
 
-def reference_steps(net, theta, X, Y, order, batch_size, n_steps, optimizer, alpha):
+def reference_steps(
+    net, theta, X, Y, order, batch_size, n_steps, optimizer, alpha, clip_norm=0.0, max_norm=0.0, seed=0, l1=0.0
+):
     """The same steps with the equations of `fastnn.reference`."""
     costs, moments = [], [np.zeros_like(theta), np.zeros_like(theta)]
     weights = np.concatenate([np.full(block.end - block.start, block.is_penalised) for block in net.blocks])
@@ -60,19 +62,37 @@ def reference_steps(net, theta, X, Y, order, batch_size, n_steps, optimizer, alp
         first = (t - 1) % -(-order.size // batch_size) * batch_size
         rows = order[first : first + batch_size]
         parameters = net.as_dict(theta)
-        A_L, cache = reference.forward_propagation(X[:, rows], parameters, net.activation, net.out_activation)
-        penalty = 0 if isinstance(optimizer, AdamW) else alpha / (2 * rows.size) * (weights * theta**2).sum()
+        inputs, masks = X[:, rows], None
+        if net.input_dropout:
+            inputs = inputs * reference.dropout_mask(seed, t - 1, 0, rows, len(X), net.input_dropout)
+        if net.dropout:
+            masks = {
+                f"A{l}": reference.dropout_mask(seed, t - 1, l, rows, n, net.dropout)
+                for l, n in enumerate(net.layer_sizes[1:-1], 1)
+            }
+        A_L, cache = reference.forward_propagation(inputs, parameters, net.activation, net.out_activation, masks)
+        penalty = (alpha / 2 * (weights * theta**2).sum() + l1 * (weights * abs(theta)).sum()) / rows.size
+        if isinstance(optimizer, AdamW):
+            penalty = 0
         costs.append((reference.compute_cost(A_L, Y[:, rows], net.out_activation, net.loss), penalty))
         gradients = reference.backward_propagation(
-            parameters, cache, X[:, rows], Y[:, rows], net.activation, net.out_activation, net.loss
+            parameters, cache, inputs, Y[:, rows], net.activation, net.out_activation, net.loss
         )
         gradient = net.from_dict({name[1:]: value for name, value in gradients.items()}, theta.dtype)
+        if clip_norm:
+            gradient *= min(1, clip_norm / np.sqrt((gradient**2).sum()))
         if isinstance(optimizer, AdamW):
             theta = theta * (1 - alpha * optimizer.learning_rate_init * weights)
         else:
-            gradient += alpha / rows.size * weights * theta
-        if isinstance(optimizer, Adam):
+            gradient += weights * (alpha * theta + l1 * np.sign(theta)) / rows.size
+        if isinstance(optimizer, NAdam):
+            theta, *moments = reference.nadam(theta, gradient, *moments, t, optimizer.learning_rate_init)
+        elif isinstance(optimizer, Adam):
             theta, *moments = reference.adam(theta, gradient, *moments, t, optimizer.learning_rate_init)
+            if isinstance(optimizer, AdamW):
+                theta -= weights * np.clip(theta, -l1 * optimizer.learning_rate, l1 * optimizer.learning_rate)
+        elif isinstance(optimizer, RMSprop):
+            theta, moments[0] = reference.rmsprop(theta, gradient, moments[0], optimizer.learning_rate_init)
         else:
             theta, moments[0] = reference.sgd(
                 theta,
@@ -82,12 +102,16 @@ def reference_steps(net, theta, X, Y, order, batch_size, n_steps, optimizer, alp
                 optimizer.momentum,
                 optimizer.nesterovs_momentum,
             )
+        for block in net.blocks[:-2] if max_norm else ():
+            W = theta[block.start : block.end].reshape(block.shape)
+            if block.is_penalised:
+                W *= np.minimum(1, max_norm / np.sqrt((W**2).sum(axis=1, keepdims=True)))
     return theta, np.array(costs)
 
 
 def go(monkeypatch, *ways):
     """Have steps be done by the first of these ways that can do them."""
-    monkeypatch.setattr(trainer, "way_of", lambda *case: next(way for way in ways if way.can(*case)))
+    monkeypatch.setattr(trainer, "way_of", lambda *case: next(way for way in ways if way.can(*case[:3])))
 
 
 WAYS = {

@@ -96,7 +96,7 @@ def test_many_epochs_in_a_call_are_the_same_as_one_after_the_other():
         trainer, told = trainer_of(50), []
         epochs = epochs_of(trainer, 50, n_iter_no_change=np.inf)
         while len(told) < 50:
-            told += epochs.run(min(most, 50 - len(told)))[:, kernels.LOSS].tolist()
+            told += epochs.run(min(most, 50 - len(told))).loss.tolist()
         results.append((told, trainer.model.theta, epochs.best_loss, epochs.order))
     for one, many in zip(*results, strict=True):
         np.testing.assert_array_equal(one, many)
@@ -107,10 +107,10 @@ def test_training_stops_in_the_epoch_that_is_one_too_many_without_progress():
     trainer._first_steps = 1000
     epochs = epochs_of(trainer, 50, tol=1e9)  # which the first epoch improves on, from infinity
     told = epochs.run(100)
-    assert len(told) == epochs.no_improvement_count + 1 == 7
+    assert told.loss.size == epochs.no_improvement_count + 1 == 7
     theta, again = trainer.model.theta.copy(), trainer_of(50)
     assert not np.array_equal(theta, again.model.theta)
-    assert len(epochs.run(100)) == 1  # who goes on regardless has the next
+    assert epochs.run(100).loss.size == 1  # who goes on regardless has the next
 
 
 def test_a_team_does_the_same_epochs():
@@ -121,7 +121,7 @@ def test_a_team_does_the_same_epochs():
         trainer.crew.sizes, trainer.crew.size = [threads], threads
         epochs, told = epochs_of(trainer, 50, n_iter_no_change=np.inf), []
         while len(told) < 9:
-            told += epochs.run(9 - len(told)).tolist()
-        results.append((np.array(told)[:, 0], trainer.model.theta, epochs.order))
+            told += epochs.run(9 - len(told)).loss.tolist()
+        results.append((told, trainer.model.theta, epochs.order))
     for alone, together in zip(*results, strict=True):
         np.testing.assert_array_equal(alone, together)

@@ -287,13 +287,30 @@ def test_clone_has_the_parameters_and_nothing_else():
 
 def test_signatures_are_scikit_learns_and_more():
     for ours, their, more in (
-        (MLPClassifier, theirs.MLPClassifier, {"label_smoothing": 0.0, "class_weight": None}),
+        (
+            MLPClassifier,
+            theirs.MLPClassifier,
+            {"loss": "log_loss", "gamma": 2.0, "label_smoothing": 0.0, "class_weight": None},
+        ),
         (MLPRegressor, theirs.MLPRegressor, {"delta": 1.0, "quantile": 0.5}),
     ):
         assert ours().get_params() == {
             **their().get_params(),
             **more,
             "warmup": 0.0,
+            "rho": 0.9,
+            "l1_ratio": 0.0,
+            "clip_norm": None,
+            "max_norm": None,
+            "dropout": 0.0,
+            "input_dropout": 0.0,
+            "average": None,
+            "average_decay": 0.999,
+            "average_start": 0.75,
+            "init": "glorot",
+            "output_intercepts": "random",
+            "scoring": None,
+            "best_epoch": "first",
             "max_time": None,
             "n_threads": None,
         }

@@ -16,6 +16,7 @@ from fastnn.kernels import epochs, passes, predict, run, shuffle
 from fastnn.kernels.laws import units as laws
 from fastnn.kernels.machine import jit, peak, team
 from fastnn.kernels.products import columns as products
+from fastnn.kernels.products import norms
 from fastnn.kernels.products.sparse import Rows
 from fastnn.network import Network
 from fastnn.training import prediction
@@ -79,10 +80,9 @@ def float32_programs():
     """LLVM's text of all that the entries make of float32 arrays."""
     network, theta = Network((20, 30, 3), "tanh", "softmax"), np.zeros(753, np.float32)
     X, Y = np.zeros((10, 20), np.float32), np.zeros((10, 3), np.float32)
-    rule = run.Rule(
-        0, 0, np.zeros(1, np.float32), np.ones(1, np.float32), np.ones(5, np.float32), np.zeros(1506, np.float32)
-    )
-    batches = run.Batches(X, Y, np.ones(10, np.float32), np.arange(10), 0, 10, 0, 10)
+    numbers, constants, moments = np.ones((1, 4), np.float32), np.ones(5, np.float32), np.zeros(1506, np.float32)
+    rule = run.Rule(0, 0, numbers, constants, moments, np.float32(0), np.float32(0))
+    batches = run.Batches(X, Y, np.ones(10, np.float32), np.arange(10), 0, 10, 0, 10, 0, 0)
     calls = []
     for way in (columns, units, online, linear):
         model, room = way.room(network, theta, 1, 1)
@@ -138,7 +138,7 @@ def float32_programs():
     for law in (unit for name, unit in jit.UNITS.items() if name.startswith(laws.__name__)):
         if law.full_name not in programs:
             programs[law.full_name] = program_of(law, laws._arguments(law, np.dtype(np.float32)))
-    around = {epochs.steps_end.full_name, shuffle.shuffle.full_name}
+    around = {unit.full_name for unit in (epochs.steps_end, shuffle.shuffle, norms.add_squares, norms.norm)}
     assert programs.keys() >= jit.UNITS.keys() - around
     return programs
 

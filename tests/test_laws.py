@@ -6,6 +6,7 @@ import operator
 import pickle
 import re
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,8 +35,8 @@ def pass_over(address, Z, D):
 
 
 @entry
-def update(address, theta, G, moments, constants, squares, ranges, alpha, mean_factor, rate):
-    call(address, theta, G, moments, constants, squares, ranges, 0, 2, alpha, mean_factor, rate, False)
+def update(address, theta, G, moments, constants, squares, ranges, mean_factor, numbers):
+    call(address, theta, G, moments, constants, squares, ranges, 0, 2, mean_factor, numbers, False)
 
 
 @entry
@@ -161,20 +162,27 @@ def test_a_loss_is_the_references_and_has_the_slope_that_it_says(law, monkeypatc
     if law.name == "gamma":  # has no targets of 0
         monkeypatch.setitem(laws.TARGETS, "exp", (0.5, 1.0, 3.0))
     functions = [lambda a, y, of=of: of(a, y, *law.constants) for of in (law.value, law.slope)]
-    loss(*functions, law.out_activation)  # refuses a wrong one
+    if law.is_coupled:  # here there is one output: u - a u
+        value, u = functions
+        functions = value, lambda a, y: u(a, y) * (1 - a)
+    else:
+        loss(*functions, law.out_activation)  # refuses a wrong one
     A, Y = np.array([[0.1, 0.5, 0.9]]), np.array([[0.0, 1.0, 1.0]])
     Y = Y + 0.5 if law.name == "gamma" else Y
     for got, expected in zip(functions, reference.LOSSES[law.name, law.out_activation], strict=True):
         np.testing.assert_allclose(expected(A, Y, *law.constants), np.vectorize(got)(A, Y), rtol=1e-12)
 
 
+@pytest.mark.parametrize("has_more", [False, True], ids=["", "L1 and average"])
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_a_rule_is_what_its_unit_does(rule, dtype):
+def test_a_rule_is_what_its_unit_does(rule, has_more, dtype):
     rng, n = np.random.default_rng(0), 37
     theta, G = rng.standard_normal((1, n)).astype(dtype), rng.standard_normal((2, n)).astype(dtype)
-    moments, constants = rng.random((rule.n_moments, n)).astype(dtype), rng.random(rule.n_constants).astype(dtype)
+    rates = [0.01, 0.02][: rule.n_rates]
+    moments, constants = rng.random((rule.n_moments + 1, n)).astype(dtype), rng.random(rule.n_constants).astype(dtype)
     squares, ranges = np.zeros(2, dtype), np.array([[3, 30, 1], [31, 37, 0]])
     got, got_moments = theta.copy(), moments.copy()
+    rule = replace(rule, has_l1=has_more, is_averaged=has_more)
     update(
         units.address_of(units.update_unit(rule), dtype),
         got,
@@ -183,21 +191,23 @@ def test_a_rule_is_what_its_unit_does(rule, dtype):
         constants,
         squares,
         ranges,
-        dtype.type(0.1),
         dtype.type(0.5),
-        dtype.type(0.01),
+        np.array([0.1, 0.03, 0.3, *rates], dtype),
     )
+    l1 = 0.03 if has_more else 0
     for first, last, decay in ranges:
         part, w = np.s_[first:last], theta[0, first:last].astype(float)
-        g = 0.5 * (G[:, part].astype(float).sum(axis=0) + 0.1 * decay * w)
+        g = 0.5 * (G[:, part].astype(float).sum(axis=0) + decay * (0.1 * w + l1 * np.sign(w)))
         if rule.is_decoupled:
             g, w = 0.5 * G[:, part].astype(float).sum(axis=0), w * (1 - 0.1 * decay)
-        new, *new_moments = np.vectorize(rule.step)(
-            w, g, 0.01, *moments[:, part].astype(float), *constants.astype(float)
-        )
+        old = moments[:, part].astype(float)
+        new, *new_moments = np.vectorize(rule.step)(w, g, *rates, *old[: rule.n_moments], *constants.astype(float))
+        new -= decay * rule.is_decoupled * np.clip(new, -l1, l1)
+        new_moments.append(old[-1] + 0.3 * (new - old[-1]) if has_more else old[-1])
         np.testing.assert_allclose(got[0, part], new, rtol=50 * np.finfo(dtype).eps)
         np.testing.assert_allclose(got_moments[:, part], new_moments, rtol=50 * np.finfo(dtype).eps)
-    penalty = 0 if rule.is_decoupled else 0.1 * (theta[0, 3:30].astype(float) ** 2).sum()
+    old = theta[0, 3:30].astype(float)
+    penalty = 0 if rule.is_decoupled else 0.1 * (old**2).sum() + 2 * l1 * abs(old).sum()
     np.testing.assert_allclose(squares, [penalty, 0], rtol=1e-5)
     np.testing.assert_array_equal(np.delete(got, [*range(3, 30), *range(31, 37)]), theta[0, [*range(3), 30]])
 

@@ -1,17 +1,33 @@
 """Epochs: how they go on from slice to slice, and the examples that tell when to stop."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import issparse
 
 from fastnn.kernels import epochs as kernels
-from fastnn.network import Array, Network
+from fastnn.kernels.laws.units import address_of, loss_unit
+from fastnn.network import Array, Network, aligned
 from fastnn.training.calls import examples, rows_of
 from fastnn.training.memory import no_epochs
 from fastnn.training.prediction import PREDICT, PREDICT_SPARSE, n_threads_for, room_for_many, room_for_sparse
 from fastnn.training.trainer import Trainer
+
+#: By what progress is told, as the kernels have it.
+DECIDES = {"loss": kernels.BY_LOSS, "score": kernels.BY_SCORE, "validation_loss": kernels.BY_VALIDATION_LOSS}
+
+
+class Told(NamedTuple):
+    """What epochs came to: loss, accuracy or R^2, validation loss, and the mean norm of gradients that are clipped."""
+
+    loss: npt.NDArray[np.float64]
+    score: npt.NDArray[np.float64]
+    validation_loss: npt.NDArray[np.float64]
+    gradient_norm: npt.NDArray[np.float64]
 
 
 def validation(
@@ -32,6 +48,7 @@ def validation(
     n_threads : int or None
         At most.
     """
+    network = replace(network, dropout=0.0, input_dropout=0.0)
     dtype, wanted, n_samples = theta.dtype, n_threads_for(network, X, n_threads), X.shape[0]
     kernel, in_each, y = PREDICT, -(-n_samples // wanted), np.ascontiguousarray(y, np.float64)
     if issparse(X):
@@ -48,7 +65,9 @@ def validation(
         totals = (w * (y - mean) ** 2).sum(axis=0)
     out, refused = np.empty((n_samples, network.layer_sizes[-1]), dtype), np.zeros(wanted, np.bool_)
     address = kernel.compile(dtype, model, X, room, out, refused)
-    return kernels.Validation(address, wanted, model, X, room, out, refused, y, weights, totals)
+    scratch = aligned((2 * out.shape[1] + 1) * kernels.BLOCK, dtype)
+    model = model._replace(loss=address_of(loss_unit(network.loss_law), dtype))
+    return kernels.Validation(address, wanted, model, X, room, out, refused, y, weights, totals, scratch)
 
 
 class Epochs:
@@ -66,9 +85,17 @@ class Epochs:
     tol, n_iter_no_change : float
         What an epoch must improve the loss (or score) by, and after more than how many without that training stops.
     validation : kernels.Validation or None
-        The examples whose score counts; None for the loss.
+        The examples that are set aside.
     best_loss, best_score, no_improvement_count : float
         Where the last training left them.
+    decides : {"loss", "score", "validation_loss"}
+        By what progress is told.
+    takes_last : bool
+        Whether of several epochs that are the best, the last one counts.
+    kept : array (n_params,) or None
+        The parameters that predict; None for theta.
+    score : callable or None
+        What scores them after each epoch, which is run alone then; None where the kernels do.
 
     Attributes
     ----------
@@ -90,11 +117,16 @@ class Epochs:
         best_loss: float,
         best_score: float,
         no_improvement_count: int,
+        decides: str = "loss",
+        takes_last: bool = False,
+        kept: Array | None = None,
+        score: Callable[[], float] | None = None,
     ) -> None:
         self.trainer, self.order, self.random_state, self._step = trainer, order, random_state, 0
         theta, nothing = trainer.model.theta, no_epochs(trainer.model.theta.dtype, trainer.is_sparse)
-        self.is_interrupted = False
-        self.best = theta if validation is None else theta.copy()
+        self.is_interrupted, self.is_validated, self._score = False, validation is not None, score
+        self.kept = theta if kept is None else kept
+        self.best = self.kept if decides == "loss" else self.kept.copy()
         self._carried = np.zeros(kernels.CARRIED)
         self._carried[[kernels.BEST_LOSS, kernels.BEST_SCORE, kernels.NO_IMPROVEMENT]] = (
             best_loss,
@@ -105,17 +137,21 @@ class Epochs:
             carried=self._carried,
             scale=float(scale),
             tol=float(tol),
-            n_iter_no_change=float(n_iter_no_change),
+            n_iter_no_change=inf if score else float(n_iter_no_change),
+            decides=kernels.BY_LOSS if score else DECIDES[decides],
+            takes_last=takes_last,
             validation=validation or nothing.validation,
+            kept=self.kept,
             best=self.best,
         )
 
-    def run(self, n_epochs: int) -> Array:
+    def run(self, n_epochs: int) -> Told:
         """Go on for about a tenth of a second, and for so many epochs at most.
 
-        Returns the loss and the score (NaN without validation) of each epoch that has ended (any, 2).
+        Returns what is told of each epoch that has ended; scores are NaN without validation.
         """
         self._carried[kernels.ENDED] = 0
+        n_before = self._carried[kernels.NO_IMPROVEMENT]
         steps_per_epoch = -(-self.order.size // self.trainer.batch_size)
         n_steps = min(n_epochs * steps_per_epoch - self._step, self.trainer.most_steps())
         told = np.empty((n_steps // steps_per_epoch + 1, kernels.TOLD))
@@ -125,7 +161,32 @@ class Epochs:
             self._step = (self._step + len(costs)) % steps_per_epoch
         except KeyboardInterrupt:  # what has been trained before it was heard counts
             self.is_interrupted = True
-        return told[: int(self._carried[kernels.ENDED])]
+        told = told[: int(self._carried[kernels.ENDED])]
+        if self._score and len(told):
+            told[-1, kernels.SCORE] = score = self._score()
+            self._keep_best(score, n_before)
+        return Told(*told.T)
+
+    def _keep_best(self, score: float, n_before: float) -> None:
+        """As the kernels do, where there were so many epochs without progress."""
+        is_progress = score >= self.best_score + self._kernels.tol
+        self._carried[kernels.NO_IMPROVEMENT] = 0 if is_progress else n_before + 1
+        if score > self.best_score or (self._kernels.takes_last and score == self.best_score):
+            self.best[:], self._carried[kernels.BEST_SCORE] = self.kept, score
+
+    @property
+    def is_at_the_start(self) -> bool:
+        """Whether the next step is the first of an epoch."""
+        return self._step == 0
+
+    def learning_rates(self, n_epochs: int) -> list[float]:
+        """The learning rate in the last step of each of the last epochs."""
+        optimizer = self.trainer.optimizer
+        if not optimizer.schedule:
+            return [optimizer.learning_rate] * n_epochs
+        steps_per_epoch = -(-self.order.size // self.trainer.batch_size)
+        ends = optimizer.t - self._step - 1 - steps_per_epoch * np.arange(n_epochs)[::-1]
+        return (optimizer.learning_rate * optimizer.schedule.at(ends)).tolist()
 
     @property
     def best_loss(self) -> np.float64:

@@ -14,6 +14,7 @@ from fastnn.kernels.laws import activations, units
 from fastnn.kernels.laws.optimizers import Rule
 from fastnn.kernels.machine import simd
 from fastnn.kernels.machine.workers import WORKERS
+from fastnn.kernels.products.dropout import WHOLE
 from fastnn.kernels.products.sparse import Rows
 from fastnn.network import Array, Network, aligned
 
@@ -67,6 +68,7 @@ def new_table(network: Network) -> npt.NDArray[np.int64]:
         layer[[run.N_IN, run.N_OUT]] = n_in, n_out
     for layer, law in zip(layers, network.hidden_laws, strict=False):
         layer[run.FORM] = law.form
+    layers[1:, run.DROPPED], layers[0, run.DROPPED] = network.dropout * WHOLE, network.input_dropout * WHOLE
     layers[-1, run.FORM] = activations.LINEAR  # the output activation comes with the loss
     return layers
 
@@ -133,7 +135,7 @@ def no_validation(dtype: npt.DTypeLike, is_sparse: bool) -> epochs.Validation:
     if is_sparse:
         X = Rows(_read_only(aligned(0, dtype)), _read_only(np.empty(0, np.int32)), _read_only(np.empty(0, np.int64)))
     refused = np.empty(0, np.bool_)
-    return epochs.Validation(0, 1, model, X, room, block, refused, np.empty((0, 1)), numbers, numbers)
+    return epochs.Validation(0, 1, model, X, room, block, refused, np.empty((0, 1)), numbers, numbers, nothing)
 
 
 @cache
@@ -147,6 +149,9 @@ def no_epochs(dtype: npt.DTypeLike, is_sparse: bool = False) -> epochs.Epochs:
         scale=1.0,
         tol=0.0,
         n_iter_no_change=inf,
+        decides=epochs.BY_LOSS,
+        takes_last=False,
         validation=no_validation(dtype, is_sparse),
+        kept=aligned(0, dtype),
         best=aligned(0, dtype),
     )

@@ -28,9 +28,9 @@ def cost(way: ModuleType, network: Network, batch_size: int, dtype: npt.DTypeLik
 
 
 @lru_cache(maxsize=32)
-def way_of(network: Network, batch_size: int, dtype: npt.DTypeLike) -> ModuleType:
-    """The way that takes the least time."""
+def way_of(network: Network, batch_size: int, dtype: npt.DTypeLike, is_clipped: bool = False) -> ModuleType:
+    """The way that takes the least time; where gradients are clipped, of those that have them whole."""
     if linear.can(network, batch_size, dtype):
         return linear
-    ways = [way for way in (online, units, columns) if way.can(network, batch_size, dtype)]
+    ways = [way for way in (online, units, columns)[is_clipped:] if way.can(network, batch_size, dtype)]
     return min(ways, key=lambda way: cost(way, network, batch_size, dtype))

@@ -1,4 +1,4 @@
-"""Schedules: what the learning rate is multiplied by, as training goes on."""
+"""Schedules: what the learning rate is multiplied by, and how weights are averaged, as training goes on."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,12 +35,13 @@ SCHEDULES: dict[str, Callable[[Numbers], Numbers]] = {law.__name__: law for law 
 
 
 class Schedule:
-    """The factors of a run of steps, one after the other.
+    """The factors of a run of steps.
 
     Parameters
     ----------
     law : str or callable
-        A name in the table, "constant", or a function of the progress, a number between 0 and 1.
+        A name in the table, "constant", "plateau" (which goes by the epochs: see `optimizers`), or a function of the
+        progress, a number between 0 and 1.
     warmup : float
         In which part of the steps, from the first on, the rate rises in proportion.
     n_steps : int
@@ -48,15 +49,45 @@ class Schedule:
     """
 
     def __init__(self, law: Any, warmup: float, n_steps: int) -> None:
-        self.law, self.warmup, self.n_steps, self.n_taken = law, warmup, n_steps, 0
+        self.law, self.warmup, self.n_steps = law, warmup, n_steps
 
-    def factors(self, n_steps: int) -> Numbers:
-        """Of the next steps: each at its middle, so that none is 0 because it is the first or the last."""
-        progress = (np.arange(self.n_taken, self.n_taken + n_steps) + 0.5) / self.n_steps
+    def factors(self, first: int, n_steps: int) -> Numbers:
+        """Of the steps from `first` on."""
+        return self.at(np.arange(first, first + n_steps))
+
+    def at(self, steps: npt.NDArray[np.int64]) -> Numbers:
+        """Of these steps: each at its middle, so that none is 0 because it is the first or the last."""
+        progress = (steps + 0.5) / self.n_steps
         if callable(self.law):
             factors = np.array([float(self.law(float(t))) for t in progress])
             if not (np.isfinite(factors).all() and (factors >= 0).all()):
                 raise ValueError(f"learning_rate must give numbers that are not negative, got {factors.min()}")
         else:
-            factors = SCHEDULES[self.law](progress) if self.law in SCHEDULES else np.ones(n_steps)
+            factors = SCHEDULES[self.law](progress) if self.law in SCHEDULES else np.ones(len(steps))
         return factors * np.minimum(progress / self.warmup, 1) if self.warmup else factors
+
+
+class Average:
+    """How far the average of the weights goes to where they are, after each step.
+
+    Parameters
+    ----------
+    law : {"ema", "swa"}
+        The exponential moving average; or the mean over the steps from `start` on (Izmailov et al. 2018).
+    decay : float
+        Of "ema": the part of the average that stays.  It begins as a copy of the weights after the first step.
+    start : float
+        Of "swa": after which part of the steps.
+    n_steps : int
+        How many there will be.
+    """
+
+    def __init__(self, law: str, decay: float, start: float, n_steps: int) -> None:
+        self.law, self.decay, self.first = law, decay, int(start * n_steps)
+
+    def factors(self, first: int, n_steps: int) -> Numbers:
+        """Of the steps from `first` on."""
+        t = np.arange(first, first + n_steps)
+        if self.law == "ema":
+            return np.where(t == 0, 1.0, 1 - self.decay)
+        return 1 / np.maximum(t - self.first + 1.0, 1.0)

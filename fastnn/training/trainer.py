@@ -11,6 +11,8 @@ from scipy.sparse import issparse
 
 from fastnn.kernels import run as kernels
 from fastnn.kernels.epochs import TAKEN, Epochs, train_epochs
+from fastnn.kernels.laws.losses import difference
+from fastnn.kernels.laws.optimizers import RATE
 from fastnn.kernels.laws.units import address_of, advance_unit, update_unit
 from fastnn.kernels.machine.team import new_team
 from fastnn.kernels.shuffle import N
@@ -19,7 +21,7 @@ from fastnn.system import get_n_threads
 from fastnn.training.calls import BRIEF, examples, rows_of, team_of
 from fastnn.training.crew import CALL, SLICE, Crew
 from fastnn.training.memory import around_steps_wished_for, laws_wished_for, no_epochs, with_laws
-from fastnn.training.optimizers import SGD, Adam, AdamW, NoStep
+from fastnn.training.optimizers import OPTIMIZERS, NoStep, Optimizer
 from fastnn.training.order import is_mersenne_twister, words_of
 from fastnn.training.plan import way_of
 from fastnn.training.ways import columns, sparse
@@ -34,38 +36,29 @@ class Prepared:
 
     Parameters
     ----------
-    network : Network
     theta : array (n_params,)
-        Only its dtype, and how it lies in memory, count.
-    batch_size, n_threads : int
-        Examples of a step, and threads at most.
-    way : module
-        Of `training.ways`.
-    n_numbers : int
-        Of a sparse X: that many numbers, at most, has a batch.
+        How it lies in memory counts.
+    case : tuple
+        The network; the dtype of theta; the examples of a step; how many threads there are at most; the way, of
+        `training.ways`; of a sparse X, how many numbers a batch has at most; whether gradients are clipped.
     flops : float
         Of a step.
     """
 
     def __init__(
-        self,
-        network: Network,
-        theta: Array,
-        batch_size: int,
-        n_threads: int,
-        way: ModuleType,
-        n_numbers: int,
-        flops: float,
+        self, theta: Array, case: tuple[Network, np.dtype[Any], int, int, ModuleType, int, bool], flops: float
     ) -> None:
-        self.of = network, theta.dtype, batch_size, n_threads, way, n_numbers
+        self.of = case
+        network, _, batch_size, n_threads, way, n_numbers, is_clipped = case
         # `warmup` has a team on one core as well.
         room = network, theta, batch_size, max(n_threads, 2)
-        self.model, self.room = sparse.room(*room, n_numbers) if way is sparse else way.room(*room)
+        more = {sparse: (n_numbers,), columns: (is_clipped,)}.get(way, ())
+        self.model, self.room = way.room(*room, *more)
         self.crew = Crew(n_threads, n_threads if flops >= SERIAL_BELOW else 1)
         self.has_laws = False
 
     def is_for(self, *case: Any) -> bool:
-        """Whether it is that of this network, dtype, batch size, number of threads, way, and so many numbers."""
+        """Whether it is that of this case."""
         return self.of == case
 
 
@@ -84,7 +77,7 @@ class Trainer:
     network : Network
     theta : array (n_params,)
         Trained in place.
-    optimizer : SGD, Adam or NoStep
+    optimizer : Optimizer
         Its moments are made here, unless it has some.
     X, Y : array (n_samples, n_x), (n_samples, n_y)
         Not copied if C-contiguous and of the dtype of theta.  X may be sparse, and theta is laid out `by_inputs` then:
@@ -100,6 +93,9 @@ class Trainer:
         Of `training.ways`, which must be able to train the network; None for the plan's.  A sparse X has its own.
     prepared : Prepared or None
         That of a trainer of the past: if it suits this one, nothing is prepared anew.
+    clip_norm, max_norm : float
+        The norm that the gradient of the mean loss has at most, and that the weights have that come into a hidden unit;
+        0 for any.
 
     Raises
     ------
@@ -111,7 +107,7 @@ class Trainer:
         self,
         network: Network,
         theta: Array,
-        optimizer: SGD | Adam | NoStep,
+        optimizer: Optimizer,
         X: Any,
         Y: Array,
         batch_size: int,
@@ -120,21 +116,29 @@ class Trainer:
         n_threads: int | None = None,
         way: ModuleType | None = None,
         prepared: Prepared | None = None,
+        clip_norm: float = 0.0,
+        max_norm: float = 0.0,
     ) -> None:
         self.is_sparse, self._shape = issparse(X), X.shape
         self.X: Any = examples(X, theta.dtype) if not self.is_sparse else rows_of(X, theta.dtype)
         self.Y = examples(Y, theta.dtype)
         self.weights = examples([] if sample_weight is None else sample_weight, theta.dtype)
-        self.optimizer, self.batch_size = optimizer, batch_size
+        if type(optimizer) not in (*OPTIMIZERS.values(), NoStep):
+            raise ValueError(
+                f"optimizer must be an {', '.join(each.__name__ for each in OPTIMIZERS.values())} or "
+                f"NoStep, got {optimizer!r}"
+            )
+        self.optimizer, self.batch_size, self.rule = optimizer, batch_size, optimizer.rule
         if optimizer.moments is None:
             optimizer.moments = aligned(optimizer.n_moments * theta.size, theta.dtype)
         else:  # a model in memory that may only be read, weights of another dtype
             optimizer.moments = np.require(optimizer.moments, theta.dtype, ["C", "A", "W"])
         self.moments: Array = optimizer.moments
+        self.clip_norm, self.max_norm = theta.dtype.type(clip_norm), theta.dtype.type(max_norm)
         self.alpha, self.constants = float(alpha), np.array(optimizer.constants(), theta.dtype)
         self._order: npt.NDArray[np.int64] | None = None  # the last one, whose rows are known to be in range
         self._check(network, theta)
-        most, n_numbers = get_n_threads(n_threads), 0
+        most, n_numbers, is_clipped = get_n_threads(n_threads), 0, bool(self.clip_norm)
         n_in_step = min(batch_size, X.shape[0])
         flops = flops_per_example(network, X) * n_in_step
         if self.is_sparse:
@@ -143,9 +147,10 @@ class Trainer:
             way, n_numbers = sparse, 1 << int(largest.sum()).bit_length()  # so that it suits others, too
             flops += 30 * network.n_params
         elif way is None:
-            way = way_of(network, batch_size, theta.dtype)
-        if prepared is None or not prepared.is_for(network, theta.dtype, batch_size, most, way, n_numbers):
-            prepared = Prepared(network, theta, batch_size, most, way, n_numbers, flops)
+            way = way_of(network, batch_size, theta.dtype, is_clipped)
+        case = network, theta.dtype, batch_size, most, way, n_numbers, is_clipped
+        if prepared is None or not prepared.is_for(*case):
+            prepared = Prepared(theta, case, flops)
         self._most, self.prepared, self.crew, self.room = most, prepared, prepared.crew, prepared.room
         self.network, self.way = network, way
         self.model, self._update, self._address = prepared.model._replace(theta=theta), 0, 0
@@ -155,7 +160,7 @@ class Trainer:
         self._piece = max(1, int(SLICE * 1e10 / flops * n_in_step / chunk)) * chunk
         self._first_steps = max(1, int(CALL * 1e10 / flops))  # before anything is measured: at 10 GFLOP/s
 
-    def take(self, optimizer: SGD | Adam, X: Array, Y: Array) -> None:
+    def take(self, optimizer: Optimizer, X: Array, Y: Array) -> None:
         """Other numbers in place of these, of the same shapes, and a copy of the optimizer."""
         if X.shape != self.X.shape or Y.shape != self.Y.shape or type(optimizer) is not type(self.optimizer):
             raise ValueError(
@@ -170,9 +175,7 @@ class Trainer:
 
     def _check(self, network: Network, theta: Array) -> None:
         (n_x, *_, n_y), n_samples = network.layer_sizes, self._shape[0]
-        kind, moments = type(self.optimizer), self.moments
-        if kind not in (SGD, Adam, AdamW, NoStep) or self.optimizer.n_moments != kind.n_moments:
-            raise ValueError(f"optimizer must be an SGD, Adam, AdamW or NoStep, got {self.optimizer!r}")
+        moments = self.moments
         if self.constants.ndim != 1 or any(
             np.ndim(value) for name, value in vars(self.optimizer).items() if name != "moments"
         ):
@@ -184,17 +187,19 @@ class Trainer:
             )
         if len(self._shape) != 2 or self._shape[1] != n_x or not n_samples:
             raise ValueError(f"X has shape {self._shape}, but this network expects (n_samples, {n_x})")
-        has_classes = network.out_activation == "softmax" and self.Y.shape == (n_samples, 1)
+        is_of_classes = network.out_activation == "softmax" and network.loss_law.slope is difference
+        has_classes = is_of_classes and self.Y.shape == (n_samples, 1)
         if self.Y.shape != (n_samples, n_y) and not has_classes:
             raise ValueError(f"Y has shape {self.Y.shape}, but this network expects ({n_samples}, {n_y})")
         if has_classes and n_y > 1 and not (self.Y.min() >= 0 and self.Y.max() < n_y):
             raise ValueError(f"Y holds the classes {self.Y.min():g} to {self.Y.max():g}, but there are {n_y} outputs")
         if self.weights.shape not in ((0,), (n_samples,)):
             raise ValueError(f"sample_weight has shape {self.weights.shape}, but {(n_samples,)} is wanted")
-        if moments.shape != (self.optimizer.n_moments * theta.size,):
+        n_moments = self.rule.n_moments + self.rule.is_averaged
+        if moments.shape != (n_moments * theta.size,):
             raise ValueError(
                 f"the optimizer has moments of shape {moments.shape}, but this network expects "
-                f"{(self.optimizer.n_moments * theta.size,)}: it belongs to another network"
+                f"{(n_moments * theta.size,)}: it belongs to another network"
             )
         if not 1 <= self.batch_size:
             raise ValueError(f"batch_size must be a positive number, got {self.batch_size}")
@@ -211,12 +216,12 @@ class Trainer:
         With a random state, the order is shuffled in place before the first step of it.
         Returns the mean loss and the penalty of each step (n_steps, 2), before its update.
         """
-        costs, done, outside = np.empty((n_steps, 2)), 0, no_epochs(self.model.theta.dtype, self.is_sparse)
+        costs, done, outside = np.empty((n_steps, kernels.COSTS)), 0, no_epochs(self.model.theta.dtype, self.is_sparse)
         while done < n_steps:
             some = self.slice(order, n_steps - done, first_step + done, random_state, outside)
             costs[done : done + len(some)] = some
             done += len(some)
-        return costs
+        return costs[:, : kernels.NORM]
 
     def again(self, order: npt.NDArray[np.int64], step: int) -> Callable[[], Array]:
         """The same step again and again: what is ready for one is for all.  Returns loss and penalty (1, 2).
@@ -225,9 +230,9 @@ class Trainer:
         """
         if self._piece < self.batch_size:
             return lambda: self.run(order, 1, step)
-        self._order, costs = order, np.empty((1, 2), self.Y.dtype)
+        self._order, costs = order, np.empty((1, kernels.COSTS), self.Y.dtype)
         self.compile()
-        run = self._run_of(self._batches(order, step), self.optimizer.rates(1).astype(self.Y.dtype))
+        run = self._run_of(self._batches(order, step), self.optimizer.numbers(self.alpha, 1))
         outside = no_epochs(self.Y.dtype, self.is_sparse)
 
         def do() -> Array:
@@ -235,7 +240,7 @@ class Trainer:
             with team_of(self.crew.size, seconds) as (most, helpers):
                 train_epochs(self._address, seconds < BRIEF, most, new_team(most), helpers, run, costs, outside)
             self.crew.note(1, time.perf_counter() - start)
-            return costs
+            return costs[:, : kernels.NORM]
 
         return do
 
@@ -272,11 +277,9 @@ class Trainer:
             n_steps = min(n_steps, steps_per_epoch - first_step)
             if random_state is not None and first_step == 0:
                 random_state.shuffle(order)
-        costs, rates = np.empty((n_steps, 2), self.Y.dtype), self.optimizer.rates(n_steps).astype(self.Y.dtype)
-        if rates.shape != (n_steps,):
-            raise ValueError(f"the learning rate must be a number, got {self.optimizer!r}")
+        costs, numbers = np.empty((n_steps, kernels.COSTS), self.Y.dtype), self.optimizer.numbers(self.alpha, n_steps)
         batches, size, seconds = self._batches(order, first_step), self.crew.size, n_steps * self.crew.fastest
-        run = self._run_of(batches, rates)
+        run = self._run_of(batches, numbers)
         with team_of(size, seconds) as (most, helpers), words_of(random_state if is_known else None) as words:
             around = epochs._replace(words=words, numbers=np.empty(N, np.uint32))
             start, done, before = time.perf_counter(), 0, epochs.carried[TAKEN]
@@ -299,28 +302,43 @@ class Trainer:
             return
         dtype, prepared = self.model.theta.dtype, self.prepared
         if not self.way.TRAIN.is_compiled(dtype):
-            run = self._run_of(self._batches(np.zeros(1, np.int64), 0), np.zeros(1, dtype))
+            run = self._run_of(self._batches(np.zeros(1, np.int64), 0), np.zeros((1, RATE + self.rule.n_rates)))
             with (
-                laws_wished_for(self.network, self.optimizer.rule, dtype, self.is_sparse),
+                laws_wished_for(self.network, self.rule, dtype, self.is_sparse),
                 around_steps_wished_for(dtype),
             ):
-                self.way.TRAIN.compile(dtype, run, np.empty((1, 2), dtype), more=(no_epochs(dtype, self.is_sparse),))
+                self.way.TRAIN.compile(
+                    dtype, run, np.empty((1, kernels.COSTS), dtype), more=(no_epochs(dtype, self.is_sparse),)
+                )
         self._address = self.way.TRAIN.compile(dtype)
         if not prepared.has_laws:
             prepared.model, prepared.has_laws = with_laws(prepared.model, self.network), True
         self.model = prepared.model._replace(theta=self.model.theta)
-        self._update = address_of(update_unit(self.optimizer.rule), dtype)
-        self._advance = address_of(advance_unit(self.optimizer.rule), dtype) if self.is_sparse else 0
+        self._update = address_of(update_unit(self.rule), dtype)
+        self._advance = address_of(advance_unit(self.rule), dtype) if self.is_sparse else 0
 
     def _batches(self, order: npt.NDArray[np.int64], first_step: int) -> kernels.Batches:
         """All the examples of each step, in this order."""
-        return kernels.Batches(self.X, self.Y, self.weights, order, first_step, self.batch_size, 0, self.batch_size)
+        return kernels.Batches(
+            self.X,
+            self.Y,
+            self.weights,
+            order,
+            first_step,
+            self.batch_size,
+            0,
+            self.batch_size,
+            self.optimizer.seed,
+            self.optimizer.t,
+        )
 
-    def _run_of(self, batches: kernels.Batches, rates: Array) -> kernels.Run:
+    def _run_of(self, batches: kernels.Batches, numbers: npt.NDArray[np.float64]) -> kernels.Run:
         """What the kernel is called with."""
         room = self.room
         if self.crew.size == 1 and self.way is columns:  # what goes past the caches is for other cores
             room = room._replace(A_T_streamed=False, theta_streamed=False)
-        alphas = self.optimizer.alphas(self.alpha, len(rates)).astype(rates.dtype)
-        rule = kernels.Rule(self._update, self._advance, alphas, rates, self.constants, self.moments)
+        in_each = numbers.astype(self.Y.dtype)
+        rule = kernels.Rule(
+            self._update, self._advance, in_each, self.constants, self.moments, self.clip_norm, self.max_norm
+        )
         return kernels.Run(self.model, batches, room, rule)

@@ -29,6 +29,8 @@ class Loss:
         for the squared error.
     constants_of_others : tuple of float
         Where each output has its own: those of the second output, the third and so on.
+    is_coupled : bool
+        Of softmax outputs: whether `slope` is u = a dL/da, and the derivative by z is u - a times the sum of all u.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Loss:
     constants: tuple[float, ...] = field(default=())
     is_mean_over_outputs: bool = False
     constants_of_others: tuple[float, ...] = field(default=())
+    is_coupled: bool = False
 
 
 #: g of the output layer, of one number; softmax, of all outputs of an example, is in `units`.
@@ -75,6 +78,37 @@ def log_loss(a, y):
 def cross_entropy(a, y):
     """-y log a: one of several classes."""
     return -(y * log(probability(a)))
+
+
+def power(p, gamma):
+    """p^gamma."""
+    return exp(gamma * log(p))
+
+
+def focal(a, y, gamma):
+    """-y (1 - a)^gamma log a - (1 - y) a^gamma log(1 - a): who is sure counts less (Lin et al. 2017)."""
+    p = probability(a)
+    return -(y * power(1 - p, gamma) * log(p) + (1 - y) * power(p, gamma) * log(1 - p))
+
+
+def focal_slope(a, y, gamma):
+    """Its derivative by z, with a = 1 / (1 + e^-z)."""
+    p = probability(a)
+    of_one = power(1 - p, gamma) * (gamma * p * log(p) - (1 - p))
+    of_zero = power(p, gamma) * (p - gamma * (1 - p) * log(1 - p))
+    return y * of_one + (1 - y) * of_zero
+
+
+def focal_of_classes(a, y, gamma):
+    """-y (1 - a)^gamma log a."""
+    p = probability(a)
+    return -(y * power(1 - p, gamma) * log(p))
+
+
+def focal_of_classes_slope(a, y, gamma):
+    """a times its derivative by a."""
+    p = probability(a)
+    return y * power(1 - p, gamma) * (gamma * p * log(p) / (1 - p) - 1)
 
 
 def squared_error(a, y):
@@ -150,6 +184,8 @@ LOSSES = {
     for law in (
         Loss("log_loss", "logistic", log_loss, difference),
         Loss("log_loss", "softmax", cross_entropy, difference),
+        Loss("focal", "logistic", focal, focal_slope, (2.0,)),
+        Loss("focal", "softmax", focal_of_classes, focal_of_classes_slope, (2.0,), is_coupled=True),
         Loss("squared_error", "identity", squared_error, difference, is_mean_over_outputs=True),
         Loss("absolute_error", "identity", absolute_error, sign, is_mean_over_outputs=True),
         Loss("huber", "identity", huber, clipped_difference, (1.0,), is_mean_over_outputs=True),

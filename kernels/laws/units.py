@@ -12,7 +12,7 @@ from numba import types
 from fastnn.kernels.laws.activations import ACTIVATIONS, KEPT
 from fastnn.kernels.laws.elementary import exp, log
 from fastnn.kernels.laws.losses import LOSSES, OUT_ACTIVATIONS, eps
-from fastnn.kernels.laws.optimizers import RULES
+from fastnn.kernels.laws.optimizers import ALPHA, AVERAGE, L1, RATE, RULES
 from fastnn.kernels.laws.translation import fingerprint, identity_of, kernel_of, reason
 from fastnn.kernels.machine.jit import call, inline, kernel, load_units, unit
 from fastnn.kernels.machine.simd import (
@@ -38,6 +38,8 @@ from fastnn.kernels.machine.simd import (
 )
 from fastnn.kernels.machine.workers import WORKERS
 
+#: What makes a small number large: clipped, w times it has w's sign.
+LARGE = 1e30
 #: Bytes ahead that an update asks for what comes from other cores.
 AHEAD = 512
 #: Vectors that go through several steps at a time.
@@ -157,8 +159,19 @@ def loss_unit(law):
 
     A, Y (n_L, m), losses (m); constants: those that the law takes, for all outputs or for each.
     """
-    n_constants = len(law.constants)
+    n_constants, is_coupled = len(law.constants), law.is_coupled
     value, slope = kernel_of(law.value, 2 + n_constants), kernel_of(law.slope, 2 + n_constants)
+
+    @inline
+    def couple(A, Y, constants, first, last):
+        # First the sum of all u, then u again: there is no room for both u and a.
+        more = first_numbers(constants, n_constants)
+        for i in range(first, last):
+            total = A.dtype.type(0)
+            for j in range(A.shape[0]):
+                total += slope(A[j, i], Y[j, i], *more)
+            for j in range(A.shape[0]):
+                A[j, i] = slope(A[j, i], Y[j, i], *more) - A[j, i] * total
 
     def loss_and_dZ(A, Y, losses, constants, first, last):
         cost = losses[first:last]
@@ -170,7 +183,10 @@ def loss_unit(law):
             for i in range(a.size):
                 a_i, y_i = a[i], y[i]
                 cost[i] += value(a_i, y_i, *more)
-                a[i] = slope(a_i, y_i, *more)
+                if not is_coupled:
+                    a[i] = slope(a_i, y_i, *more)
+        if is_coupled:
+            couple(A, Y, constants, first, last)
 
     return _unit_of(loss_and_dZ, "loss", law.name, law.value, law.slope)
 
@@ -219,6 +235,13 @@ def _total(G, p, count):
 
 
 @inline
+def _clipped(w, bound):
+    """w, between -bound and bound."""
+    low = bound - bound - bound
+    return maximum(low, low - low - maximum(low - low - w, low))
+
+
+@inline
 def _ask(theta, G, p):
     """Ask for what is needed soon after p: theta, which other cores have read, and gradients, which they have made.
 
@@ -236,58 +259,90 @@ def _ask(theta, G, p):
 def update_unit(law):
     """One fused pass over ranges of parameters, by the rule of an optimizer.
 
-    The gradient of the penalised mean is formed on the way, g = (G + alpha W) * mean_factor (or, where the law is
-    decoupled, g = G * mean_factor, and W becomes W - alpha W before the step), with G summed over the m
-    examples: the sum of the rows of G, one for each shard of the batch.  squares[r], if there is room, becomes alpha
-    times the sum of the squares of the old values of range r: twice the penalty.  Vectors of memory that are filled go
-    past the caches if `streamed`: see `simd.stream`. theta (1, n_params), G (n_shards, n_params), moments (n_moments,
-    n_params), constants (n_constants), ranges (any, 3): from, to, and whether the penalty is on it; those from `begin`
-    to `end` are updated.
+    The gradient of the penalised mean is formed on the way, with G summed over the m examples:
+
+        g = (G + alpha W + l1 sign(W)) * mean_factor; or, where the penalty is decoupled,
+        g = G * mean_factor, W -= alpha W before the step, and after it W goes by l1 towards 0, not beyond
+        average += part (W - average), where that is kept, after the step
+
+    G is the sum of its rows, one for each shard of the batch.  squares[r], if there is room, becomes twice the penalty
+    on the old values of range r: alpha times the sum of their squares, and 2 l1 times that of their absolute values.
+    Vectors of memory that are filled go past the caches if `streamed`: see `simd.stream`.  theta (1, n_params), G
+    (n_shards, n_params), moments (n_moments or one more, n_params), constants (n_constants), ranges (any, 3): from, to,
+    and whether the penalty is on it; those from `begin` to `end` are updated; numbers (RATE + n_rates): of this step.
     """
-    step, n_constants, n_moments = kernel_of(law.step), law.n_constants, law.n_moments
-    is_decoupled = law.is_decoupled
+    step, n_constants, n_moments, n_rates = kernel_of(law.step), law.n_constants, law.n_moments, law.n_rates
+    is_decoupled, has_l1, is_averaged = law.is_decoupled, law.has_l1, law.is_averaged
 
     @inline
-    def update_vector(theta, G, moments, p, count, decay, factor, rate, constants, streamed):
+    def update_vector(theta, G, moments, p, count, decay, l1, part, factor, rates, constants, streamed):
         w, total = load_first(theta, 0, p, count), _total(G, p, count)
         if is_decoupled:
             w, g = w - decay * w, factor * total
+        elif has_l1:
+            g = factor * (fma(decay, w, total) + _clipped(splat(theta, theta.dtype.type(LARGE)) * w, l1))
         else:
             g = factor * fma(decay, w, total)
         if n_moments == 2:
-            new, m, v = step(w, g, rate, load_first(moments, 0, p, count), load_first(moments, 1, p, count), *constants)
+            new, m, v = step(
+                w, g, *rates, load_first(moments, 0, p, count), load_first(moments, 1, p, count), *constants
+            )
             store_first(moments, 1, p, count, v)
         else:
-            new, m = step(w, g, rate, load_first(moments, 0, p, count), *constants)
+            new, m = step(w, g, *rates, load_first(moments, 0, p, count), *constants)
         store_first(moments, 0, p, count, m)
+        if is_decoupled and has_l1:
+            new = new - _clipped(new, l1)
+        if is_averaged:
+            average = load_first(moments, n_moments, p, count)
+            store_first(moments, n_moments, p, count, fma(part, new - average, average))
         if STREAMS and streamed:
             stream(theta, 0, p, new)
         else:
             store_first(theta, 0, p, count, new)
         return w
 
-    def update(theta, G, moments, constants, squares, ranges, begin, end, alpha, mean_factor, rate, streamed):
-        factor, rates, more = splat(theta, mean_factor), splat(theta, rate), splats(theta, constants, n_constants)
-        full = lanes(theta)
+    def update(theta, G, moments, constants, squares, ranges, begin, end, mean_factor, numbers, streamed):
+        factor, rates, more = (
+            splat(theta, mean_factor),
+            splats(theta, numbers[RATE:], n_rates),
+            splats(theta, constants, n_constants),
+        )
+        full, alpha, nothing, two = lanes(theta), numbers[ALPHA], theta.dtype.type(0), theta.dtype.type(2)
+        part = splat(theta, numbers[AVERAGE])
         for r in range(begin, end):
-            first, last, s = ranges[r, 0], ranges[r, 1], zero(theta)
-            decay = splat(theta, alpha if ranges[r, 2] else theta.dtype.type(0))
+            first, last, s, s_1 = ranges[r, 0], ranges[r, 1], zero(theta), zero(theta)
+            decay = splat(theta, alpha if ranges[r, 2] else nothing)
+            l1 = splat(theta, numbers[L1] if ranges[r, 2] else nothing)
             start = min(first + -first % full, last)
             if first < start:  # up to where a whole vector of memory begins
-                w = update_vector(theta, G, moments, first, start - first, decay, factor, rates, more, False)
+                w = update_vector(theta, G, moments, first, start - first, decay, l1, part, factor, rates, more, False)
                 s = fma(w, w, s)
+                if has_l1:
+                    s_1 = s_1 + maximum(w, zero(theta) - w)
             whole = last - (last - start) % full
             for p in range(start, whole, full):  # without masks, which take long
                 _ask(theta, G, p)
-                w = update_vector(theta, G, moments, p, full, decay, factor, rates, more, streamed)
+                w = update_vector(theta, G, moments, p, full, decay, l1, part, factor, rates, more, streamed)
                 s = fma(w, w, s)
+                if has_l1:
+                    s_1 = s_1 + maximum(w, zero(theta) - w)
             if whole < last:
-                w = update_vector(theta, G, moments, whole, last - whole, decay, factor, rates, more, False)
+                w = update_vector(theta, G, moments, whole, last - whole, decay, l1, part, factor, rates, more, False)
                 s = fma(w, w, s)
+                if has_l1:
+                    s_1 = s_1 + maximum(w, zero(theta) - w)
             if squares.size and ranges[r, 2]:
-                squares[r] = theta.dtype.type(0) if is_decoupled else alpha * sum_lanes(s)
+                squares[r] = nothing if is_decoupled else alpha * sum_lanes(s)
+                if has_l1 and not is_decoupled:
+                    squares[r] += two * numbers[L1] * sum_lanes(s_1)
 
-    return _unit_of(update, "update", law.name, law.step)
+    return _unit_of(update, "update", _name_of(law), law.step)
+
+
+def _name_of(rule):
+    """That of a rule, with what goes with it."""
+    return rule.name + " l1" * rule.has_l1 + " averaged" * rule.is_averaged
 
 
 @_once_a_law
@@ -296,30 +351,32 @@ def advance_unit(law):
 
     They are taken from `begin` to `end`, with the numbers of a vector in registers from the first to the last.  Only
     the last may have a gradient, G (1, last - first or more), or (0, any): before it, there is nothing but the penalty.
-    squares (n_steps, lanes) gets, added, the squares of the values before each step.  theta (1, n_params), moments
-    (n_moments, n_params), constants (n_constants); alphas, factors, rates (n_steps): of each step.
+    squares (n_steps, lanes) gets, added, twice the penalty on the values before each step.  theta (1, n_params),
+    moments (n_moments or one more, n_params), constants (n_constants); factors (n_steps), numbers (n_steps, RATE +
+    n_rates): of each step.
     """
-    step, n_constants, n_moments = kernel_of(law.step), law.n_constants, law.n_moments
-    is_decoupled = law.is_decoupled
+    step, n_constants, n_moments, n_rates = kernel_of(law.step), law.n_constants, law.n_moments, law.n_rates
+    is_decoupled, has_l1, is_averaged = law.is_decoupled, law.has_l1, law.is_averaged
+    n_kept = n_moments + is_averaged
 
     @inline
-    def advance_vectors(
-        theta, G, moments, constants, squares, p, count, first, begin, end, alphas, factors, rates, cols
-    ):
+    def advance_vectors(theta, G, moments, constants, squares, p, count, first, begin, end, factors, numbers, cols):
         # Several vectors at a time: each step of one would wait for the last.
-        w, m, full = tile(theta, 1, AT_ONCE), tile(theta, 2, AT_ONCE), lanes(theta)
-        more = splats(theta, constants, n_constants)
+        w, m, full = tile(theta, 1, AT_ONCE), tile(theta, 3, AT_ONCE), lanes(theta)
+        more, two = splats(theta, constants, n_constants), splat(theta, theta.dtype.type(2))
         for c in range(cols):
             q, n = p + c * full, min(full, count - c * full)
             w[0, c] = load_first(theta, 0, q, n)
-            for i in range(n_moments):
+            for i in range(n_kept):
                 m[i, c] = load_first(moments, i, q, n)
         for t in range(begin, end):
             rolled()
-            factor, rate, decay, s = (
+            factor, decay, l1, part, rates, s = (
                 splat(theta, factors[t]),
-                splat(theta, rates[t]),
-                splat(theta, alphas[t]),
+                splat(theta, numbers[t, ALPHA]),
+                splat(theta, numbers[t, L1]),
+                splat(theta, numbers[t, AVERAGE]),
+                splats(theta, numbers[t, RATE:], n_rates),
                 load(squares, t, 0),
             )
             for c in range(cols):
@@ -329,45 +386,40 @@ def advance_unit(law):
                 if is_decoupled:
                     w[0, c], g = w[0, c] - decay * w[0, c], factor * g
                 else:
-                    s, g = fma(w[0, c], w[0, c], s), factor * fma(decay, w[0, c], g)
+                    s, g = fma(decay * w[0, c], w[0, c], s), fma(decay, w[0, c], g)
+                    if has_l1:
+                        s = fma(two * l1, maximum(w[0, c], zero(theta) - w[0, c]), s)
+                        g = g + _clipped(splat(theta, theta.dtype.type(LARGE)) * w[0, c], l1)
+                    g = factor * g
                 if n_moments == 2:
-                    w[0, c], m[0, c], m[1, c] = step(w[0, c], g, rate, m[0, c], m[1, c], *more)
+                    w[0, c], m[0, c], m[1, c] = step(w[0, c], g, *rates, m[0, c], m[1, c], *more)
                 else:
-                    w[0, c], m[0, c] = step(w[0, c], g, rate, m[0, c], *more)
+                    w[0, c], m[0, c] = step(w[0, c], g, *rates, m[0, c], *more)
+                if is_decoupled and has_l1:
+                    w[0, c] = w[0, c] - _clipped(w[0, c], l1)
+                if is_averaged:
+                    m[n_moments, c] = fma(part, w[0, c] - m[n_moments, c], m[n_moments, c])
             store(squares, t, 0, s)
         for c in range(cols):
             q, n = p + c * full, min(full, count - c * full)
             store_first(theta, 0, q, n, w[0, c])
-            for i in range(n_moments):
+            for i in range(n_kept):
                 store_first(moments, i, q, n, m[i, c])
 
-    def advance(theta, G, moments, constants, squares, first, last, begin, end, alphas, factors, rates):
+    def advance(theta, G, moments, constants, squares, first, last, begin, end, factors, numbers):
         across = AT_ONCE * lanes(theta)
         for p in range(first, last, across):
             count = min(across, last - p)
             if count > across // 2:
                 advance_vectors(
-                    theta, G, moments, constants, squares, p, count, first, begin, end, alphas, factors, rates, AT_ONCE
+                    theta, G, moments, constants, squares, p, count, first, begin, end, factors, numbers, AT_ONCE
                 )
             else:
                 advance_vectors(
-                    theta,
-                    G,
-                    moments,
-                    constants,
-                    squares,
-                    p,
-                    count,
-                    first,
-                    begin,
-                    end,
-                    alphas,
-                    factors,
-                    rates,
-                    AT_ONCE // 2,
+                    theta, G, moments, constants, squares, p, count, first, begin, end, factors, numbers, AT_ONCE // 2
                 )
 
-    return _unit_of(advance, "advance", law.name, law.step)
+    return _unit_of(advance, "advance", _name_of(law), law.step)
 
 
 @kernel
@@ -396,9 +448,8 @@ def update(rule, theta, G, moments, squares, ranges, begin, end, step, streamed)
         ranges,
         begin,
         end,
-        step.alpha,
         step.mean_factor,
-        step.rate,
+        step.numbers,
         streamed,
     )
 
@@ -417,9 +468,8 @@ def advance(rule, theta, G, moments, squares, first, last, begin, end, factors):
         last,
         begin,
         end,
-        rule.alphas,
         factors,
-        rule.rates,
+        rule.numbers,
     )
 
 
@@ -445,13 +495,12 @@ def _arguments(law_unit, dtype):
             types.int64,
             types.int64,
             number,
-            number,
-            number,
+            vector,
             types.boolean,
         )
     if kind == "advance":
         places = (types.int64,) * 4
-        return block, block, block, vector, block, *places, vector, vector, vector
+        return block, block, block, vector, block, *places, vector, block
     return block, block, types.int64, types.int64
 
 

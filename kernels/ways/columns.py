@@ -37,12 +37,15 @@ from fastnn.kernels.machine.simd import (
     zero,
 )
 from fastnn.kernels.machine.team import share
+from fastnn.kernels.products import norms
 from fastnn.kernels.products.columns import affine, backproject, gather, inner, outer, panels, row_sums
+from fastnn.kernels.products.dropout import drop_columns, key_of
 from fastnn.kernels.products.rows import inner_products, sum_of_rows
 from fastnn.kernels.run import (
     A_IN,
     A_OUT,
     A_T,
+    DROPPED,
     DZ,
     FORM,
     N_IN,
@@ -97,7 +100,8 @@ class Room(NamedTuple):
     groups: np.ndarray  # (n_groups, 4), int64: which rows of the weights are updated together,
     weights: np.ndarray  # (n_groups, 3): the range of parameters that these weights are: see `update_unit`,
     biases: np.ndarray  # and their biases
-    squares: np.ndarray  # (n_groups,): alpha times the sum of the squares of the weights of each
+    squares: np.ndarray  # (n_groups,): twice the penalty on the weights of each
+    gradient_squares: np.ndarray  # (n_groups,), float64: sums of the squares of the gradient of each
     by_layers: bool  # whether the workers are at one layer at a time, not at some examples each
     A_T_streamed: bool  # whether A_T goes past the caches, for other cores (see `simd.stream`),
     theta_streamed: bool  # and what is updated
@@ -130,6 +134,15 @@ def forward(model, A, work, width, l, j, end, first, last):
         layer[FORM] == RELU,
     )
     activate(layer[VALUE], Z, kept(model, work, width, l, j, n_out), first, last + (first - last) % lanes(work))
+
+
+@part
+def drop(model, step, rows, work, width, l, j, end, first, last):
+    """Dropout of A_l, which layer l + 1 takes, in rows from j to end and columns from first to last."""
+    if l + 1 < model.layers.shape[0] and model.layers[l + 1, DROPPED]:
+        A = matrix(work, model.layers[l, A_OUT] + j * width, end - j, width)
+        D, key = kept(model, work, width, l, j, end - j), key_of(step.seed, step.of_all, l + 1)
+        drop_columns(A, D, rows, key, j, model.layers[l + 1, DROPPED], first, last)
 
 
 @kernel
@@ -198,12 +211,17 @@ def back(model, room, work, l, k, end, j, stop, first, last, which):
 
 
 @kernel
-def begin_with(model, batches, room, rows, work, A, first, last):
+def begin_with(model, batches, room, step, rows, work, A, first, last):
     """X of the examples from first to last, as columns of A_0, if that is wanted, and their targets."""
     layers, width = model.layers, room.width
     if layers[0, A_IN] != NONE:
-        A_T_0, is_kept = transposed(model, work, width, 0), layers[0, A_T] != NONE
-        gather(batches.X, rows, A, A_T_0, first, last, is_kept, room.A_T_streamed)
+        A_T_0, is_kept, is_dropped = transposed(model, work, width, 0), layers[0, A_T] != NONE, layers[0, DROPPED] > 0
+        gather(batches.X, rows, A, A_T_0, first, last, is_kept and not is_dropped, room.A_T_streamed)
+        if is_dropped:
+            key = key_of(step.seed, step.of_all, 0)
+            drop_columns(A, A[:0], rows, key, 0, layers[0, DROPPED], first, last)
+            if is_kept:
+                panels(A, A_T_0, 0, A.shape[0], first, last, room.A_T_streamed)
     targets(model, batches, room, rows, work, first, last)
 
 
@@ -242,7 +260,7 @@ def loss_and_output_gradient(model, batches, room, rows, work, first, last):
 
 
 @kernel
-def propagate(run, rows, next_rows, rank, s, first, last):
+def propagate(run, step, rows, next_rows, rank, s, first, last):
     """Forward propagation, the loss, and back to dZ_1, in the columns from first to last of shard s.
 
     Column i of the shard is example rows[i], and next_rows[i] comes next.  Where nothing but this pass takes A_0, it is
@@ -254,7 +272,7 @@ def propagate(run, rows, next_rows, rank, s, first, last):
     A = inputs(model, work, width, 0)
     if layers[0, A_T] != NONE:
         A = matrix(room.own[rank], -first, layers[0, N_IN], room.block_width)
-    begin_with(model, batches, room, rows, work, A, first, last)
+    begin_with(model, batches, room, step, rows, work, A, first, last)
     for l in range(layers.shape[0]):
         if l > 0:
             A = inputs(model, work, width, l)
@@ -273,6 +291,7 @@ def propagate(run, rows, next_rows, rank, s, first, last):
                 first,
                 last,
             )
+        drop(model, step, rows, work, width, l, 0, layers[l, N_OUT], first, last)
     loss_and_output_gradient(model, batches, room, rows, work, first, last)
     for l in range(layers.shape[0] - 1, 0, -1):
         back(model, room, work, l, 0, layers[l, N_IN], 0, layers[l, N_OUT], first, last, ALL)
@@ -344,8 +363,14 @@ def update_groups(run, step, begin, end, G_W, G_b):
     model, room, rule = run.model, run.room, run.rule
     l, n, none = room.groups[begin, LAYER], model.theta.size, room.squares[:0]
     theta, moments = matrix(model.theta, 0, 1, n), matrix(rule.moments, 0, rule.moments.size // n, n)
-    update(rule, theta, G_W, moments, room.squares, room.weights, begin, end, step, room.theta_streamed)
+    is_constrained = rule.max_norm > 0 and l < model.layers.shape[0] - 1
+    streamed = room.theta_streamed and not is_constrained
+    update(rule, theta, G_W, moments, room.squares, room.weights, begin, end, step, streamed)
     update(rule, theta, G_b, moments, none, room.biases, begin, end, step, False)
+    if is_constrained:
+        n_in, first = model.layers[l, N_IN], room.groups[begin, FIRST]
+        start, n_rows = model.layers[l, W] + first * n_in, room.groups[end - 1, LAST] - first
+        norms.constrain_rows(matrix(model.theta, start, n_rows, n_in), rule.max_norm)
     if model.layers[l, W_T] != NONE:
         transpose_weights(model, room, l, room.groups[begin, FIRST], room.groups[end - 1, LAST])
 
@@ -357,13 +382,13 @@ def lines(m, vector):
 
 
 @part
-def propagate_all(run, rows, next_rows, rank, s, first, last):
+def propagate_all(run, step, rows, next_rows, rank, s, first, last):
     """`propagate`, block by block: a few examples that are left over go with the last one."""
     vector = lanes(run.model.theta)
     block = BLOCK // REGISTER_BYTES * vector
     while first < last:
         end = first + block if last - first > block + vector else last
-        propagate(run, rows, next_rows, rank, s, first, end)
+        propagate(run, step, rows, next_rows, rank, s, first, end)
         first = end
 
 
@@ -373,12 +398,12 @@ def first_half(run, step, rank, begin, end):
     layers, vector, n_shards = run.model.layers, lanes(run.model.theta), run.room.work.shape[0]
     rows, next_rows = step.rows, step.next_rows
     if n_shards == 1:
-        propagate_all(run, rows, next_rows, rank, 0, begin * LINE * vector, min(end * LINE * vector, rows.size))
+        propagate_all(run, step, rows, next_rows, rank, 0, begin * LINE * vector, min(end * LINE * vector, rows.size))
         return
     for s in range(begin, end):
         first, last = share(rows.size, s, n_shards)
         own, own_next = rows[first:last], next_rows[min(first, next_rows.size - 1) : last]
-        propagate_all(run, own, own_next, rank, s, 0, own.size)
+        propagate_all(run, step, own, own_next, rank, s, 0, own.size)
         for l in range(layers.shape[0]):
             gradient(run, own, own_next, s, l, 0, layers[l, N_OUT], step.accumulate, run.room.G[s], run.room.G[s])
 
@@ -397,9 +422,15 @@ def row_groups(n, rows):
 
 @kernel
 def n_phases(run):
-    """The two halves of the step; by layers there are more: see `work`."""
-    n_layers = run.model.layers.shape[0]
-    return n_layers + 2 * max(n_layers - 2, 0) + 2 if run.room.by_layers else 2
+    """The two halves of the step, the second of which is two if gradients are clipped; by layers more: see `work`."""
+    n_layers, more = run.model.layers.shape[0], 1 if run.rule.clip_norm > 0 else 0
+    return (n_layers + 2 * max(n_layers - 2, 0) + 2 if run.room.by_layers else 2) + more
+
+
+@part
+def is_of_parameters(run, phase):
+    """Whether a phase shares out the parameters."""
+    return phase >= n_phases(run) - (2 if run.rule.clip_norm > 0 else 1)
 
 
 @kernel
@@ -426,7 +457,7 @@ def part_of(run, step, phase, rank, size):
     """Equal parts; of the parameters, as many for each."""
     model, room, m = run.model, run.room, step.rows.size
     n_layers, vector, n_shards, n = model.layers.shape[0], lanes(model.theta), room.work.shape[0], model.theta.size
-    if phase == n_phases(run) - 1:
+    if is_of_parameters(run, phase):
         return first_group(room.groups, n * rank // size), first_group(room.groups, n * (rank + 1) // size), 1
     if n_shards > 1:
         units, together = n_shards, 1
@@ -493,17 +524,21 @@ def work(run, worker, step, phase, begin, end):
         L          Z_L, the loss, dZ_L and dZ_{L-1}; a line of examples
         L + 1 ...  dZ_{L-2} to dZ_1, two phases for each: see `back_by_rows`; a group of rows
         the last   the parameters; a group of rows of the weights
+
+    Where gradients are clipped, they are formed in a phase of their own, before the last.
     """
     model, batches, room, rows = run.model, run.batches, run.room, step.rows
     layers, n_layers, work, width, m = model.layers, model.layers.shape[0], room.work[0], room.width, rows.size
     vector = lanes(model.theta)
     if phase == n_phases(run) - 1:
         second_half(run, step, worker.rank, begin, end)
+    elif is_of_parameters(run, phase):
+        gradients_and_norms(run, step, worker.rank, begin, end)
     elif not room.by_layers:
         first_half(run, step, worker.rank, begin, end)
     elif phase == 0:
         first, last = begin * LINE * vector, min(end * LINE * vector, m)
-        begin_with(model, batches, room, rows, work, inputs(model, work, width, 0), first, last)
+        begin_with(model, batches, room, step, rows, work, inputs(model, work, width, 0), first, last)
     elif phase == n_layers:
         first, last, l = begin * LINE * vector, min(end * LINE * vector, m), n_layers - 1
         forward(model, inputs(model, work, width, l), work, width, l, 0, layers[l, N_OUT], first, last)
@@ -517,23 +552,54 @@ def work(run, worker, step, phase, begin, end):
         n, group = layers[l, N_OUT], rows_of_group(vector)
         j, stop = begin * group, n if end == row_groups(n, group) else end * group
         forward(model, inputs(model, work, width, l), work, width, l, j, stop, 0, m)
+        drop(model, step, rows, work, width, l, j, stop, 0, m)
         if layers[l + 1, A_T] != NONE:
             A = inputs(model, work, width, l + 1)
             panels(A, transposed(model, work, width, l + 1), j, stop, 0, m, room.A_T_streamed)
 
 
 @kernel
+def gradients_and_norms(run, step, rank, begin, end):
+    """The gradient, unless the shards have theirs, and after the final chunk its squares, for these groups of rows."""
+    room = run.room
+    for g in range(begin, end):
+        G = gradients(run.model, room, rank, g)[0]
+        if room.work.shape[0] == 1:
+            l, j, stop = room.groups[g, LAYER], room.groups[g, FIRST], room.groups[g, LAST]
+            gradient(run, step.rows, step.next_rows, 0, l, j, stop, step.accumulate, G[0], G[0])
+        if step.is_final:
+            room.gradient_squares[g] = 0.0
+            norms.add_squares(G, room.weights[g, 0], room.weights[g, 1], room.gradient_squares, g)
+            norms.add_squares(G, room.biases[g, 0], room.biases[g, 1], room.gradient_squares, g)
+
+
+@kernel
+def clip(run, step, G, begin, end):
+    """Clip the gradients of these groups of rows (Pascanu et al. 2013); and whether they are finite."""
+    room, norm = run.room, norms.norm(run.room.gradient_squares, step.mean_factor)
+    is_finite = norm < G.dtype.type(np.inf)
+    if norm > run.rule.clip_norm and is_finite:
+        for g in range(begin, end):
+            norms.scale(G, room.weights[g, 0], room.weights[g, 1], run.rule.clip_norm / norm)
+            norms.scale(G, room.biases[g, 0], room.biases[g, 1], run.rule.clip_norm / norm)
+    return is_finite
+
+
+@kernel
 def second_half(run, step, rank, begin, end):
-    """The gradient, unless the shards have theirs, and after the final chunk the update, for these groups of rows."""
+    """The gradient, unless there is one, and after the final chunk the update, for these groups of rows."""
+    is_clipped, is_updated = run.rule.clip_norm > 0, step.is_final
+    if is_clipped and is_updated:
+        is_updated = clip(run, step, run.room.G, begin, end)
     layers, groups = run.model.layers, run.room.groups
     while begin < end:
         l, j, stop = groups[begin, LAYER], groups[begin, FIRST], begin + 1
         while stop < end and groups[stop, LAYER] == l and groups[stop, LAST] - j <= layers[l, ROWS_AT_ONCE]:
             stop += 1
         G_W, G_b = gradients(run.model, run.room, rank, begin)
-        if run.room.work.shape[0] == 1:
+        if run.room.work.shape[0] == 1 and not is_clipped:
             gradient(run, step.rows, step.next_rows, 0, l, j, groups[stop - 1, LAST], step.accumulate, G_W[0], G_b[0])
-        if step.is_final:
+        if is_updated:
             update_groups(run, step, begin, stop, G_W, G_b)
         begin = stop
 

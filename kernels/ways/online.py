@@ -44,6 +44,7 @@ class Room(NamedTuple):
     weights: np.ndarray
     biases: np.ndarray
     squares: np.ndarray
+    gradient_squares: np.ndarray
     theta_streamed: bool
 
 

@@ -24,6 +24,7 @@ from fastnn.kernels.machine.jit import kernel, part
 from fastnn.kernels.machine.simd import lanes, load, matrix, maximum, splat, store, sum_lanes, zero
 from fastnn.kernels.machine.team import barrier, share
 from fastnn.kernels.products.columns import gather, panels, row_sums, transpose
+from fastnn.kernels.products.norms import add_squares, norm, scale
 from fastnn.kernels.products.sparse import add_product, clear_row, product
 from fastnn.kernels.run import A_OUT, DZ, FORM, N_IN, N_OUT, VALUE, B, W, loop, minibatch
 from fastnn.kernels.ways import columns
@@ -35,6 +36,7 @@ from fastnn.kernels.ways.columns import (
     LINE,
     NONE,
     back,
+    drop,
     forward,
     inputs,
     kept,
@@ -65,6 +67,7 @@ class Room(NamedTuple):
     weights: np.ndarray
     biases: np.ndarray
     squares: np.ndarray
+    gradient_squares: np.ndarray  # (n_groups + N_SECTIONS,)
     A_T_streamed: bool
     theta_streamed: bool
     own: np.ndarray  # (n_threads, any): Z_1 of a block of examples, for each worker
@@ -74,7 +77,7 @@ class Room(NamedTuple):
     features: np.ndarray  # (N_SECTIONS, any), int32: those that occur, in the order in which they do
     n_features: np.ndarray  # (N_SECTIONS, LINE or more), int64: how many
     dW_T: np.ndarray  # (N_SECTIONS * any, n): their gradients
-    step_squares: np.ndarray  # (N_SECTIONS, n_steps * lanes): sums of the squares of the weights before each step
+    step_squares: np.ndarray  # (N_SECTIONS, n_steps * lanes): twice the penalty on the weights before each step
     factors: np.ndarray  # (n_steps,): what a gradient is multiplied by in each
 
 
@@ -92,7 +95,7 @@ def first_weights(run):
 
 @part
 def squares_of(room, section):
-    """The sums of the squares of the weights of a section (n_steps, lanes)."""
+    """Twice the penalty on the weights of a section (n_steps, lanes)."""
     full = lanes(room.work)
     return matrix(room.step_squares, section * room.step_squares.shape[1], room.factors.size, full)
 
@@ -143,17 +146,19 @@ def first_layer(model, X, rows, W_T, scratch, numbers, work, width, first, last)
 
 
 @kernel
-def propagate(run, rows, rank, first, last):
+def propagate(run, step, rank, first, last):
     """Forward propagation, the loss, and back to dZ_1, of the examples from first to last; dZ_1 as rows, too."""
     model, batches, room = run.model, run.batches, run.room
-    layers, work, width, X = model.layers, room.work[0], room.width, batches.X
+    layers, work, width, X, rows = model.layers, room.work[0], room.width, batches.X, step.rows
     first_layer(model, X, rows, first_weights(run), room.own[rank], room.rows, work, width, first, last)
+    drop(model, step, rows, work, width, 0, 0, layers[0, N_OUT], first, last)
     targets(model, batches, room, rows, work, first, last)
     for l in range(1, layers.shape[0]):
         A = inputs(model, work, width, l)
         if layers[l, A_T] != NONE:
             panels(A, transposed(model, work, width, l), 0, A.shape[0], first, last, room.A_T_streamed)
         forward(model, A, work, width, l, 0, layers[l, N_OUT], first, last)
+        drop(model, step, rows, work, width, l, 0, layers[l, N_OUT], first, last)
     loss_and_output_gradient(model, batches, room, rows, work, first, last)
     for l in range(layers.shape[0] - 1, 0, -1):
         back(model, room, work, l, 0, layers[l, N_IN], 0, layers[l, N_OUT], first, last, columns.ALL)
@@ -164,7 +169,7 @@ def propagate(run, rows, rank, first, last):
 def first_gradient(run, step, begin, end):
     """dW_1^T of the features of these examples, of some sections; and after the final chunk, their update."""
     X, room = run.batches.X, run.room
-    most, number = room.features.shape[1], step.number
+    most, number, n = room.features.shape[1], step.number, room.dW_T.shape[1]
     if not step.accumulate:
         for section in range(begin, end):
             room.n_features[section, 0] = 0
@@ -181,11 +186,46 @@ def first_gradient(run, step, begin, end):
                     clear_row(room.dW_T, section * most + place)
                 add_product(X.numbers[p], room.dZ, i, room.dW_T, section * most + place)
     if step.is_final:
-        n = room.dW_T.shape[1]
         for section in range(begin, end):
-            for place in range(room.n_features[section, 0]):
-                k, G = room.features[section, place], matrix(room.dW_T, (section * most + place) * n, 1, n)
-                advance_rows(run, section, G, k, k + 1, number + 1)
+            if run.rule.clip_norm > 0:
+                used = matrix(room.dW_T, section * most * n, 1, room.n_features[section, 0] * n)
+                room.gradient_squares[room.groups.shape[0] + section] = 0.0
+                add_squares(used, 0, used.shape[1], room.gradient_squares, room.groups.shape[0] + section)
+            else:
+                update_features(run, number, section, room.dW_T.dtype.type(1))
+
+
+@kernel
+def update_features(run, number, section, factor):
+    """The update of the weights of the features of a section that occur, by their gradients times a factor."""
+    room = run.room
+    n, most = room.dW_T.shape[1], room.features.shape[1]
+    for place in range(room.n_features[section, 0]):
+        k, G = room.features[section, place], matrix(room.dW_T, (section * most + place) * n, 1, n)
+        if factor < room.dW_T.dtype.type(1):
+            scale(G, 0, n, factor)
+        advance_rows(run, section, G, k, k + 1, number + 1)
+
+
+@kernel
+def clip_and_update(run, step, begin, end):
+    """The update of some sections of features, and of some groups of rows, by gradients that are clipped."""
+    room, rule = run.room, run.rule
+    n, kind = run.model.theta.size, room.dW_T.dtype.type
+    of_all, factor = norm(room.gradient_squares, step.mean_factor), kind(1)
+    if not (step.is_final and of_all < kind(np.inf)):
+        return
+    if of_all > rule.clip_norm:
+        factor = rule.clip_norm / of_all
+    G = matrix(room.G, -run.model.layers[0, B], 1, n)
+    for unit in range(begin, end):
+        g = unit - N_SECTIONS
+        if g < 0:
+            update_features(run, step.number, unit, factor)
+        else:
+            scale(G, room.weights[g, 0], room.weights[g, 1], factor)
+            scale(G, room.biases[g, 0], room.biases[g, 1], factor)
+            update_groups(run, step, g, g + 1, G, G)
 
 
 @kernel
@@ -201,7 +241,11 @@ def other_gradients(run, step, begin, end):
             row_sums(dZ, db, j, stop, m, step.accumulate)
         else:
             product_gradient(model, room, work, nothing, step.rows[:0], m, l, j, stop, step.accumulate, G[0], G[0])
-        if step.is_final:
+        if step.is_final and run.rule.clip_norm > 0:
+            room.gradient_squares[g] = 0.0
+            add_squares(G, room.weights[g, 0], room.weights[g, 1], room.gradient_squares, g)
+            add_squares(G, room.biases[g, 0], room.biases[g, 1], room.gradient_squares, g)
+        elif step.is_final:
             update_groups(run, step, g, g + 1, G, G)
 
 
@@ -214,15 +258,15 @@ def begin(run, worker):
         room.last[k] = 0
     first, last = share(N_SECTIONS, worker.rank, worker.size)
     for section in range(first, last):
-        for t in range(run.rule.rates.size):
+        for t in range(run.rule.numbers.shape[0]):
             store(squares_of(room, section), t, 0, zero(room.work))
     columns.begin(run, worker)
 
 
 @part
 def n_phases(run):
-    """What is put off; forward and back; the first gradient; the others."""
-    return 4
+    """What is put off; forward and back; the first gradient; the others; the update, if they are clipped before."""
+    return 5 if run.rule.clip_norm > 0 else 4
 
 
 @kernel
@@ -233,6 +277,8 @@ def part_of(run, step, phase, rank, size):
         units, together = columns.lines(step.rows.size, lanes(run.model.theta)), columns.TOGETHER
     elif phase == 3:
         units = run.room.groups.shape[0]
+    elif phase == 4:
+        units = N_SECTIONS + run.room.groups.shape[0]
     first, last = share(units, rank, size)
     return first, last, together
 
@@ -253,9 +299,11 @@ def work(run, worker, step, phase, begin, end):
         vector, block = lanes(run.model.theta), columns.BLOCK // run.model.theta.itemsize
         last = min(end * LINE * vector, step.rows.size)
         for first in range(begin * LINE * vector, last, block):
-            propagate(run, step.rows, worker.rank, first, min(first + block, last))
+            propagate(run, step, worker.rank, first, min(first + block, last))
     elif phase == 2:
         first_gradient(run, step, begin, end)
+    elif phase == 4:
+        clip_and_update(run, step, begin, end)
     else:
         other_gradients(run, step, begin, end)
 
@@ -269,7 +317,7 @@ def loss(run, worker, step):
 @kernel
 def end(run, worker, costs):
     """All weights catch up with the last step, unless it goes on; the penalty of each step is known then."""
-    room, n_steps = run.room, run.rule.rates.size
+    room, n_steps = run.room, run.rule.numbers.shape[0]
     m = minibatch(run.batches, n_steps - 1)[0].size
     if not run.batches.begin < m <= run.batches.end:  # the last chunk comes in another call
         return
@@ -293,7 +341,7 @@ def end(run, worker, costs):
             total = costs.dtype.type(0)
             for section in range(N_SECTIONS):
                 total += sum_lanes(load(squares_of(room, section), t, 0))
-            costs[t, 1] += run.rule.alphas[t] * total * half * room.factors[t]
+            costs[t, 1] += total * half * room.factors[t]
 
 
 train = loop("sparse", begin, n_phases, part_of, is_private, work, loss, end)

@@ -29,13 +29,15 @@ from fastnn.kernels.laws.units import activate, sum_first, update
 from fastnn.kernels.machine.jit import inline, kernel, part
 from fastnn.kernels.machine.simd import COLS, fma, lanes, load, load_first, matrix, prefetch, splat, store, tile, zero
 from fastnn.kernels.machine.team import share
-from fastnn.kernels.products import signs, vectors
+from fastnn.kernels.products import norms, signs, vectors
 from fastnn.kernels.products.columns import affine, backproject, gather
+from fastnn.kernels.products.dropout import drop_rows, key_of
 from fastnn.kernels.products.slopes import times_slope
 from fastnn.kernels.run import (
     A_IN,
     A_OUT,
     A_ROW,
+    DROPPED,
     FORM,
     N_IN,
     N_OUT,
@@ -67,7 +69,10 @@ class Room(NamedTuple):
     chunk: int  # how many examples go through at a time: all
     rows: np.ndarray  # 0, 1 ... to the widest layer
     ranges: np.ndarray  # (2 L, 3): where a worker's own W and b of each layer are: see `update_unit`
-    squares: np.ndarray  # (2 L,): alpha times the sum of the squares of the weights of each layer
+    squares: np.ndarray  # (2 L,): twice the penalty on the weights of each layer
+    gradient_squares: np.ndarray  # (1,), float64: the sum of the squares of the gradient,
+    own_squares: np.ndarray  # (n_threads, a line): and as each worker finds it out
+    clipped: np.ndarray  # (n_threads, any): the gradient of all shards, for each worker, if it is clipped
 
 
 @part
@@ -176,7 +181,7 @@ def slope_of(model, work, A, l):
 
 
 @part
-def forward(model, batches, own, work, Z_L, rows, next_rows):
+def forward(model, batches, step, own, work, Z_L, rows, next_rows):
     """Z_L, without b_L, of these rows of X; and the next ones, of the next step, are asked for."""
     layers, n_x, n_hidden, m = model.layers, model.layers[0, N_IN], model.layers.shape[0] - 1, rows.size
     A = activations(work, layers[0], m)
@@ -187,6 +192,8 @@ def forward(model, batches, own, work, Z_L, rows, next_rows):
             store(A, i, k, load_first(batches.X, row, k, n_x - k))
         prefetch(batches.X, next_row, n_x - 1)
         prefetch(batches.Y, next_row, 0)
+    if layers[0, DROPPED]:
+        drop_rows(A, A[:0], rows, key_of(step.seed, step.of_all, 0), layers[0, DROPPED], n_x)
     if has_signs(layers):
         signs.forward(
             A,
@@ -209,6 +216,8 @@ def forward(model, batches, own, work, Z_L, rows, next_rows):
                 for j in range(n_out, whole(work, n_out)):
                     Z[i, j] = work.dtype.type(0)
                     D[i, j] = work.dtype.type(0)
+        if layers[l + 1, DROPPED]:
+            drop_rows(Z, D, rows, key_of(step.seed, step.of_all, l + 1), layers[l + 1, DROPPED], n_out)
         A = Z
     vectors.affine(A, own[:0], output_parameters(own, layers[n_hidden])[0], Z_L, 0, m, False)
 
@@ -258,13 +267,13 @@ def back(model, own, work, dZ, G, m):
 
 
 @kernel
-def propagate(run, own, rows, next_rows, s, G):
+def propagate(run, step, own, rows, next_rows, s, G):
     """Forward propagation, the loss, and back to the gradient of the examples of shard s; returns their loss."""
     model, batches, room = run.model, run.batches, run.room
     work, m, top = room.work[s], rows.size, model.layers[model.layers.shape[0] - 1]
     n_y, b = top[N_OUT], output_parameters(own, top)[1]
     Z_L, Y_T = matrix(work, top[A_OUT], n_y, room.width), matrix(work, room.Y_T, n_y, room.width)
-    forward(model, batches, own, work, Z_L, rows, next_rows)
+    forward(model, batches, step, own, work, Z_L, rows, next_rows)
     for j in range(n_y):
         z, b_j = Z_L[j], b[0, j]
         for i in range(m):
@@ -323,12 +332,45 @@ def copy_rows(model, room, own):
 @kernel
 def update_all(run, step, own, rank):
     """All parameters of this worker, by the gradients of all shards."""
-    model, room, rule, G = run.model, run.room, run.rule, gradients(run.room, step)
-    n, n_moments = G.shape[1], rule.moments.size // model.theta.size
+    model, room, rule = run.model, run.room, run.rule
+    n, n_moments, layers = room.G.shape[1], rule.moments.size // model.theta.size, model.layers
     theta, moments = matrix(own, 0, 1, n), matrix(own, n, n_moments, n)
     squares = room.squares if rank == 0 else room.squares[:0]
-    update(rule, theta, G, moments, squares, room.ranges, 0, room.ranges.shape[0], step, False)
+    G, is_finite = clip(run, step, rank)
+    if is_finite:
+        update(rule, theta, G, moments, squares, room.ranges, 0, room.ranges.shape[0], step, False)
+    if rule.max_norm > 0:
+        for l in range(layers.shape[0] - 1):
+            W_T, room_for_squares = hidden_parameters(own, layers[l])[0], room.clipped[rank, : layers[l, ROW]]
+            norms.constrain_columns(W_T, rule.max_norm, room_for_squares)
     copy_rows(model, room, own)
+
+
+@kernel
+def clip(run, step, rank):
+    """The gradients of all shards, or where they are clipped, their sum; and whether they are finite.
+
+    Each worker clips its own copy, (1, any); without a finite gradient there is no step.
+    """
+    room, rule, G = run.room, run.rule, gradients(run.room, step)
+    if rule.clip_norm <= 0:
+        return G, True
+    total, n = matrix(room.clipped[rank], 0, 1, G.shape[1]), G.shape[1]
+    for p in range(n):
+        total[0, p] = G[0, p]
+        for shard in range(1, G.shape[0]):
+            total[0, p] += G[shard, p]
+    squares = room.own_squares[rank]
+    squares[0] = 0.0
+    for r in range(room.ranges.shape[0]):
+        norms.add_squares(total, room.ranges[r, 0], room.ranges[r, 1], squares, 0)
+    if rank == 0:
+        room.gradient_squares[0] = squares[0]
+    norm = norms.norm(squares[:1], step.mean_factor)
+    is_finite = norm < G.dtype.type(np.inf)
+    if norm > rule.clip_norm and is_finite:
+        norms.scale(total, 0, n, rule.clip_norm / norm)
+    return total, is_finite
 
 
 @part
@@ -382,7 +424,7 @@ def work(run, worker, step, phase, begin, end):
     for s in range(begin, end):
         first, last = share(step.rows.size, s, n_shards)
         room.work[s, loss_of_shard(room, step)] = propagate(
-            run, own, step.rows[first:last], step.next_rows[min(first, step.next_rows.size - 1) :], s, G[s]
+            run, step, own, step.rows[first:last], step.next_rows[min(first, step.next_rows.size - 1) :], s, G[s]
         )
 
 

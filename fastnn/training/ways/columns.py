@@ -58,7 +58,7 @@ def is_narrow(n_in: int, n_out: int, m: int, dtype: npt.DTypeLike) -> bool:
 def is_in_place(network: Network, dtype: npt.DTypeLike) -> bool:
     """Whether the first layer takes the rows of X where they are: few units, whose inputs fill vectors."""
     n_x, n_1 = network.layer_sizes[:2]
-    return n_1 <= IN_PLACE and n_x >= simd.REGISTER_BYTES // np.dtype(dtype).itemsize
+    return n_1 <= IN_PLACE and not network.input_dropout and n_x >= simd.REGISTER_BYTES // np.dtype(dtype).itemsize
 
 
 def n_shards(network: Network, chunk: int, dtype: npt.DTypeLike) -> int:
@@ -214,7 +214,9 @@ def lay_out(
     return groups
 
 
-def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tuple[run.Model, columns.Room]:
+def room(
+    network: Network, theta: Array, batch_size: int, n_threads: int, is_clipped: bool = False
+) -> tuple[run.Model, columns.Room]:
     """What the kernel needs to train theta on batches of up to `batch_size` examples."""
     dtype, chunk = theta.dtype, min(batch_size, CHUNK)
     shards = n_shards(network, chunk, dtype)
@@ -230,7 +232,7 @@ def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tup
     groups = lay_out(network, layers, a_in, buffer, transposed, m, width, dtype)
     Y_T, losses = buffer.room(network.layer_sizes[-1] * width), buffer.room(2 * width)
     waiting = buffer.room(max(network.layer_sizes[1:-2], default=0) * width if by_layers else 0)
-    table, is_used_up = np.array(groups, np.int64), shards == 1 and chunk == batch_size
+    table, is_used_up = np.array(groups, np.int64), shards == 1 and chunk == batch_size and not is_clipped
     G = (
         gradient_in_turns(network, layers, table, n_threads, dtype)
         if is_used_up
@@ -253,6 +255,7 @@ def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tup
         weights=weights,
         biases=biases,
         squares=aligned(len(groups), dtype),
+        gradient_squares=np.zeros(len(groups)),
         by_layers=by_layers,
         A_T_streamed=simd.STREAMS_A_T and shards == 1,  # the panels of a shard are read where they are written
         theta_streamed=is_streamed(theta) and not by_layers,

@@ -24,7 +24,11 @@ SHARED = 1e4
 
 def can(network: Network, batch_size: int, dtype: npt.DTypeLike) -> bool:
     """Whether this way trains the network: no hidden layer, one output."""
-    return network.layer_sizes[1:] == (1,) and network.n_params * np.dtype(dtype).itemsize <= TINY
+    return (
+        network.layer_sizes[1:] == (1,)
+        and not network.input_dropout
+        and network.n_params * np.dtype(dtype).itemsize <= TINY
+    )
 
 
 def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tuple[run.Model, units.Room]:
@@ -42,10 +46,13 @@ def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tup
         Y_T=Y_T,
         losses=losses,
         width=width,
-        own=on_pages(n_threads, 3 * network.n_params, dtype),
+        own=on_pages(n_threads, 4 * network.n_params, dtype),
         G=on_pages(2 * n, network.n_params, dtype),
         chunk=batch_size,
         rows=np.arange(0),
         ranges=np.array([[0, network.n_params - 1, 1], [network.n_params - 1, network.n_params, 0]]),
         squares=aligned(2, dtype),
+        gradient_squares=np.zeros(1),
+        own_squares=np.zeros((n_threads, 8)),
+        clipped=on_pages(n_threads, network.n_params, dtype),
     )

@@ -21,7 +21,7 @@ UNCUT = 2500
 
 def can(network: Network, batch_size: int, dtype: npt.DTypeLike) -> bool:
     """Whether this way trains the network: by one example at a time."""
-    return batch_size == 1
+    return batch_size == 1 and not network.loss_law.is_coupled
 
 
 #: What each of the `terms` costs, in nanoseconds: see `plan.cost`.
@@ -71,5 +71,6 @@ def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tup
         weights=weights,
         biases=biases,
         squares=aligned(len(groups), dtype),
+        gradient_squares=np.zeros(0),
         theta_streamed=False,
     )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fastnn.kernels import run
 from fastnn.kernels.epochs import train_epochs
-from fastnn.kernels.laws.activations import KEPT
+from fastnn.kernels.laws.activations import KEPT, RELU
 from fastnn.kernels.ways import units
 from fastnn.network import Array, Network, aligned
 from fastnn.training.calls import Kernel
@@ -31,7 +31,7 @@ def shards(network: Network, batch_size: int, dtype: npt.DTypeLike) -> int:
 
 def has_signs(network: Network) -> bool:
     """Whether the steps of this network, if it is small, are those of `kernels.signs`."""
-    return len(network.shapes) == 2 and network.activation == "relu" and network.layer_sizes[-1] == 1
+    return [law.form for law in network.hidden_laws] == [RELU] and network.layer_sizes[-1] == 1
 
 
 def can(network: Network, batch_size: int, dtype: npt.DTypeLike) -> bool:
@@ -94,16 +94,19 @@ def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tup
         layer[run.W_ROWS] = 0 if l == 0 or is_last else copies.room(row * ceil(n_in / full) * full)
     Y_T, losses = buffer.room(n_y * end), buffer.room(2 * end + 2)
     G = on_pages(2 * n, own.size, dtype)
-    layers[:, run.W_ROWS] += 3 * G.shape[1]  # parameters and up to two moments come first
+    layers[:, run.W_ROWS] += 4 * G.shape[1]  # parameters and up to three moments come first
     return new_model(network, theta, layers), units.Room(
         work=on_pages(n, buffer.size, dtype),
         Y_T=Y_T,
         losses=losses,
         width=end,
-        own=on_pages(n_threads, 3 * G.shape[1] + copies.size, dtype),
+        own=on_pages(n_threads, 4 * G.shape[1] + copies.size, dtype),
         G=G,
         chunk=batch_size,
         rows=np.arange(max(network.layer_sizes)),
         ranges=np.array(ranges),
         squares=aligned(len(ranges), dtype),
+        gradient_squares=np.zeros(1),
+        own_squares=np.zeros((n_threads, 8)),
+        clipped=on_pages(n_threads, G.shape[1], dtype),
     )
