@@ -25,11 +25,13 @@ ORDER = [
     "fastnn.functional",
     "fastnn.conversion",
     "fastnn.estimators",
+    "fastnn.displays",
     "fastnn.scores",
     "fastnn.tables",
     "fastnn.model_files",
     "fastnn.warming",
     "fastnn.comparison",
+    "fastnn.report",
     "fastnn.cli",
 ]
 
