@@ -186,7 +186,7 @@ class LearningCurveDisplay:
             if curves[0][0] != score_name and _spans_decades(np.concatenate([line.get_ydata() for line in drawn])):
                 panel.set_yscale("log")
         self.figure_.align_ylabels(self.axes_)
-        self.axes_[-1].set_xlabel("iteration" if self.learning_rate is None else "epoch")
+        self.axes_[-1].set_xlabel("epoch")
         self.axes_[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         return self
 
