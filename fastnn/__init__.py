@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastnn import functional, reference
+    from fastnn.displays import LearningCurveDisplay
     from fastnn.estimators import MLPClassifier, MLPRegressor
     from fastnn.laws import activation, loss
     from fastnn.model_files import load, save
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Epoch",
+    "LearningCurveDisplay",
     "MLPClassifier",
     "MLPRegressor",
     "TableEncoder",
@@ -40,6 +42,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "LearningCurveDisplay": "displays",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "activation": "laws",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from .displays import LearningCurveDisplay
     from .model_files import Model, Network
     from .tables import TableEncoder
 
@@ -151,7 +152,7 @@ def train(
     decimal: Annotated[
         Literal[".", ","] | None, typer.Option(help="What stands before the decimals; found, if not given.")
     ] = None,
-    output: Annotated[Path, typer.Option(help="Folder for model, picture and report.")] = Path("fastnn-run"),
+    output: Annotated[Path, typer.Option(help="Folder for model, picture and reports.")] = Path("fastnn-run"),
     hidden_layer_sizes: Annotated[str, typer.Option(help='Such as "100", "64,32" or "none".')] = "256,128",
     activation: Annotated[OneOfTheActivations, typer.Option(help="Of the hidden layers.")] = "relu",
     solver: Annotated[
@@ -187,12 +188,13 @@ def train(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For the split, the weights, the order.")] = 0,
     compare: Annotated[bool, typer.Option(help="Do the same with scikit-learn's network, and compare.")] = True,
 ) -> None:
-    """Train a network, test it, and write model, learning curve and report into a folder.
+    """Train a network, test it, and write model, learning curve and reports into a folder.
 
     What each column is, a number, a category or a date, is found out, printed and kept with the model, and so is how it
     is scaled and what stands for a missing value. The task follows from the target.
     """
     from . import scores
+    from .report import page
 
     parameters: dict[str, Any] = {
         "hidden_layer_sizes": parse_sizes(hidden_layer_sizes),
@@ -262,7 +264,8 @@ def train(
     system = fastnn.system_info()
     run.scores, run.threads = problem.scores(model), system["threads"]
     guess = scores.of_simplest_guess(problem.targets("train"), problem.targets("test"), classes)
-    errors = scores.errors(problem.targets("test"), problem.predict(model), classes)
+    predicted = problem.predict(model)
+    errors = scores.errors(problem.targets("test"), predicted, classes)
     problem.to_given_units(model)
     fastnn.save(source.model(model), output / "model.fastnn", target=target, task=source.task)
     say("trained", f"{run.epochs} epochs in {run.seconds:.3g} s, {run.examples_per_second:,.0f} examples/s")
@@ -270,7 +273,8 @@ def train(
     if run.interrupted:
         say("", "interrupted: the model trained so far is kept")
 
-    draw(run, problem, early_stopping, output / "learning_curve.png")
+    curve = learning_curve(run, problem, early_stopping)
+    draw(curve, f"{source.name}: {problem.metric} {run.test_score:.4f} in the test", output / "learning_curve.png")
     report = {
         "data": {"name": source.name, "target": target, "task": source.task, "classes": classes, "notes": source.notes},
         "columns": source.columns(),
@@ -298,8 +302,14 @@ def train(
             write_json(report, output / "report.json")
         except KeyboardInterrupt:
             say("", "comparison interrupted")
-    print_results(runs, problem.guess, guess)
-    say("written", f"{output}/: model.fastnn, learning_curve.png, report.json")
+    results = tabulated(runs, problem.guess, guess)
+    print_results(results, len(guess))
+    report["importances"] = problem.importances(model, seed)
+    write_json(report, output / "report.json")
+    html = page(report, results, curve, problem.targets("test"), predicted)
+    (output / "report.html").write_text(html, encoding="utf-8")
+    say("written", str(output / "report.html"))
+    say("", "and beside it model.fastnn, learning_curve.png, report.json")
 
 
 @app.command()
@@ -549,6 +559,20 @@ class Problem:
         if not self.classes:
             return scores.of_numbers(true, predicted)
         return scores.of_classes(true, predicted, model.predict_proba(self.X["test"]), self.classes)
+
+    def importances(self, model: Network, seed: int) -> dict[str, Any]:
+        """Which columns of the source matter in the test, to a model in given units."""
+        from . import scores
+
+        encoder = self.source.encoder
+        names = [column.name for column in encoder.columns_] if encoder else self.features
+        widths = [len(column.outputs) for column in encoder.columns_] if encoder else [1] * len(names)
+        found = scores.importances(model, self.X["test"] * self.source.X_scale, self.targets("test"), widths, seed)
+        columns = [
+            {"name": names[i], "mean": mean, "std": std}
+            for i, mean, std in zip(found.pop("positions"), found.pop("mean"), found.pop("std"), strict=True)
+        ]
+        return found | {"test_rows": len(self.X["test"]), "read": len(names), "columns": columns}
 
     def to_given_units(self, model: Network) -> None:
         """Move the scales into the weights: the model then takes X as given, and answers in the target's unit."""
@@ -940,28 +964,32 @@ def foreign_to_scikit_learn(model: Network) -> str | None:
     return None
 
 
-def print_results(runs: dict[str, Run], guess: str, scores_of_guess: dict[str, float]) -> None:
-    """Print scores beside those of the simplest guess, then times; a column for each."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("in the test", no_wrap=True)
-    for heading in (*runs, guess):
-        table.add_column(heading, justify="right", no_wrap=True)
+def tabulated(runs: dict[str, Run], guess: str, scores_of_guess: dict[str, float]) -> list[list[str]]:
+    """Scores beside those of the simplest guess, then times; a column for each, headings first."""
+    rows = [["in the test", *runs, guess]]
     for name in scores_of_guess:
         results = [run.scores[name] for run in runs.values()] + [scores_of_guess[name]]
-        table.add_row(name, *(readable(name, score) for score in results))
-    table.add_section()
+        rows.append([name, *(readable(name, score) for score in results)])
     times: dict[str, Callable[[Run], str]] = {
         "epochs": lambda run: f"{run.epochs}",
         "seconds": lambda run: f"{run.seconds:.3g}",
         "ms/epoch": lambda run: f"{1e3 * run.seconds / run.epochs:.3g}",
         "examples/s": lambda run: f"{run.examples_per_second:,.0f}",
     }
-    for name, of in times.items():
-        table.add_row(name, *map(of, runs.values()))
+    return rows + [[name, *map(of, runs.values()), ""] for name, of in times.items()]
+
+
+def print_results(rows: list[list[str]], n_scores: int) -> None:
+    """Print a table, the scores apart from the times."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for i, heading in enumerate(rows[0]):
+        table.add_column(heading, justify="right" if i else "left", no_wrap=True)
+    for i, row in enumerate(rows[1:], start=1):
+        table.add_row(*row, end_section=i == n_scores)
     Console().print(table)
 
 
@@ -975,32 +1003,25 @@ def readable(name: str, score: float) -> str:
     return f"{score:.4g}" if tiny or abs(score) >= 1e7 else f"{score:.4f}"
 
 
-def draw(run: Run, problem: Problem, early_stopping: bool, path: Path) -> None:
-    """Draw loss and validation score by epoch, one above the other."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    epochs = [epoch.epoch for epoch in run.history]
+def learning_curve(run: Run, problem: Problem, early_stopping: bool) -> LearningCurveDisplay:
+    """Loss and validation score by epoch, and which weights were kept."""
     scores = [math.nan if epoch.validation_score is None else epoch.validation_score for epoch in run.history]
-    metric = problem.metric.replace("R^2", "$R^2$")
-    curves = {"training loss": [epoch.loss for epoch in run.history], f"validation {metric}": scores}
+    best = max(range(len(scores)), key=lambda i: (not math.isnan(scores[i]), scores[i])) + 1
+    return fastnn.LearningCurveDisplay(
+        loss=[epoch.loss for epoch in run.history],
+        validation_score=scores,
+        best_iteration=best if early_stopping else None,
+        score_name=problem.metric.replace("R^2", "R²"),
+    )
+
+
+def draw(curve: LearningCurveDisplay, title: str, path: Path) -> None:
+    """Write a picture of the curves."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 6), layout="constrained")
-    name = problem.source.name.replace("$", r"\$")
-    figure.suptitle(f"{name}: {metric} {run.test_score:.4f} in the test")
-    axes = figure.subplots(2, sharex=True)
-    if 0 < 10 * min(curves["training loss"]) < max(curves["training loss"]):
-        axes[0].set_yscale("log")
-    for ax, color, (label, values) in zip(axes, ("tab:blue", "tab:orange"), curves.items(), strict=True):
-        ax.plot(epochs, values, color=color, marker="." if len(epochs) < 30 else None)
-        ax.set_ylabel(label)
-        ax.grid(alpha=0.3)
-        ax.spines[["top", "right"]].set_visible(False)
-    if early_stopping:
-        best = max(range(len(scores)), key=lambda i: (not math.isnan(scores[i]), scores[i]))
-        axes[1].plot(epochs[best], scores[best], "o", color="tab:red", label=f"kept: epoch {epochs[best]}")
-        axes[1].legend(frameon=False, loc="lower right")
-    axes[1].set_xlabel("epoch")
-    axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.suptitle(title.replace("$", r"\$").replace("R^2", "R²"))
+    curve.plot(figure.add_subplot())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a letter of the name that the font has not is drawn as a box
         figure.savefig(path, dpi=150)

@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MOST_PRODUCTS = 1e11  # for the importances of all columns: some seconds
+REPEATS = 5  # of the shuffling of a column
 QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
 
 
@@ -104,6 +106,62 @@ def errors(true: NDArray[Any], predicted: NDArray[Any], classes: Sequence[Any]) 
         return {"labels": labels.tolist(), "confusion_matrix": counts.tolist()}
     values = np.quantile(true - predicted, QUANTILES)
     return {"residuals": {f"{quantile:.0%}": float(value) for quantile, value in zip(QUANTILES, values, strict=True)}}
+
+
+def importances(model: Any, X: NDArray[Any], y: NDArray[Any], widths: Sequence[int], seed: int) -> dict[str, Any]:
+    """How much lower the score of a network gets when a column of the table is shuffled (Breiman 2001).
+
+    It is bounded: of a wide table, or for a large network, fewer rows are looked at, but no less than 200, then fewer
+    columns, those with the largest weights, but no less than 10.
+
+    Parameters
+    ----------
+    model : MLPClassifier or MLPRegressor
+        A fitted one.
+    X : array of shape (n_rows, n_features)
+        What the encoder made of a table that was not trained on. The rows are in no order.
+    y : array of shape (n_rows,)
+        What is so.
+    widths : sequence of int
+        How many of the features each column of the table has become.
+    seed : int
+        For the shuffling.
+
+    Returns
+    -------
+    dict
+        The number of "rows" and of "repeats"; the "positions" of the columns, the most important first, and the "mean"
+        and the standard deviation, "std", for each of these.
+    """
+    from sklearn.inspection import permutation_importance
+
+    n_products = sum(coef.size for coef in model.coefs_) + 10 * X.shape[1]  # a row, which is copied besides
+    n_columns = int(np.clip(MOST_PRODUCTS / (200 * REPEATS * n_products), 10, 400))
+    n_rows = int(np.clip(MOST_PRODUCTS / (min(n_columns, len(widths)) * REPEATS * n_products), 200, 10_000))
+    X, y = X[:n_rows], y[:n_rows]
+    weights = ((model.coefs_[0] * X.std(axis=0)[:, np.newaxis]) ** 2).sum(axis=1)
+    blocks = [slice(stop - width, stop) for stop, width in zip(np.cumsum(widths), widths, strict=True)]
+    chosen = np.argsort([-weights[block].sum() for block in blocks], kind="stable")[:n_columns]
+    blocks = [blocks[i] for i in chosen]
+    # To shuffle the table would give the same, but to encode it takes longer than to predict it: here, a column is the
+    # numbers of the rows that its values come from.
+    in_order = np.repeat(np.arange(len(X), dtype=np.int32)[:, np.newaxis], len(blocks), axis=1)
+
+    def score(model: Any, rows: NDArray[Any], y: NDArray[Any]) -> float:
+        shuffled = X.copy()
+        for j in np.flatnonzero((rows != in_order).any(axis=0)):
+            shuffled[:, blocks[j]] = X[rows[:, j], blocks[j]]
+        return float(model.score(shuffled, y))
+
+    found = permutation_importance(model, in_order, y, scoring=score, n_repeats=REPEATS, random_state=seed)
+    order = np.argsort(-found.importances_mean, kind="stable")
+    return {
+        "rows": len(X),
+        "repeats": REPEATS,
+        "positions": chosen[order].tolist(),
+        "mean": found.importances_mean[order].tolist(),
+        "std": found.importances_std[order].tolist(),
+    }
 
 
 def is_very_skewed(y: NDArray[Any]) -> bool:

@@ -28,11 +28,13 @@ ORDER = [
     "fastnn.callbacks",
     "fastnn.checkpoints",
     "fastnn.estimators",
+    "fastnn.displays",
     "fastnn.scores",
     "fastnn.tables",
     "fastnn.model_files",
     "fastnn.warming",
     "fastnn.comparison",
+    "fastnn.report",
     "fastnn.cli",
 ]
 

@@ -72,7 +72,7 @@ def test_digits_reach_97_percent_and_everything_is_written(tmp_path):
     assert all(re.search(r"( +\d\.\d{4}){3} *$", line) for line in table[2:6])
     assert max(map(len, out.splitlines())) <= 80
     got = {path.name for path in (tmp_path / "fastnn-run").iterdir()}
-    assert got == {"model.fastnn", "learning_curve.png", "report.json"}
+    assert got == {"model.fastnn", "learning_curve.png", "report.html", "report.json"}
     report = json.loads((tmp_path / "fastnn-run/report.json").read_text())
     assert report["fastnn"]["test_score"] >= 0.97
     assert report["fastnn"]["epochs"] == report["scikit_learn"]["epochs"] == len(report["history"])
