@@ -8,7 +8,6 @@ before.
 import hashlib
 import json
 import os
-import secrets
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -55,15 +54,12 @@ def write(path: Path, arrays: Arrays, state: dict[str, Any]) -> None:
     text = json.dumps(state)
     metadata = {"format": FORMAT, "state": text, "digest": _digest(arrays, text)}
     contents = _safetensors().save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(unfinished, "xb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")  # whoever is killed leaves one, not one each time
+    with open(unfinished, "wb") as file:
+        file.write(contents)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
 
 
 def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
@@ -104,10 +100,9 @@ def fingerprint(parts: Iterable[Any]) -> str:
     """
     digest = hashlib.sha256()
     for part in parts:
-        if hasattr(part, "indptr"):
-            arrays = part.data, part.indices, part.indptr
-        else:
-            arrays = (part,) if isinstance(part, np.ndarray) else ()
+        arrays = [part.data, part.indices, part.indptr] if hasattr(part, "indptr") else [part]
+        if not isinstance(arrays[0], np.ndarray):
+            arrays = []
         for array in arrays:
             digest.update(f"{array.dtype} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
@@ -149,8 +144,8 @@ class Checkpoint:
         others = [name for name, value in self._training.items() if state["training"].get(name) != value]
         if others:
             raise CheckpointError(
-                f"{self.path} is the checkpoint of another training, with another {' and another '.join(others)}: "
-                "remove it, or name another file"
+                f"{self.path} is the checkpoint of a training with other {' and other '.join(others)}: remove it, or "
+                "name another file"
             )
         return arrays, state
 

@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     OneOfTheLosses: TypeAlias = str
 else:
     OneOfTheActivations = Literal[tuple(ACTIVATIONS)]
-    OneOfTheLosses = Literal[tuple(name for name, out_activation in LOSSES if out_activation in ("identity", "exp"))]
+    OneOfTheLosses = Literal[*dict.fromkeys(name for name, _ in LOSSES if name != "log_loss")]
 
 DATA = "CSV or Parquet file; - is standard input."
 SEPARATOR = "Between the columns of a CSV file, such as ; or tab; found, if not given."
@@ -156,14 +156,30 @@ def train(
     hidden_layer_sizes: Annotated[str, typer.Option(help='Such as "100", "64,32" or "none".')] = "256,128",
     activation: Annotated[OneOfTheActivations, typer.Option(help="Of the hidden layers.")] = "relu",
     solver: Annotated[
-        Literal["adam", "adamw", "sgd", "lbfgs"], typer.Option(help="How the weights follow the gradient.")
+        Literal["adam", "adamw", "nadam", "rmsprop", "sgd", "lbfgs"],
+        typer.Option(help="How the weights follow the gradient."),
     ] = "adam",
-    alpha: Annotated[float, typer.Option(help="Strength of the L2 penalty.")] = 1e-4,
+    alpha: Annotated[float, typer.Option(help="Strength of the penalty.")] = 1e-4,
+    l1_ratio: Annotated[float, typer.Option(help="Which part of the penalty is L1; the rest is L2.")] = 0.0,
+    dropout: Annotated[float, typer.Option(help="Part of the hidden units that is left out in each step.")] = 0.0,
+    input_dropout: Annotated[float, typer.Option(help="And of the inputs.")] = 0.0,
+    clip_norm: Annotated[float | None, typer.Option(help="Norm of the gradient at most.", show_default=False)] = None,
+    max_norm: Annotated[
+        float | None, typer.Option(help="Norm of the weights of a hidden unit at most.", show_default=False)
+    ] = None,
+    average: Annotated[
+        Literal["ema", "swa"] | None,
+        typer.Option(help="Keep an average of the weights: exponential, or of the last quarter of the steps."),
+    ] = None,
+    init: Annotated[Literal["glorot", "he", "lecun", "orthogonal"], typer.Option(help="First weights.")] = "glorot",
     batch_size: Annotated[str, typer.Option(help="Examples in a step. auto: 200, or all if there are fewer.")] = "auto",
     learning_rate_init: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
-    loss: Annotated[OneOfTheLosses | None, typer.Option(help="Of a regression.", show_default="squared_error")] = None,
+    loss: Annotated[
+        OneOfTheLosses | None,
+        typer.Option(help="Of a regression, or focal of a classification.", show_default="squared_error, log_loss"),
+    ] = None,
     schedule: Annotated[
-        Literal["constant", "cosine", "one_cycle", "step", "coslog4"],
+        Literal["constant", "plateau", "cosine", "one_cycle", "step", "coslog4"],
         typer.Option(help="What becomes of the learning rate."),
     ] = "constant",
     warmup: Annotated[float, typer.Option(help="Part of the steps in which the learning rate rises.")] = 0.0,
@@ -183,9 +199,18 @@ def train(
             show_default="for a regression",
         ),
     ] = None,
+    scoring: Annotated[
+        str | None,
+        typer.Option(
+            help="What --early-stopping goes by: loss, or a score of scikit-learn.", show_default="accuracy, R^2"
+        ),
+    ] = None,
     validation_fraction: Annotated[float, typer.Option(help="Part of the training examples, to validate.")] = 0.1,
     test_fraction: Annotated[float, typer.Option(help="Part of all examples, for the test.")] = 0.2,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For the split, the weights, the order.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the training that was interrupted in this folder.")
+    ] = False,
     compare: Annotated[bool, typer.Option(help="Do the same with scikit-learn's network, and compare.")] = True,
 ) -> None:
     """Train a network, test it, and write model, learning curve and reports into a folder.
@@ -201,6 +226,14 @@ def train(
         "activation": activation,
         "solver": solver,
         "alpha": alpha,
+        "l1_ratio": l1_ratio,
+        "dropout": dropout,
+        "input_dropout": input_dropout,
+        "clip_norm": clip_norm,
+        "max_norm": max_norm,
+        "average": average,
+        "init": init,
+        "scoring": scoring,
         "batch_size": parse_batch_size(batch_size),
         "learning_rate_init": learning_rate_init,
         "learning_rate": schedule,
@@ -224,8 +257,12 @@ def train(
     else:
         source = digits()
     own: dict[str, dict[str, Any]] = {
-        "classification": {"class_weight": class_weight, "label_smoothing": label_smoothing},
-        "regression": {"loss": loss},
+        "classification": {
+            "class_weight": class_weight,
+            "label_smoothing": label_smoothing,
+            "loss": loss if loss in ("focal",) else None,
+        },
+        "regression": {"loss": None if loss in ("focal",) else loss},
     }
     for kind, options in own.items():
         given = {name: value for name, value in options.items() if value is not None}
@@ -258,8 +295,18 @@ def train(
 
     model = (fastnn.MLPClassifier if classes else fastnn.MLPRegressor)(**parameters)
     compile_seconds = compile_kernels(model, problem)
+    checkpoint = output / "checkpoint.safetensors"
+    if resume and not checkpoint.exists():
+        raise FileNotFoundError(f"--resume, but no training was interrupted in {output}: there is no {checkpoint.name}")
+    if solver != "lbfgs":
+        if not resume:
+            checkpoint.unlink(missing_ok=True)
+        model.checkpoint = checkpoint
     run = fit(model, problem)
-    if not run.history:
+    model.checkpoint = None
+    if not run.interrupted:
+        checkpoint.unlink(missing_ok=True)
+    if not run.epochs:
         raise KeyboardInterrupt  # it came before the end of the first epoch: there is nothing to save
     system = fastnn.system_info()
     run.scores, run.threads = problem.scores(model), system["threads"]
@@ -269,11 +316,11 @@ def train(
     problem.to_given_units(model)
     fastnn.save(source.model(model), output / "model.fastnn", target=target, task=source.task)
     say("trained", f"{run.epochs} epochs in {run.seconds:.3g} s, {run.examples_per_second:,.0f} examples/s")
-    say("", f"loss {run.history[-1].loss:.4f}, {problem.metric} {run.test_score:.4f} in the test")
+    say("", f"loss {run.history['loss'][-1]:.4f}, {problem.metric} {run.test_score:.4f} in the test")
     if run.interrupted:
-        say("", "interrupted: the model trained so far is kept")
+        say("", "interrupted: the model trained so far is kept" + ", and --resume goes on" * checkpoint.exists())
 
-    curve = learning_curve(run, problem, early_stopping)
+    curve = learning_curve(run, model, problem)
     draw(curve, f"{source.name}: {problem.metric} {run.test_score:.4f} in the test", output / "learning_curve.png")
     report = {
         "data": {"name": source.name, "target": target, "task": source.task, "classes": classes, "notes": source.notes},
@@ -287,7 +334,10 @@ def train(
         "scikit_learn": None,
         "baseline": {"guess": problem.guess, "scores": guess},
         "errors": errors,
-        "history": [asdict(epoch) for epoch in run.history],
+        "history": [
+            {"epoch": i, **dict(zip(run.history, row, strict=True))}
+            for i, row in enumerate(zip(*run.history.values(), strict=True), 1)
+        ],
         "system": system,
     }
     write_json(report, output / "report.json")  # now: the comparison, which may take long, comes on top
@@ -588,16 +638,6 @@ class Problem:
 
 
 @dataclass
-class Epoch:
-    """One line of the history."""
-
-    epoch: int
-    loss: float
-    validation_score: float | None
-    seconds: float
-
-
-@dataclass
 class Run:
     """One training: what it took and what came out."""
 
@@ -607,7 +647,8 @@ class Run:
     scores: dict[str, float] = field(default_factory=dict)  # in the test
     threads: int = 0  # that it may use
     interrupted: bool = False
-    history: list[Epoch] = field(default_factory=list)
+    history: dict[str, list[float]] = field(default_factory=dict)  # see `MLPClassifier.history_`
+    best_epoch: int | None = None  # the one whose weights early stopping has kept
 
     @property
     def examples_per_second(self) -> float:
@@ -621,7 +662,7 @@ class Run:
     def report(self) -> dict[str, Any]:
         report = asdict(self) | {"test_score": self.test_score, "examples_per_second": self.examples_per_second}
         history = report.pop("history")
-        return report | ({"epoch_seconds": sum(epoch["seconds"] for epoch in history)} if history else {})
+        return report | ({"epoch_seconds": sum(history["seconds"])} if history else {})
 
 
 def parse_sizes(text: str) -> list[int]:
@@ -861,29 +902,30 @@ def fit(model: Network, problem: Problem) -> Run:
     from sklearn.exceptions import ConvergenceWarning
 
     X, y, run = problem.X, problem.y, Run()
-    display_seconds = 0.0
+    display_seconds, n_epochs, held_out = 0.0, 0, {}
+    if "validation" in X and model.solver != "lbfgs":
+        held_out = {"X_val": X["validation"], "y_val": y["validation"]}
 
-    def observe(epoch: Any) -> None:
-        nonlocal display_seconds
+    def observe(epoch: fastnn.Epoch) -> None:
+        nonlocal display_seconds, n_epochs
         start = time.perf_counter()
-        score = epoch.validation_score
-        if score is None and "validation" in X:
-            score = float(model.score(X["validation"], y["validation"]))
-        run.history.append(Epoch(epoch.n_iter, epoch.loss, score, epoch.seconds))
-        run.n_samples = epoch.n_samples
-        show(run.history[-1])
+        run.n_samples, n_epochs = epoch.n_samples, n_epochs + 1
+        show(epoch)
         display_seconds += time.perf_counter() - start
 
     with (
-        progress(model.max_iter, problem.metric) as show,
+        progress(model.max_iter, score_name(model, problem)) as show,
         fastnn.watch(observe),
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always")
         start = time.perf_counter()
-        model.fit(X["train"], y["train"])
+        model.fit(X["train"], y["train"], **held_out)
         run.seconds = time.perf_counter() - start - display_seconds
-    run.epochs = len(run.history)
+    run.history, run.epochs = model.history_, len(model.history_["loss"])
+    run.seconds += sum(run.history["seconds"][: run.epochs - n_epochs])  # of a training that goes on
+    run.n_samples = run.n_samples or len(X["train"])
+    run.best_epoch = model.best_iteration_ if model.early_stopping and model.solver != "lbfgs" else None
     run.interrupted = interrupted(caught)
     for warning in caught:
         if issubclass(warning.category, ConvergenceWarning):
@@ -894,14 +936,14 @@ def fit(model: Network, problem: Problem) -> Run:
 
 
 @contextmanager
-def progress(max_iter: int, metric: str) -> Iterator[Callable[[Epoch], None]]:
+def progress(max_iter: int, metric: str) -> Iterator[Callable[[fastnn.Epoch], None]]:
     """A progress bar, or ten plain lines where the output is no terminal."""
     if not sys.stdout.isatty():
         every = max(1, max_iter // 10)
 
-        def show(epoch: Epoch) -> None:
-            if epoch.epoch == 1 or epoch.epoch % every == 0:
-                say("epoch", f"{epoch.epoch:>{len(str(max_iter))}}/{max_iter}  {described(epoch, metric)}")
+        def show(epoch: fastnn.Epoch) -> None:
+            if epoch.n_iter == 1 or epoch.n_iter % every == 0:
+                say("epoch", f"{epoch.n_iter:>{len(str(max_iter))}}/{max_iter}  {described(epoch, metric)}")
 
         yield show
         return
@@ -911,11 +953,16 @@ def progress(max_iter: int, metric: str) -> Iterator[Callable[[Epoch], None]]:
     columns = ("epoch      {task.completed}/{task.total}", BarColumn(), "{task.description}", TimeElapsedColumn())
     with Progress(*[TextColumn(c) if isinstance(c, str) else c for c in columns]) as bar:
         task = bar.add_task("", total=max_iter)
-        yield lambda epoch: bar.update(task, completed=epoch.epoch, description=described(epoch, metric))
+        yield lambda epoch: bar.update(task, completed=epoch.n_iter, description=described(epoch, metric))
         bar.update(task, total=bar.tasks[0].completed)  # full, also where it stopped early
 
 
-def described(epoch: Epoch, metric: str) -> str:
+def score_name(model: Network, problem: Problem) -> str:
+    """What the validation scores are."""
+    return problem.metric if model.scoring in (None, "loss") else str(model.scoring)
+
+
+def described(epoch: fastnn.Epoch, metric: str) -> str:
     score = "" if epoch.validation_score is None else f"  validation {metric} {epoch.validation_score:.4f}"
     return f"loss {epoch.loss:.4f}{score}"
 
@@ -958,8 +1005,9 @@ def foreign_to_scikit_learn(model: Network) -> str | None:
         model.to_sklearn()
     except ValueError as error:
         return str(error).removeprefix("scikit-learn has no ")
-    for name, usual in ("class_weight", None), ("label_smoothing", 0.0), ("warmup", 0.0):
-        if getattr(model, name, usual) != usual:
+    own = type(model)().get_params()
+    for name in own.keys() - model.to_sklearn().get_params().keys() - {"n_threads", "max_time"}:
+        if getattr(model, name) != own[name]:
             return f"{name}={getattr(model, name)!r}"
     return None
 
@@ -1003,15 +1051,15 @@ def readable(name: str, score: float) -> str:
     return f"{score:.4g}" if tiny or abs(score) >= 1e7 else f"{score:.4f}"
 
 
-def learning_curve(run: Run, problem: Problem, early_stopping: bool) -> LearningCurveDisplay:
+def learning_curve(run: Run, model: Network, problem: Problem) -> LearningCurveDisplay:
     """Loss and validation score by epoch, and which weights were kept."""
-    scores = [math.nan if epoch.validation_score is None else epoch.validation_score for epoch in run.history]
-    best = max(range(len(scores)), key=lambda i: (not math.isnan(scores[i]), scores[i])) + 1
     return fastnn.LearningCurveDisplay(
-        loss=[epoch.loss for epoch in run.history],
-        validation_score=scores,
-        best_iteration=best if early_stopping else None,
-        score_name=problem.metric.replace("R^2", "R²"),
+        loss=run.history["loss"],
+        validation_loss=run.history.get("validation_loss"),
+        validation_score=run.history.get("validation_score"),
+        learning_rate=run.history.get("learning_rate"),
+        best_iteration=run.best_epoch,
+        score_name=score_name(model, problem).replace("R^2", "R²"),
     )
 
 

@@ -12,6 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 from fastnn.estimators import MLPClassifier, MLPRegressor
 
 
+def _score_name(model: MLPClassifier | MLPRegressor) -> str:
+    if model.scoring in (None, "loss"):
+        return "accuracy" if is_classifier(model) else "R²"
+    return model.scoring if isinstance(model.scoring, str) else "score"
+
+
 class LearningCurveDisplay:
     """How a training went, epoch by epoch: loss, validation score and learning rate, one above the other.
 
@@ -91,7 +97,7 @@ class LearningCurveDisplay:
         ax : matplotlib Axes or array-like of Axes, default=None
             As for `plot`.
         score_name : str, default=None
-            What the validation score is. None: accuracy of a classifier, R² of a regressor.
+            What the validation score is. None: `scoring`, or accuracy of a classifier, R² of a regressor.
         line_kw : dict, default=None
             As for `plot`.
 
@@ -126,7 +132,7 @@ class LearningCurveDisplay:
             validation_score=history.get("validation_score"),
             learning_rate=history.get("learning_rate"),
             best_iteration=getattr(model, "best_iteration_", None),
-            score_name=score_name or ("accuracy" if is_classifier(model) else "R²"),
+            score_name=score_name or _score_name(model),
         )
         return display.plot(ax, line_kw=line_kw)
 

@@ -1,5 +1,6 @@
 """MLPClassifier and MLPRegressor: scikit-learn's multilayer perceptrons on the kernels."""
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -72,6 +73,8 @@ _OURS: dict[str, list[Any]] = {
     "average_start": [Interval(Real, 0, 1, closed="left")],
     "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
     "best_epoch": [StrOptions({"first", "last"})],
+    "checkpoint": [str, os.PathLike, None],
+    "checkpoint_interval": [Interval(Real, 0, None, closed="left")],
     "init": [StrOptions({"glorot", *initialization.INITIALIZERS}), tuple, list],
     "output_intercepts": [StrOptions({"random", "mean"})],
     "max_time": [Interval(Real, 0, None, closed="neither"), None],
@@ -300,6 +303,8 @@ class _MLP(CallbackSupport, BaseEstimator):
         if issparse(X) and (self.input_dropout or self.max_norm is not None):
             name = "input_dropout" if self.input_dropout else "max_norm"
             raise ValueError(f"{name} is not for a sparse X: X.toarray() is a dense one")
+        if self.checkpoint is not None and incremental:
+            raise ValueError("checkpoint is for fit: what partial_fit comes to, pickle keeps")
         if self.solver == "lbfgs":
             self._check_lbfgs()
         if first_pass or X.shape[0] > 1:  # one row has no order, and to seed a generator takes as long as its step
@@ -396,6 +401,7 @@ class _MLP(CallbackSupport, BaseEstimator):
             ("input_dropout", 0),
             ("average", None),
             ("l1_ratio", 0),
+            ("checkpoint", None),
         ):
             if getattr(self, name) != nothing:
                 raise ValueError(
@@ -554,18 +560,25 @@ class _MLP(CallbackSupport, BaseEstimator):
                 )
         optimizer.by_inputs = issparse(X)
         self._optimizer = optimizer
-        order, validation = np.arange(X.shape[0]), None
+        order, validation, checkpoint = np.arange(X.shape[0]), None, None
+        if self.checkpoint is not None:
+            checkpoint = self._checkpoint(X, Y, sample_weight, held_out, theta.dtype)
+        resumed = checkpoint.read() if checkpoint else None
         if self.early_stopping and held_out is None:
             stratify = Y if isinstance(self, ClassifierMixin) and self.n_outputs_ == 1 else None
             order, rows = train_test_split(
                 order, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify
             )
+            if resumed:
+                order, rows = np.sort(resumed[0]["order"]), resumed[0]["rows"]
             if len(rows) < 2:
                 raise ValueError(
                     "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
                 )
             weights = None if sample_weight is None else sample_weight[rows]
             held_out = X[rows], Y[rows], weights, _safe_indexing(y, rows)
+        else:
+            rows = order[:0]
         batch_size = min(200, len(order)) if self.batch_size == "auto" else self.batch_size
         if batch_size > len(order):
             warnings.warn(
@@ -603,7 +616,29 @@ class _MLP(CallbackSupport, BaseEstimator):
                 network, kept, held_out[0], targets, held_out[2], is_classified, self.n_threads
             )
         score = self._scorer(held_out) if self.early_stopping and held_out is not None else None
-        return partial(self._epochs, network, trainer, kept, order, validation, score, incremental, callbacks)
+        saved = None if checkpoint is None else _Saved(self, checkpoint, resumed, rows)
+        return partial(self._epochs, network, trainer, kept, order, validation, score, incremental, callbacks, saved)
+
+    def _checkpoint(self, X: Any, Y: Array, sample_weight: Any, held_out: Any, dtype: Any) -> Any:
+        """That of this training, whatever is in the file."""
+        from fastnn import checkpoints
+
+        without = {"n_threads", "verbose", "checkpoint", "checkpoint_interval", "max_time", "warm_start"}
+        if self.learning_rate in (*SKLEARN_SCHEDULES, "plateau") and not (self.warmup or self.average):
+            without.add("max_iter")  # more epochs may follow
+        parameters = {
+            name: getattr(value, "__qualname__", type(value).__name__) if callable(value) else value
+            for name, value in self.get_params(deep=False).items()
+            if name not in without
+        }
+        if isinstance(self.random_state, np.random.RandomState):
+            parameters["random_state"] = "RandomState"
+        training = {
+            "examples": checkpoints.fingerprint([X, Y, sample_weight, str(dtype)]),
+            "validation examples": checkpoints.fingerprint((held_out or [])[:3]),
+            **{name: checkpoints.fingerprint(_flat(value)) for name, value in parameters.items()},
+        }
+        return checkpoints.Checkpoint(self.checkpoint, self.checkpoint_interval, training)
 
     def _scorer(self, held_out: tuple[Any, Array, Any, Any]) -> Callable[[list[Array], list[Array]], float] | None:
         """What scores parameters on the examples that are set aside; None where the kernels do."""
@@ -633,6 +668,7 @@ class _MLP(CallbackSupport, BaseEstimator):
         score: Callable[[list[Array], list[Array]], float] | None,
         incremental: bool,
         callbacks: FitCallbacks | None,
+        saved: "_Saved | None",
     ) -> None:
         from fastnn import training
 
@@ -659,11 +695,13 @@ class _MLP(CallbackSupport, BaseEstimator):
             score and (lambda: score(*training.unpack(network, kept, trainer.is_sparse))),
         )
         as_it_is = partial(self._as_it_is, network, kept, trainer.is_sparse)
-        self.n_iter_, max_iter, start = 0, 1 if incremental else self.max_iter, time.perf_counter()
+        self.n_iter_, max_iter = 0, 1 if incremental else self.max_iter
+        is_over = saved is not None and saved.restore(epochs)
+        start = time.perf_counter()
         end = np.inf if self.max_time is None or incremental else start + self.max_time
         try:
             while self.n_iter_ < max_iter:
-                if time.perf_counter() > end:
+                if is_over or time.perf_counter() > end:
                     return
                 is_told = bool(callbacks) or progress.is_watched()
                 one_by_one = is_told or self.verbose or score or self._optimizer.is_for_one_epoch
@@ -672,6 +710,8 @@ class _MLP(CallbackSupport, BaseEstimator):
                 told = epochs.run(1 if one_by_one else max_iter - self.n_iter_)
                 n_epochs = told.loss.size
                 if not n_epochs:
+                    if saved and saved.is_due():
+                        saved.write(epochs, False)
                     if epochs.is_interrupted:
                         raise KeyboardInterrupt
                     continue
@@ -681,7 +721,10 @@ class _MLP(CallbackSupport, BaseEstimator):
                 is_stopped = self._report(network, kept, trainer.is_sparse, len(order), callbacks)
                 if epochs.is_interrupted:
                     raise KeyboardInterrupt
-                if is_last or is_stopped:
+                is_over = is_last or is_stopped
+                if saved and saved.is_due():
+                    saved.write(epochs, is_over)
+                if is_over:
                     return
                 start = time.perf_counter()
             if not incremental:
@@ -692,6 +735,8 @@ class _MLP(CallbackSupport, BaseEstimator):
                     stacklevel=1,
                 )
         finally:
+            if saved and np.isfinite(trainer.model.theta).all():
+                saved.write(epochs, is_over)
             trainer.model.theta[:] = epochs.best
             if incremental:
                 self._kept["prepared"] = trainer.prepared
@@ -716,12 +761,11 @@ class _MLP(CallbackSupport, BaseEstimator):
         as_it_is = self._as_it_is(network, theta, by_inputs)
         self.__dict__.update(as_it_is)
         last = {name: column[-1] for name, column in self.history_.items()}
-        score = self.validation_scores_[-1] if self.early_stopping and self.solver != "lbfgs" else None
         self._epoch = progress.Epoch(
             self.n_iter_,
             self.max_iter,
             self.loss_,
-            last.get("validation_score") if score is None else score,
+            last.get("validation_score"),
             n_samples,
             last["seconds"],
             last.get("validation_loss"),
@@ -846,6 +890,56 @@ class _MLP(CallbackSupport, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _flat(value: Any) -> list[Any]:
+    """A value as a list of what it consists of: arrays apart."""
+    if isinstance(value, list | tuple):
+        return [type(value).__name__, *(part for each in value for part in _flat(each))]
+    return [value]
+
+
+class _Saved:
+    """The state of a training, as a checkpoint has it: of the model, the optimizer, the epochs, the random numbers."""
+
+    #: What training writes down in the model.
+    RECORD = (
+        "n_iter_ t_ loss_ loss_curve_ history_ best_loss_ validation_scores_ best_validation_score_ "
+        "_no_improvement_count"
+    ).split()
+
+    def __init__(self, model: _MLP, checkpoint: Any, resumed: Any, rows: npt.NDArray[np.int64]) -> None:
+        self._model, self._checkpoint, self._resumed, self._rows = model, checkpoint, resumed, rows
+        self.is_due = checkpoint.is_due
+
+    def write(self, epochs: Any, is_over: bool) -> None:
+        """Write it; whether training is over, or may go on."""
+        generator = self._model._random_state.get_state(legacy=False)
+        arrays = {**epochs.state(), "rows": self._rows}
+        if generator["bit_generator"] == "MT19937":
+            arrays["key"] = generator["state"]["key"]
+            generator = {**generator, "state": {"pos": generator["state"]["pos"]}}
+        record = {name: self._model.__dict__[name] for name in self.RECORD if name in self._model.__dict__}
+        state = {"record": record, "optimizer": self._model._optimizer.state(), "is_over": is_over}
+        self._checkpoint.write(arrays, {**state, "random": generator})
+
+    def restore(self, epochs: Any) -> bool:
+        """Go on from what was read, if that was anything.  Whether training is over."""
+        if self._resumed is None:
+            return False
+        arrays, state = self._resumed
+        epochs.restore(arrays)
+        self._model.__dict__.update(state["record"])
+        for name in "loss_curve_", "best_loss_", "loss_":
+            value = self._model.__dict__.get(name)
+            if value is not None:
+                self._model.__dict__[name] = [*map(np.float64, value)] if name == "loss_curve_" else np.float64(value)
+        self._model._optimizer.__dict__.update(state["optimizer"])
+        generator = state["random"]
+        if "key" in arrays:
+            generator["state"]["key"] = arrays["key"]
+        self._model._random_state.set_state(generator)
+        return bool(state["is_over"])
 
 
 #: What training writes down, and of which kind that is, unless somebody has put something else there.
@@ -996,6 +1090,12 @@ class MLPClassifier(ClassifierMixin, _MLP):
         negatives; or a scorer of scikit-learn.
     best_epoch : {"first", "last"}, default "first"
         For `early_stopping`: of several epochs with the best score, whose weights are kept.
+    checkpoint : path or None, default None
+        A file for the state of the training, which is written while it goes on and when it ends, and holds data alone
+        (it needs safetensors).  A `fit` with the same examples and parameters that finds it there goes on from it, to
+        the same bits, on however many threads; one with others refuses it.
+    checkpoint_interval : float, default 30
+        Seconds from one state to the next.
     max_time : float or None, default None
         Seconds after which training ends, at the end of an epoch (or an iteration), unless an epoch takes longer than
         a tenth of one.
@@ -1093,6 +1193,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
         output_intercepts: str = "random",
         scoring: Any = None,
         best_epoch: str = "first",
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_interval: float = 30.0,
         max_time: float | None = None,
         n_threads: int | None = None,
     ) -> None:
@@ -1137,6 +1239,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
         self.output_intercepts = output_intercepts
         self.scoring = scoring
         self.best_epoch = best_epoch
+        self.checkpoint = checkpoint
+        self.checkpoint_interval = checkpoint_interval
         self.max_time = max_time
         self.n_threads = n_threads
 
@@ -1468,6 +1572,12 @@ class MLPRegressor(RegressorMixin, _MLP):
         negatives; or a scorer of scikit-learn.
     best_epoch : {"first", "last"}, default "first"
         For `early_stopping`: of several epochs with the best score, whose weights are kept.
+    checkpoint : path or None, default None
+        A file for the state of the training, which is written while it goes on and when it ends, and holds data alone
+        (it needs safetensors).  A `fit` with the same examples and parameters that finds it there goes on from it, to
+        the same bits, on however many threads; one with others refuses it.
+    checkpoint_interval : float, default 30
+        Seconds from one state to the next.
     max_time : float or None, default None
         Seconds after which training ends, at the end of an epoch (or an iteration), unless an epoch takes longer than
         a tenth of one.
@@ -1559,6 +1669,8 @@ class MLPRegressor(RegressorMixin, _MLP):
         output_intercepts: str = "random",
         scoring: Any = None,
         best_epoch: str = "first",
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_interval: float = 30.0,
         max_time: float | None = None,
         n_threads: int | None = None,
     ) -> None:
@@ -1602,6 +1714,8 @@ class MLPRegressor(RegressorMixin, _MLP):
         self.output_intercepts = output_intercepts
         self.scoring = scoring
         self.best_epoch = best_epoch
+        self.checkpoint = checkpoint
+        self.checkpoint_interval = checkpoint_interval
         self.max_time = max_time
         self.n_threads = n_threads
 

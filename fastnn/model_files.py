@@ -39,7 +39,7 @@ FORMAT = 2  # grows when an older fastnn could not read what a newer one writes;
 NETWORKS = ("MLPClassifier", "MLPRegressor")
 ATTRIBUTES = (
     "n_features_in_ out_activation_ n_layers_ n_outputs_ n_iter_ t_ "
-    "loss_ loss_curve_ best_loss_ validation_scores_ best_validation_score_"
+    "loss_ loss_curve_ best_loss_ validation_scores_ best_validation_score_ history_"
 ).split()
 
 
@@ -51,7 +51,7 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
     """Write a fitted model into one file.
 
     The file appears under its name only when it is complete. The state of the optimizer and of the random
-    generator is not kept.
+    generator is not kept, nor are first weights that were given as arrays.
 
     Parameters
     ----------
@@ -93,8 +93,13 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
             raise TypeError(
                 f"{name} is a law of your own, whose functions a file cannot hold: pickle can, if they can be imported"
             )
-    if callable(parameters["learning_rate"]):
-        raise TypeError("learning_rate is a function, which a file cannot hold: pickle can, if it can be imported")
+    for name in "learning_rate", "scoring":
+        if callable(parameters.get(name)):
+            raise TypeError(f"{name} is a function, which a file cannot hold: pickle can, if it can be imported")
+    if not isinstance(parameters.get("init", "glorot"), str):
+        parameters["init"] = "glorot"  # arrays as large as the weights
+    if parameters.get("checkpoint") is not None:
+        parameters["checkpoint"] = os.fsdecode(parameters["checkpoint"])
     if isinstance(parameters.get("class_weight"), dict):  # in the order of the classes: JSON has no keys but text
         weights = parameters["class_weight"]
         parameters["class_weight"] = {"weights": [float(weights.get(label, 1)) for label in network.classes_]}

@@ -224,7 +224,7 @@ def curve_in_words(report: dict[str, Any], metric: str) -> str:
     history = report["history"]
     words = f"Learning curve of {len(history)} epochs: the loss goes from {history[0]['loss']:.3g} to "
     words += f"{history[-1]['loss']:.3g}"
-    score = history[-1]["validation_score"]
+    score = history[-1].get("validation_score")
     return words + ("." if score is None else f", the validation {metric} is {score:.3g} at the end.")
 
 

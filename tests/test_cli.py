@@ -108,7 +108,8 @@ def test_the_report_holds_everything(folder):
     assert report["parameters"]["max_iter"] == 40
     assert report["network"]["dtype"] == "float32"
     assert {"test_score", "seconds", "epoch_seconds", "compile_seconds", "examples_per_second"} <= set(report["fastnn"])
-    assert {"epoch", "loss", "validation_score", "seconds"} == set(report["history"][0])
+    columns = {"epoch", "loss", "validation_loss", "validation_score", "learning_rate", "seconds"}
+    assert columns == set(report["history"][0])
     assert report["fastnn"]["test_score"] > 0.8
 
 

@@ -29,16 +29,8 @@ def closed():
 @pytest.fixture
 def model():
     """Six epochs with everything that may be watched."""
-    model = MLPClassifier(hidden_layer_sizes=(4,), early_stopping=True, max_iter=6, random_state=0).fit(X, y)
-    model.history_ = {
-        "loss": model.loss_curve_,
-        "learning_rate": [0.1, 0.05, 0.02, 0.01, 0.005, 0.002],
-        "seconds": [0.001] * 6,
-        "validation_loss": [2.0, 1.5, 1.2, 1.1, 1.05, 1.15],
-        "validation_score": model.validation_scores_,
-    }
-    model.best_iteration_ = 5
-    return model
+    options = {"early_stopping": True, "scoring": "loss", "learning_rate": "cosine", "max_iter": 6, "random_state": 0}
+    return MLPClassifier(hidden_layer_sizes=(4,), **options).fit(X, y)
 
 
 def axes():
@@ -54,7 +46,7 @@ def test_the_curves_are_those_of_the_model(model):
         np.testing.assert_array_equal(line.get_ydata(), model.history_[name])
         assert line.get_linewidth() == 3
     assert [line.axes for line in display.lines_] == [display.axes_[i] for i in (0, 0, 1, 2)]
-    assert [list(line.get_xdata()) for line in display.best_vlines_] == [[5, 5]] * 3
+    assert [list(line.get_xdata()) for line in display.best_vlines_] == [2 * [model.best_iteration_]] * 3
     assert [ax.get_ylabel() for ax in display.axes_] == ["loss", "validation\naccuracy", "learning\nrate"]
     assert [ax.get_yscale() for ax in display.axes_] == ["linear", "linear", "log"]
     assert display.axes_[-1].get_xlabel() == "epoch"
@@ -63,8 +55,7 @@ def test_the_curves_are_those_of_the_model(model):
 
 
 def test_a_constant_learning_rate_and_what_was_not_watched_are_not_drawn(model):
-    model.history_ = {"loss": model.loss_curve_, "learning_rate": [0.001] * 6}
-    del model.best_iteration_
+    model.set_params(early_stopping=False, learning_rate="constant").fit(X, y)
     display = LearningCurveDisplay.from_estimator(model, ax=axes())
     assert [line.get_label() for line in display.lines_] == ["training"]
     assert (len(display.axes_), display.best_vlines_) == (1, None)
@@ -72,10 +63,12 @@ def test_a_constant_learning_rate_and_what_was_not_watched_are_not_drawn(model):
 
 def test_lbfgs_has_a_loss_and_the_score_of_a_regressor_is_R2():
     model = MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", max_iter=3, random_state=0).fit(X, y)
-    model.history_ = {"loss": [3.0, 2.0, 1.0], "seconds": [0.001] * 3, "validation_score": [0.1, None, 0.3]}
     display = LearningCurveDisplay.from_estimator(model, ax=axes())
-    assert [line.get_label() for line in display.lines_] == ["training", "R²"]
-    np.testing.assert_array_equal(display.lines_[1].get_ydata(), [0.1, np.nan, 0.3])
+    np.testing.assert_array_equal(display.lines_[0].get_ydata(), model.history_["loss"])
+    model.set_params(solver="adam", warm_start=True).fit(X, y).fit(X, y, X_val=X, y_val=y)
+    display = LearningCurveDisplay.from_estimator(model, ax=axes())
+    assert [line.get_label() for line in display.lines_] == ["training", "validation", "R²", "learning rate"]
+    np.testing.assert_array_equal(display.lines_[2].get_ydata()[:6], 6 * [np.nan])
 
 
 def test_without_axes_a_figure_is_made_and_a_second_display_may_use_its_axes(model):

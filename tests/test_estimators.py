@@ -311,6 +311,8 @@ def test_signatures_are_scikit_learns_and_more():
             "output_intercepts": "random",
             "scoring": None,
             "best_epoch": "first",
+            "checkpoint": None,
+            "checkpoint_interval": 30.0,
             "max_time": None,
             "n_threads": None,
         }

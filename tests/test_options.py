@@ -257,6 +257,17 @@ def test_a_refused_fit_leaves_the_history_as_it_was():
     assert model.history_ == before
 
 
+def test_a_model_file_keeps_the_history_and_no_functions(tmp_path):
+    first = MLPClassifier(random_state=0).fit(X_train, y_train)
+    model = MLPClassifier(init=(first.coefs_, first.intercepts_), max_iter=3).fit(X_train, y_train, **HELD_OUT)
+    model.checkpoint = tmp_path
+    loaded = fastnn.load(fastnn.save(model, tmp_path / "model"))
+    assert loaded.history_ == model.history_
+    assert (loaded.init, loaded.checkpoint) == ("glorot", str(tmp_path))
+    with pytest.raises(TypeError, match="scoring is a function"):
+        fastnn.save(model.set_params(scoring=BALANCED), tmp_path / "model")
+
+
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_lbfgs_has_a_history_as_well(solver):
     model = MLPRegressor(solver=solver, max_iter=5).fit(X_train, y_train)

@@ -188,6 +188,25 @@ class Epochs:
         ends = optimizer.t - self._step - 1 - steps_per_epoch * np.arange(n_epochs)[::-1]
         return (optimizer.learning_rate * optimizer.schedule.at(ends)).tolist()
 
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """All that the next steps depend on, but for the optimizer's numbers and the random state: see `restore`."""
+        optimizer, theta = self.trainer.optimizer, self.trainer.model.theta
+        return {
+            "theta": theta,
+            "moments": optimizer.moments,
+            "best": self.best,
+            "order": self.order,
+            "carried": self._carried,
+            "step": np.array([self._step]),
+        }
+
+    def restore(self, state: dict[str, npt.NDArray[Any]]) -> None:
+        """Go on from a state; the best parameters may be the same array as theta, and then are the same."""
+        for name, array in self.state().items():
+            if name != "step":
+                array[...] = state[name]
+        self._step = int(state["step"][0])
+
     @property
     def best_loss(self) -> np.float64:
         """The smallest loss."""

@@ -89,6 +89,10 @@ class Optimizer:
         """What so many steps do, once they are done."""
         self.t += n_steps
 
+    def state(self) -> dict[str, float]:
+        """The numbers that change, but for the moments."""
+        return {name: value for name, value in vars(self).items() if type(value) in (int, float)}
+
     is_for_one_epoch = False
 
     def iteration_ends(self, time_step: int) -> None:

@@ -1,0 +1,204 @@
+"""Checkpoints: a training that is killed goes on to the same bits."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from fastnn import MLPClassifier, MLPRegressor, checkpoints
+
+pytest.importorskip("safetensors")
+X, y = load_digits(return_X_y=True)
+X = X[:300] / 16
+y = y[:300]
+#: Trainings with all that is to be kept: moments, rates, the order, random numbers, the best parameters, averages.
+TRAININGS = {
+    "adam": {},
+    "sgd": {"solver": "sgd", "learning_rate": "invscaling"},
+    "plateau": {"learning_rate": "plateau", "tol": 0.05, "n_iter_no_change": 2},
+    "nadam": {"solver": "nadam", "learning_rate": "cosine", "warmup": 0.2},
+    "dropout": {"dropout": 0.3, "clip_norm": 0.5},
+    "ema": {"average": "ema", "average_decay": 0.9},
+    "early stopping": {"early_stopping": True, "n_iter_no_change": 30},
+    "scorer": {"early_stopping": True, "n_iter_no_change": 30, "scoring": "f1_macro"},
+}
+
+
+def model_of(path, **options):
+    usual = {"hidden_layer_sizes": (30,), "max_iter": 30, "random_state": 0, "batch_size": 64}
+    return MLPClassifier(checkpoint=path, **{**usual, **options})
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill_after(n):
+    def look(epoch):
+        if epoch.n_iter == n:
+            raise Killed
+
+    return look
+
+
+def same(model, expected):
+    for name in "coefs_", "intercepts_":
+        for got, wanted in zip(getattr(model, name), getattr(expected, name), strict=True):
+            np.testing.assert_array_equal(got, wanted)
+    for name in "loss_curve_", "validation_scores_", "n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_":
+        assert getattr(model, name) == getattr(expected, name), name
+    for name in expected.history_.keys() - {"seconds"}:
+        np.testing.assert_array_equal(model.history_[name], expected.history_[name])
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("options", TRAININGS.values(), ids=TRAININGS)
+def test_a_training_that_was_killed_goes_on_to_the_same_bits(tmp_path, options, n_threads):
+    expected = model_of(None, **options).fit(X, y)
+    path = tmp_path / "training"
+    for n in 7, 19:
+        with pytest.raises(Killed):
+            model_of(path, checkpoint_interval=0, **options).set_callbacks(kill_after(n)).fit(X, y)
+    model = model_of(path, n_threads=n_threads, **options).fit(X, y)
+    same(model, expected)
+    same(model_of(path, **options).fit(X, y), expected)  # it is over
+
+
+def test_a_random_training_goes_on_as_it_began(tmp_path):
+    path, options = tmp_path / "training", {"random_state": None, "early_stopping": True, "n_iter_no_change": 40}
+    with pytest.raises(Killed):
+        model_of(path, checkpoint_interval=0, **options).set_callbacks(kill_after(7)).fit(X, y)
+    kept, results = path.read_bytes(), []
+    for _ in range(2):
+        path.write_bytes(kept)
+        results.append(model_of(path, **options).fit(X, y))
+    same(*results)
+
+
+def test_more_epochs_may_follow(tmp_path):
+    path = tmp_path / "training"
+    model_of(path, max_iter=9, n_iter_no_change=50).fit(X, y)
+    same(model_of(path, n_iter_no_change=50).fit(X, y), model_of(None, n_iter_no_change=50).fit(X, y))
+
+
+def test_a_training_that_is_interrupted_goes_on(tmp_path):
+    def interrupt(epoch):
+        if epoch.n_iter == 5:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "training"
+    with pytest.warns(UserWarning, match="interrupted"):
+        model = model_of(path).set_callbacks(interrupt).fit(X, y)
+    assert model.n_iter_ == 5
+    same(model.set_callbacks().fit(X, y), model_of(None).fit(X, y))
+
+
+#: Kills a child that trains, twenty times at any moment, and says which epoch the file is of each time.
+PROGRAM = """
+import os, random, signal, sys, time
+from pathlib import Path
+from sklearn.datasets import load_digits
+from fastnn import MLPRegressor, checkpoints
+X, y = load_digits(return_X_y=True)
+
+def train(path, interval=0, max_iter=150):
+    model = MLPRegressor(hidden_layer_sizes=(100,), max_iter=max_iter, tol=0, n_iter_no_change=300, random_state=0,
+                         early_stopping=True, dropout=0.1, checkpoint=path, checkpoint_interval=interval)
+    return model.set_callbacks(lambda epoch: None).fit(X / 16, y / 9)
+
+path = Path(sys.argv[1])
+expected = train(path.with_name("once"), 1e9)
+for i in range(20):
+    child = os.fork()
+    if not child:
+        train(path)
+        os._exit(0)
+    time.sleep(0.02 + random.random() * 0.02)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    print(len(checkpoints.read(path)[1]["record"]["loss_curve_"]) if path.exists() else 0)
+assert (train(path).coefs_[0] == expected.coefs_[0]).all()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_process_is_killed_twenty_times_and_leaves_a_good_file_each_time(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, str(tmp_path / "training")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    epochs = [*map(int, done.stdout.split())]
+    assert epochs == sorted(epochs)
+    assert len(epochs) == 20
+    assert 0 < epochs[-1] <= 150
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda data: data[:-7], "cut off"),
+        (lambda data: data[:40], "cut off"),
+        (lambda data: b"", "no checkpoint"),
+        (lambda data: b"no such thing" * 30, "no checkpoint"),
+        (lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:], "altered"),
+        (lambda data: data.replace(b'n_iter_\\": 3', b'n_iter_\\": 4'), "altered"),
+        (lambda data: data.replace(checkpoints.FORMAT.encode(), b"fastnn training 0"), "fastnn training 0"),
+    ],
+    ids=["end", "header", "empty", "foreign", "byte", "setting", "format"],
+)
+def test_a_spoilt_file_is_refused(tmp_path, spoil, message):
+    path = tmp_path / "training"
+    model_of(path, max_iter=3).fit(X, y)
+    spoilt = spoil(path.read_bytes())
+    assert spoilt != path.read_bytes()
+    path.write_bytes(spoilt)
+    with pytest.raises(checkpoints.CheckpointError, match=message):
+        model_of(path, max_iter=3).fit(X, y)
+    assert path.read_bytes() == spoilt
+
+
+def test_another_training_is_refused_by_what_is_other(tmp_path):
+    path = tmp_path / "training"
+    model_of(path, max_iter=3).fit(X, y)
+    for change, message in (
+        (lambda: model_of(path, alpha=1.0).fit(X, y), "other alpha"),
+        (lambda: model_of(path).fit(X + 1, y), "other examples"),
+        (lambda: model_of(path).fit(X.astype(np.float32), y), "other examples"),
+        (
+            lambda: model_of(path, max_iter=9, learning_rate="cosine").fit(X, y),
+            "other learning_rate and other max_iter",
+        ),
+        (lambda: model_of(path).fit(X, y, X_val=X, y_val=y), "other validation examples"),
+    ):
+        with pytest.raises(checkpoints.CheckpointError, match=message):
+            change()
+
+
+def test_where_there_can_be_no_checkpoint_the_fit_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        model_of(tmp_path / "missing" / "training").fit(X, y)
+    with pytest.raises(ValueError, match="checkpoint is for fit"):
+        model_of(tmp_path / "training").partial_fit(X, y, classes=range(10))
+    with pytest.raises(ValueError, match="for solvers that take minibatches"):
+        MLPRegressor(solver="lbfgs", checkpoint=tmp_path / "training").fit(X, y)
+
+
+def test_the_file_holds_data_alone(tmp_path):
+    from safetensors.numpy import load_file
+
+    path = tmp_path / "training"
+    model_of(path, max_iter=3, early_stopping=True).fit(X, y)
+    arrays = load_file(path)
+    assert arrays["theta"].shape == (64 * 30 + 30 + 30 * 10 + 10,)
+    assert len(arrays["rows"]) == 30
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    state = json.loads(json.loads(path.read_bytes()[8 : 8 + length])["__metadata__"]["state"])
+    assert state["record"]["n_iter_"] == 3
