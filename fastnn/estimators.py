@@ -139,10 +139,7 @@ class _MLP(CallbackSupport, BaseEstimator):
         self.__dict__.setdefault("_kept", {}).pop("again", None)
         try:
             X, Y, sample_weight = self._checked(X, y, sample_weight, incremental, classes)
-            sizes = layer_sizes_of_coefs(self.coefs_, self.intercepts_)
-            activation, loss = hashable(self.activation), self._loss_law()
-            dropout = float(self.dropout) if sizes[1:-1] else 0.0, float(self.input_dropout)
-            network = _network(sizes, activation, self.out_activation_, loss, *dropout)
+            network = self._trained_network()
             theta = aligned(network.n_params, common_dtype(*self.coefs_, *self.intercepts_))
             if self.solver == "lbfgs":
                 if any(each is not None for each in held_out):
@@ -172,6 +169,12 @@ class _MLP(CallbackSupport, BaseEstimator):
         if callbacks:
             callbacks.ends()
         return self
+
+    def _trained_network(self) -> Network:
+        """The network as it is trained: with its loss, and dropout."""
+        sizes = layer_sizes_of_coefs(self.coefs_, self.intercepts_)
+        dropout = float(self.dropout) if sizes[1:-1] else 0.0, float(self.input_dropout)
+        return _network(sizes, hashable(self.activation), self.out_activation_, self._loss_law(), *dropout)
 
     def set_callbacks(self, *callbacks: Any) -> Self:
         """Have callbacks called in every fit; not in `partial_fit`.
@@ -1076,7 +1079,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Whether the parameters are an average of those that the steps came to: the exponential moving average, or the
         mean over the last part of the steps (Izmailov et al. 2018).  Validation scores are those of the average.
     average_decay : float, default 0.999
-        For "ema": the part of the average that stays in a step.
+        For "ema": the part of the average that stays in a step; (1 + t) / (10 + t) in step t, while that is less.
     average_start : float, default 0.75
         For "swa": after which part of the steps of max_iter epochs the mean begins.
     init : str or (coefs, intercepts), default "glorot"
@@ -1558,7 +1561,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         Whether the parameters are an average of those that the steps came to: the exponential moving average, or the
         mean over the last part of the steps (Izmailov et al. 2018).  Validation scores are those of the average.
     average_decay : float, default 0.999
-        For "ema": the part of the average that stays in a step.
+        For "ema": the part of the average that stays in a step; (1 + t) / (10 + t) in step t, while that is less.
     average_start : float, default 0.75
         For "swa": after which part of the steps of max_iter epochs the mean begins.
     init : str or (coefs, intercepts), default "glorot"

@@ -618,8 +618,9 @@ def dropout_mask(seed: int, step: int, layer: int, rows: npt.NDArray[np.int64], 
     """0 for a part of the units of a layer, 1 / (1 - p) for the others (Srivastava et al. 2014).
 
     A unit of an example is dropped where a random number of 32 bits is below p 2^32.  It is a function of the seed, of
-    the number of the step and of the layer, of the example's row and of the unit: a sequence of Weyl that is mixed by
-    the permutations of Steele et al. (2014, 64 bits) and Wellons (2018, 32 bits).
+    the number of the step and of the layer, which make a key of 64 bits (Steele et al. 2014), and of the example's row
+    and the unit: multiples of these, mixed by a permutation of 32 bits (Wellons 2018), in the middle of which the other
+    half of the key is added.
 
     Parameters
     ----------
@@ -651,16 +652,10 @@ def dropout_mask(seed: int, step: int, layer: int, rows: npt.NDArray[np.int64], 
         key = (key ^ key >> 30) * 0xBF58476D1CE4E5B9 % 2**64
         key = (key ^ key >> 27) * 0x94D049BB133111EB % 2**64
         key ^= key >> 31
-    of_units = _mixed(np.arange(n_units, dtype=np.uint64) * np.uint64(0x85EBCA77) + np.uint64(key % 2**32))
-    of_rows = np.asarray(rows, np.uint64) * np.uint64(0x9E3779B1) + np.uint64(key >> 32)
-    least = int(dropout * 2**32)
-    return np.where(_mixed(of_units[:, np.newaxis] + of_rows) < least, 0.0, 2**32 / (2**32 - least))
-
-
-def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """A permutation of 32 bits, of which each depends on all."""
-    low = np.uint64(2**32 - 1)
-    for shift, factor in (16, 0x21F0AAAD), (15, 0xD35A2D97), (15, 1):
-        x &= low
-        x = (x ^ x >> np.uint64(shift)) * np.uint64(factor) & low
-    return x
+    low, least = np.uint64(2**32 - 1), int(dropout * 2**32)
+    of_units = np.arange(n_units, dtype=np.uint64) * np.uint64(0x85EBCA77)
+    x = of_units[:, np.newaxis] + np.asarray(rows, np.uint64) * np.uint64(0x9E3779B1) + np.uint64(key % 2**32) & low
+    x = (x ^ x >> np.uint64(16)) * np.uint64(0x21F0AAAD) & low
+    x = (x ^ x >> np.uint64(15)) + np.uint64(key >> 32) & low
+    x = x * np.uint64(0xD35A2D97) & low
+    return np.where(x ^ x >> np.uint64(15) < least, 0.0, 2**32 / (2**32 - least))

@@ -98,7 +98,7 @@ class Run(NamedTuple):
     batches: Batches
     room: NamedTuple  # the workspace, of the way's own kind: among others `chunk`, how many examples go
     rule: Rule  # through at a time, and `squares` (any,), the sums of which are twice the penalty; where the
-    # gradient is clipped, the sums of `gradient_squares` (any,), float64, are those of its squares
+    # gradient is clipped, the sums of `gradient_squares` (any,) are those of its squares
 
 
 class Worker(NamedTuple):

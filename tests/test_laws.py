@@ -35,8 +35,8 @@ def pass_over(address, Z, D):
 
 
 @entry
-def update(address, theta, G, moments, constants, squares, ranges, mean_factor, numbers):
-    call(address, theta, G, moments, constants, squares, ranges, 0, 2, mean_factor, numbers, False)
+def update(address, theta, G, moments, constants, squares, ranges, mean_factor, clip, numbers):
+    call(address, theta, G, moments, constants, squares, ranges, 0, 2, mean_factor, clip, numbers, False)
 
 
 @entry
@@ -192,20 +192,23 @@ def test_a_rule_is_what_its_unit_does(rule, has_more, dtype):
         squares,
         ranges,
         dtype.type(0.5),
+        dtype.type(0.8),
         np.array([0.1, 0.03, 0.3, *rates], dtype),
     )
     l1 = 0.03 if has_more else 0
     for first, last, decay in ranges:
         part, w = np.s_[first:last], theta[0, first:last].astype(float)
-        g = 0.5 * (G[:, part].astype(float).sum(axis=0) + decay * (0.1 * w + l1 * np.sign(w)))
+        g = 0.5 * (0.8 * G[:, part].astype(float).sum(axis=0) + decay * (0.1 * w + l1 * np.sign(w)))
         if rule.is_decoupled:
-            g, w = 0.5 * G[:, part].astype(float).sum(axis=0), w * (1 - 0.1 * decay)
+            g, w = 0.4 * G[:, part].astype(float).sum(axis=0), w * (1 - 0.1 * decay)
         old = moments[:, part].astype(float)
         new, *new_moments = np.vectorize(rule.step)(w, g, *rates, *old[: rule.n_moments], *constants.astype(float))
         new -= decay * rule.is_decoupled * np.clip(new, -l1, l1)
         new_moments.append(old[-1] + 0.3 * (new - old[-1]) if has_more else old[-1])
         np.testing.assert_allclose(got[0, part], new, rtol=50 * np.finfo(dtype).eps)
-        np.testing.assert_allclose(got_moments[:, part], new_moments, rtol=50 * np.finfo(dtype).eps)
+        # The average is a difference of numbers of about 1, and as exact as these.
+        atol = 4 * np.finfo(dtype).eps if has_more else 0
+        np.testing.assert_allclose(got_moments[:, part], new_moments, rtol=50 * np.finfo(dtype).eps, atol=atol)
     old = theta[0, 3:30].astype(float)
     penalty = 0 if rule.is_decoupled else 0.1 * (old**2).sum() + 2 * l1 * abs(old).sum()
     np.testing.assert_allclose(squares, [penalty, 0], rtol=1e-5)

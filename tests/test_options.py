@@ -104,9 +104,10 @@ def test_every_optimizer_follows_the_reference_with_an_l1_penalty_and_an_average
     expected, costs = reference_steps(net, start, X.T, Y.T, order, batch_size, 8, optimizer(0.01), **options)
     for t in range(1, 9):
         theta = reference_steps(net, start, X.T, Y.T, order, batch_size, t, optimizer(0.01), **options)[0]
-        average = theta if average is None else 0.9 * average + 0.1 * theta
+        part = 1 if t == 1 else max(0.45, 9 / (9 + t))
+        average = theta if average is None else (1 - part) * average + part * theta
     ours, got = optimizer(0.01), np.zeros(net.n_params)
-    ours.l1_ratio, ours.average, ours.by_inputs = l1_ratio, Average("ema", 0.9, 0, 8), is_sparse
+    ours.l1_ratio, ours.average, ours.by_inputs = l1_ratio, Average("ema", 0.55, 0, 8), is_sparse
     pack(net, *unpack(net, start), got.dtype, got, is_sparse)
     trainer = Trainer(net, got, ours, csr_matrix(X) if is_sparse else X, Y, batch_size, alpha)
     np.testing.assert_allclose(trainer.run(order, 8), costs, rtol=1e-7)

@@ -21,8 +21,6 @@ import numpy as np
 from joblib import cpu_count
 from numpy.typing import NDArray
 
-from fastnn.network import Network
-
 from .clock import interleaved
 
 # The usual constants of Adam, for the libraries in which we write it ourselves.
@@ -303,36 +301,31 @@ def pieces(workload: Workload, n_done: int, n_steps: int) -> Iterator[tuple[int,
 
 
 class Fastnn(Rival):
-    """This library: what the estimators do between validation and the end of an epoch."""
+    """This library: what the estimators do between validation and the end of an epoch, with any of their parameters."""
 
     package = "fastnn"
 
-    def __init__(self, workload: Workload, X: NDArray[Any], y: NDArray[Any], n_threads: int) -> None:
+    def __init__(self, workload: Workload, X: NDArray[Any], y: NDArray[Any], n_threads: int, **parameters: Any) -> None:
         super().__init__(workload, X, y, n_threads)
         import fastnn
         from fastnn import training
 
         self.training = training
         self.model: Any = (fastnn.MLPRegressor if workload.task == "regression" else fastnn.MLPClassifier)(
-            hidden_layer_sizes=workload.hidden_layer_sizes,
-            activation=workload.activation,
-            batch_size=workload.batch_size,
-            n_threads=n_threads,
-            random_state=0,
+            **{
+                "hidden_layer_sizes": workload.hidden_layer_sizes,
+                "activation": workload.activation,
+                "batch_size": workload.batch_size,
+                "n_threads": n_threads,
+                "random_state": 0,
+                **parameters,
+            }
         )
         X, Y, _ = self.model._checked(X, y, None, incremental=False, classes=None)
-        self.network = Network(workload.layer_sizes, workload.activation, self.model.out_activation_, self.model.loss)
+        self.network = self.model._trained_network()
         self.theta = training.pack(self.network, self.model.coefs_, self.model.intercepts_, X.dtype)
-        self.trainer = training.Trainer(
-            self.network,
-            self.theta,
-            self.model._new_optimizer(),
-            X,
-            Y,
-            workload.batch_size,
-            self.model.alpha,
-            n_threads=n_threads,
-        )
+        epochs = self.model._stochastic(self.network, self.theta, X, Y, y, None, False, None, None)
+        self.trainer = epochs.args[1]
         self.order: Any = np.arange(workload.n_samples)
         self.n_done = 0
 

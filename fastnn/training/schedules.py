@@ -75,7 +75,8 @@ class Average:
     law : {"ema", "swa"}
         The exponential moving average; or the mean over the steps from `start` on (Izmailov et al. 2018).
     decay : float
-        Of "ema": the part of the average that stays.  It begins as a copy of the weights after the first step.
+        Of "ema": the part of the average that stays, once that is less than (1 + t) / (10 + t) in step t = 0, 1 ...: or
+        in a short training it would be the first weights (TensorFlow's `num_updates`).
     start : float
         Of "swa": after which part of the steps.
     n_steps : int
@@ -89,5 +90,5 @@ class Average:
         """Of the steps from `first` on."""
         t = np.arange(first, first + n_steps)
         if self.law == "ema":
-            return np.where(t == 0, 1.0, 1 - self.decay)
+            return np.where(t == 0, 1.0, np.maximum(1 - self.decay, 9 / (10 + t)))
         return 1 / np.maximum(t - self.first + 1.0, 1.0)

@@ -261,8 +261,8 @@ def update_unit(law):
 
     The gradient of the penalised mean is formed on the way, with G summed over the m examples:
 
-        g = (G + alpha W + l1 sign(W)) * mean_factor; or, where the penalty is decoupled,
-        g = G * mean_factor, W -= alpha W before the step, and after it W goes by l1 towards 0, not beyond
+        g = (G * clip + alpha W + l1 sign(W)) * mean_factor; or, where the penalty is decoupled,
+        g = G * clip * mean_factor, W -= alpha W before the step, and after it W goes by l1 towards 0, not beyond
         average += part (W - average), where that is kept, after the step
 
     G is the sum of its rows, one for each shard of the batch.  squares[r], if there is room, becomes twice the penalty
@@ -275,8 +275,8 @@ def update_unit(law):
     is_decoupled, has_l1, is_averaged = law.is_decoupled, law.has_l1, law.is_averaged
 
     @inline
-    def update_vector(theta, G, moments, p, count, decay, l1, part, factor, rates, constants, streamed):
-        w, total = load_first(theta, 0, p, count), _total(G, p, count)
+    def update_vector(theta, G, moments, p, count, decay, l1, part, factor, clip, rates, constants, streamed):
+        w, total = load_first(theta, 0, p, count), clip * _total(G, p, count)
         if is_decoupled:
             w, g = w - decay * w, factor * total
         elif has_l1:
@@ -302,9 +302,10 @@ def update_unit(law):
             store_first(theta, 0, p, count, new)
         return w
 
-    def update(theta, G, moments, constants, squares, ranges, begin, end, mean_factor, numbers, streamed):
-        factor, rates, more = (
+    def update(theta, G, moments, constants, squares, ranges, begin, end, mean_factor, clip, numbers, streamed):
+        factor, clip, rates, more = (
             splat(theta, mean_factor),
+            splat(theta, clip),
             splats(theta, numbers[RATE:], n_rates),
             splats(theta, constants, n_constants),
         )
@@ -316,19 +317,23 @@ def update_unit(law):
             l1 = splat(theta, numbers[L1] if ranges[r, 2] else nothing)
             start = min(first + -first % full, last)
             if first < start:  # up to where a whole vector of memory begins
-                w = update_vector(theta, G, moments, first, start - first, decay, l1, part, factor, rates, more, False)
+                w = update_vector(
+                    theta, G, moments, first, start - first, decay, l1, part, factor, clip, rates, more, False
+                )
                 s = fma(w, w, s)
                 if has_l1:
                     s_1 = s_1 + maximum(w, zero(theta) - w)
             whole = last - (last - start) % full
             for p in range(start, whole, full):  # without masks, which take long
                 _ask(theta, G, p)
-                w = update_vector(theta, G, moments, p, full, decay, l1, part, factor, rates, more, streamed)
+                w = update_vector(theta, G, moments, p, full, decay, l1, part, factor, clip, rates, more, streamed)
                 s = fma(w, w, s)
                 if has_l1:
                     s_1 = s_1 + maximum(w, zero(theta) - w)
             if whole < last:
-                w = update_vector(theta, G, moments, whole, last - whole, decay, l1, part, factor, rates, more, False)
+                w = update_vector(
+                    theta, G, moments, whole, last - whole, decay, l1, part, factor, clip, rates, more, False
+                )
                 s = fma(w, w, s)
                 if has_l1:
                     s_1 = s_1 + maximum(w, zero(theta) - w)
@@ -350,7 +355,7 @@ def advance_unit(law):
     """Several steps of a range of parameters, by the rule of an optimizer: what `update_unit` does in one.
 
     They are taken from `begin` to `end`, with the numbers of a vector in registers from the first to the last.  Only
-    the last may have a gradient, G (1, last - first or more), or (0, any): before it, there is nothing but the penalty.
+    the last may have a gradient, G (1, last - first or more) times clip, or (0, any): before it, there is the penalty.
     squares (n_steps, lanes) gets, added, twice the penalty on the values before each step.  theta (1, n_params),
     moments (n_moments or one more, n_params), constants (n_constants); factors (n_steps), numbers (n_steps, RATE +
     n_rates): of each step.
@@ -360,7 +365,9 @@ def advance_unit(law):
     n_kept = n_moments + is_averaged
 
     @inline
-    def advance_vectors(theta, G, moments, constants, squares, p, count, first, begin, end, factors, numbers, cols):
+    def advance_vectors(
+        theta, G, moments, constants, squares, p, count, first, begin, end, factors, clip, numbers, cols
+    ):
         # Several vectors at a time: each step of one would wait for the last.
         w, m, full = tile(theta, 1, AT_ONCE), tile(theta, 3, AT_ONCE), lanes(theta)
         more, two = splats(theta, constants, n_constants), splat(theta, theta.dtype.type(2))
@@ -382,7 +389,7 @@ def advance_unit(law):
             for c in range(cols):
                 g = zero(theta)
                 if t == end - 1 and G.shape[0]:
-                    g = load_first(G, 0, p - first + c * full, min(full, count - c * full))
+                    g = splat(theta, clip) * load_first(G, 0, p - first + c * full, min(full, count - c * full))
                 if is_decoupled:
                     w[0, c], g = w[0, c] - decay * w[0, c], factor * g
                 else:
@@ -406,17 +413,30 @@ def advance_unit(law):
             for i in range(n_kept):
                 store_first(moments, i, q, n, m[i, c])
 
-    def advance(theta, G, moments, constants, squares, first, last, begin, end, factors, numbers):
+    def advance(theta, G, moments, constants, squares, first, last, begin, end, factors, clip, numbers):
         across = AT_ONCE * lanes(theta)
         for p in range(first, last, across):
             count = min(across, last - p)
             if count > across // 2:
                 advance_vectors(
-                    theta, G, moments, constants, squares, p, count, first, begin, end, factors, numbers, AT_ONCE
+                    theta, G, moments, constants, squares, p, count, first, begin, end, factors, clip, numbers, AT_ONCE
                 )
             else:
                 advance_vectors(
-                    theta, G, moments, constants, squares, p, count, first, begin, end, factors, numbers, AT_ONCE // 2
+                    theta,
+                    G,
+                    moments,
+                    constants,
+                    squares,
+                    p,
+                    count,
+                    first,
+                    begin,
+                    end,
+                    factors,
+                    clip,
+                    numbers,
+                    AT_ONCE // 2,
                 )
 
     return _unit_of(advance, "advance", _name_of(law), law.step)
@@ -436,7 +456,7 @@ def loss_and_dZ(address, A, Y, losses, constants, first, last):
 
 
 @kernel
-def update(rule, theta, G, moments, squares, ranges, begin, end, step, streamed):
+def update(rule, theta, G, moments, squares, ranges, begin, end, step, clip, streamed):
     """The ranges of parameters from begin to end, in this step."""
     call(
         rule.update,
@@ -449,13 +469,14 @@ def update(rule, theta, G, moments, squares, ranges, begin, end, step, streamed)
         begin,
         end,
         step.mean_factor,
+        clip,
         step.numbers,
         streamed,
     )
 
 
 @kernel
-def advance(rule, theta, G, moments, squares, first, last, begin, end, factors):
+def advance(rule, theta, G, moments, squares, first, last, begin, end, factors, clip):
     """The parameters from first to last, in the steps from begin to end."""
     call(
         rule.advance,
@@ -469,6 +490,7 @@ def advance(rule, theta, G, moments, squares, first, last, begin, end, factors):
         begin,
         end,
         factors,
+        clip,
         rule.numbers,
     )
 
@@ -495,12 +517,13 @@ def _arguments(law_unit, dtype):
             types.int64,
             types.int64,
             number,
+            number,
             vector,
             types.boolean,
         )
     if kind == "advance":
         places = (types.int64,) * 4
-        return block, block, block, vector, block, *places, vector, block
+        return block, block, block, vector, block, *places, vector, number, block
     return block, block, types.int64, types.int64
 
 

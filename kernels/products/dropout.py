@@ -19,16 +19,6 @@ _GOLDEN, _C, _D = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), 
 
 
 @inline
-def mixed(x):
-    """A permutation of 32 bits, of which each depends on all (Wellons 2018)."""
-    x = np.uint32(x ^ (x >> np.uint32(16)))
-    x = np.uint32(x * _A)
-    x = np.uint32(x ^ (x >> np.uint32(15)))
-    x = np.uint32(x * _B)
-    return np.uint32(x ^ (x >> np.uint32(15)))
-
-
-@inline
 def key_of(seed, step, layer):
     """64 bits for a layer in a step (splitmix64, of Steele et al. 2014)."""
     x = np.uint64(seed)
@@ -41,21 +31,14 @@ def key_of(seed, step, layer):
 
 
 @inline
-def of_unit(key, unit):
-    """The half of a random number that a unit has."""
-    return mixed(np.uint32(np.uint32(key) + np.uint32(unit) * _UNIT))
-
-
-@inline
-def of_row(key, row):
-    """And that of an example."""
-    return np.uint32(np.uint32(key >> np.uint64(32)) + np.uint32(row) * _ROW)
-
-
-@inline
-def factor(unit, row, dropped, scale):
-    """m / (1 - p) by the two halves: 0 or `scale`."""
-    return scale if mixed(np.uint32(unit + row)) >= np.uint32(dropped) else scale - scale
+def factor(key, row, unit, dropped, scale):
+    """m / (1 - p), 0 or `scale`: by a permutation of 32 bits, of which each depends on all (Wellons 2018)."""
+    x = np.uint32(np.uint32(key) + np.uint32(np.uint32(row) * _ROW) + np.uint32(np.uint32(unit) * _UNIT))
+    x = np.uint32(np.uint32(x ^ (x >> np.uint32(16))) * _A)
+    x = np.uint32(np.uint32(x ^ (x >> np.uint32(15))) + np.uint32(key >> np.uint64(32)))
+    x = np.uint32(x * _B)
+    x = np.uint32(x ^ (x >> np.uint32(15)))
+    return scale if x >= np.uint32(dropped) else scale - scale
 
 
 @inline
@@ -70,14 +53,16 @@ def drop_columns(A, D, rows, key, first_unit, dropped, first, last):
     scale = scale_of(A, dropped)
     for j in range(A.shape[0]):
         # Not as slices, which would end where the rows of A do, where A stands for a part of its columns.
-        a, unit = matrix(A, j * A.shape[1] + first, 1, last - first)[0], of_unit(key, first_unit + j)
-        for i in range(a.size):
-            s = factor(unit, of_row(key, rows[first + i]), dropped, scale)
-            a[i] = a[i] * s if s > 0 else s  # what is dropped may be infinite
+        a, unit = matrix(A, j * A.shape[1] + first, 1, last - first)[0], first_unit + j
         if D.shape[0]:
             d = matrix(D, j * D.shape[1] + first, 1, last - first)[0]
-            for i in range(d.size):
-                d[i] *= factor(unit, of_row(key, rows[first + i]), dropped, scale)
+            for i in range(a.size):
+                s = factor(key, rows[first + i], unit, dropped, scale)
+                a[i], d[i] = a[i] * s if s > 0 else s, d[i] * s  # what is dropped may be infinite
+        else:
+            for i in range(a.size):
+                s = factor(key, rows[first + i], unit, dropped, scale)
+                a[i] = a[i] * s if s > 0 else s
 
 
 @kernel
@@ -85,11 +70,23 @@ def drop_rows(A, D, rows, key, dropped, n):
     """A and D, if it has rows, of n units (m, n or more); row i is example rows[i]."""
     scale = scale_of(A, dropped)
     for i in range(A.shape[0]):
-        a, row = A[i, :n], of_row(key, rows[i])
-        for j in range(a.size):
-            s = factor(of_unit(key, j), row, dropped, scale)
-            a[j] = a[j] * s if s > 0 else s
+        a, row = A[i, :n], rows[i]
         if D.shape[0]:
             d = D[i, :n]
-            for j in range(d.size):
-                d[j] *= factor(of_unit(key, j), row, dropped, scale)
+            for j in range(a.size):
+                s = factor(key, row, j, dropped, scale)
+                a[j], d[j] = a[j] * s if s > 0 else s, d[j] * s
+        else:
+            for j in range(a.size):
+                s = factor(key, row, j, dropped, scale)
+                a[j] = a[j] * s if s > 0 else s
+
+
+@kernel
+def masks_of_rows(M, rows, key, dropped):
+    """M = m / (1 - p) of each unit (m, n); row i is example rows[i]."""
+    scale = scale_of(M, dropped)
+    for i in range(M.shape[0]):
+        m, row = M[i], rows[i]
+        for j in range(m.size):
+            m[j] = factor(key, row, j, dropped, scale)

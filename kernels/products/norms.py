@@ -2,41 +2,41 @@
 
 from math import sqrt
 
+import numpy as np
+
 from fastnn.kernels.machine.jit import kernel, unit
 from fastnn.kernels.machine.simd import fma, lanes, load, load_first, splat, store, store_first, sum_lanes, zero
 
 
-@unit
-def add_squares(G, first, last, squares, g):
-    """squares[g] += the squares of the sum of the rows of G (n_shards, any), from first to last.
-
-    squares (any,) is of float64, in which they cannot overflow.
-    """
-    s = 0.0
-    for p in range(first, last):
-        total = 0.0
-        for shard in range(G.shape[0]):
-            total += G[shard, p]
-        s += total * total
-    squares[g] += s
-
-
-@unit(returns=lambda args: args[1])
-def norm(squares, mean_factor):
-    """That of a gradient, by the sums of the squares of its parts, float64; times a factor."""
-    total = 0.0
-    for g in range(squares.size):
-        total += squares[g]
-    return type(mean_factor)(sqrt(total) * mean_factor)
+@unit(returns=lambda args: args[0].dtype)
+def sum_of_squares(G, first, last):
+    """That of the sum of the rows of G (n_shards, any), from first to last."""
+    s, full = zero(G), lanes(G)
+    for p in range(first, last, full):
+        count = min(full, last - p)
+        g = load_first(G, 0, p, count)
+        for shard in range(1, G.shape[0]):
+            g = g + load_first(G, shard, p, count)
+        s = fma(g, g, s)
+    return sum_lanes(s)
 
 
 @kernel
-def scale(G, first, last, factor):
-    """G (n_shards, any) times a factor, from first to last."""
-    for shard in range(G.shape[0]):
-        g = G[shard, first:last]
-        for p in range(g.size):
-            g[p] *= factor
+def norm(squares, mean_factor):
+    """That of a gradient, by the sums of the squares of its parts (any,); times a factor."""
+    total = squares.dtype.type(0)
+    for g in range(squares.size):
+        total += squares[g]
+    return sqrt(total) * mean_factor
+
+
+@kernel
+def clip(squares, mean_factor, most):
+    """What a gradient is multiplied by, for a norm of at most that (Pascanu et al. 2013); 0 where it is not finite."""
+    kind, length = squares.dtype.type, norm(squares, mean_factor)
+    if not length < kind(np.inf):
+        return kind(0)
+    return most / length if length > most else kind(1)
 
 
 @kernel

@@ -101,7 +101,7 @@ class Room(NamedTuple):
     weights: np.ndarray  # (n_groups, 3): the range of parameters that these weights are: see `update_unit`,
     biases: np.ndarray  # and their biases
     squares: np.ndarray  # (n_groups,): twice the penalty on the weights of each
-    gradient_squares: np.ndarray  # (n_groups,), float64: sums of the squares of the gradient of each
+    gradient_squares: np.ndarray  # (n_groups,): sums of the squares of the gradient of each
     by_layers: bool  # whether the workers are at one layer at a time, not at some examples each
     A_T_streamed: bool  # whether A_T goes past the caches, for other cores (see `simd.stream`),
     theta_streamed: bool  # and what is updated
@@ -358,15 +358,15 @@ def product_gradient(model, room, work, X, next_rows, m, l, j, end, accumulate, 
 
 
 @part
-def update_groups(run, step, begin, end, G_W, G_b):
-    """Weights and biases of these groups of rows, which are of one layer.  G (n_shards, n_params)."""
+def update_groups(run, step, clip, begin, end, G_W, G_b):
+    """Weights and biases of these groups of rows, which are of one layer, by G (n_shards, n_params) times clip."""
     model, room, rule = run.model, run.room, run.rule
     l, n, none = room.groups[begin, LAYER], model.theta.size, room.squares[:0]
     theta, moments = matrix(model.theta, 0, 1, n), matrix(rule.moments, 0, rule.moments.size // n, n)
     is_constrained = rule.max_norm > 0 and l < model.layers.shape[0] - 1
     streamed = room.theta_streamed and not is_constrained
-    update(rule, theta, G_W, moments, room.squares, room.weights, begin, end, step, streamed)
-    update(rule, theta, G_b, moments, none, room.biases, begin, end, step, False)
+    update(rule, theta, G_W, moments, room.squares, room.weights, begin, end, step, clip, streamed)
+    update(rule, theta, G_b, moments, none, room.biases, begin, end, step, clip, False)
     if is_constrained:
         n_in, first = model.layers[l, N_IN], room.groups[begin, FIRST]
         start, n_rows = model.layers[l, W] + first * n_in, room.groups[end - 1, LAST] - first
@@ -568,29 +568,16 @@ def gradients_and_norms(run, step, rank, begin, end):
             l, j, stop = room.groups[g, LAYER], room.groups[g, FIRST], room.groups[g, LAST]
             gradient(run, step.rows, step.next_rows, 0, l, j, stop, step.accumulate, G[0], G[0])
         if step.is_final:
-            room.gradient_squares[g] = 0.0
-            norms.add_squares(G, room.weights[g, 0], room.weights[g, 1], room.gradient_squares, g)
-            norms.add_squares(G, room.biases[g, 0], room.biases[g, 1], room.gradient_squares, g)
-
-
-@kernel
-def clip(run, step, G, begin, end):
-    """Clip the gradients of these groups of rows (Pascanu et al. 2013); and whether they are finite."""
-    room, norm = run.room, norms.norm(run.room.gradient_squares, step.mean_factor)
-    is_finite = norm < G.dtype.type(np.inf)
-    if norm > run.rule.clip_norm and is_finite:
-        for g in range(begin, end):
-            norms.scale(G, room.weights[g, 0], room.weights[g, 1], run.rule.clip_norm / norm)
-            norms.scale(G, room.biases[g, 0], room.biases[g, 1], run.rule.clip_norm / norm)
-    return is_finite
+            room.gradient_squares[g] = norms.sum_of_squares(G, room.weights[g, 0], room.weights[g, 1])
+            room.gradient_squares[g] += norms.sum_of_squares(G, room.biases[g, 0], room.biases[g, 1])
 
 
 @kernel
 def second_half(run, step, rank, begin, end):
     """The gradient, unless there is one, and after the final chunk the update, for these groups of rows."""
-    is_clipped, is_updated = run.rule.clip_norm > 0, step.is_final
-    if is_clipped and is_updated:
-        is_updated = clip(run, step, run.room.G, begin, end)
+    is_clipped, clip = run.rule.clip_norm > 0, run.model.theta.dtype.type(1)
+    if is_clipped and step.is_final:
+        clip = norms.clip(run.room.gradient_squares, step.mean_factor, run.rule.clip_norm)
     layers, groups = run.model.layers, run.room.groups
     while begin < end:
         l, j, stop = groups[begin, LAYER], groups[begin, FIRST], begin + 1
@@ -599,8 +586,8 @@ def second_half(run, step, rank, begin, end):
         G_W, G_b = gradients(run.model, run.room, rank, begin)
         if run.room.work.shape[0] == 1 and not is_clipped:
             gradient(run, step.rows, step.next_rows, 0, l, j, groups[stop - 1, LAST], step.accumulate, G_W[0], G_b[0])
-        if is_updated:
-            update_groups(run, step, begin, stop, G_W, G_b)
+        if step.is_final and clip > 0:
+            update_groups(run, step, clip, begin, stop, G_W, G_b)
         begin = stop
 
 

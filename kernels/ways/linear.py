@@ -17,7 +17,7 @@ from fastnn.kernels.machine.team import share
 from fastnn.kernels.products.rows import inner_products, sum_of_rows
 from fastnn.kernels.run import A_OUT, loop
 from fastnn.kernels.ways.columns import loss_and_output_gradient
-from fastnn.kernels.ways.units import clip, gradients, is_private, loss, loss_of_shard, n_phases, part_of
+from fastnn.kernels.ways.units import clip_of, gradients, is_private, loss, loss_of_shard, n_phases, part_of
 
 
 @part
@@ -41,9 +41,9 @@ def propagate(run, theta, rows, next_rows, s, G, accumulate):
 @part
 def update_all(run, step, theta, moments, rank):
     """All parameters of this worker, by the gradients of all shards."""
-    squares, (G, is_finite) = run.room.squares if rank == 0 else run.room.squares[:0], clip(run, step, rank)
-    if is_finite:
-        update(run.rule, theta, G, moments, squares, run.room.ranges, 0, 2, step, False)
+    squares, clip = run.room.squares if rank == 0 else run.room.squares[:0], clip_of(run, step, rank)
+    if clip > 0:
+        update(run.rule, theta, gradients(run.room, step), moments, squares, run.room.ranges, 0, 2, step, clip, False)
 
 
 @part

@@ -188,7 +188,7 @@ def gradients_and_update(run, worker, step):
                 groups[g, FIRST],
                 groups[g, LAST],
             )
-            update_groups(run, step, g, g + 1, G_W, G_b)
+            update_groups(run, step, model.theta.dtype.type(1), g, g + 1, G_W, G_b)
 
 
 @part

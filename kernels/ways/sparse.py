@@ -23,8 +23,9 @@ from fastnn.kernels.laws.units import activate, advance, sum_first
 from fastnn.kernels.machine.jit import kernel, part
 from fastnn.kernels.machine.simd import lanes, load, matrix, maximum, splat, store, sum_lanes, zero
 from fastnn.kernels.machine.team import barrier, share
+from fastnn.kernels.products import norms
 from fastnn.kernels.products.columns import gather, panels, row_sums, transpose
-from fastnn.kernels.products.norms import add_squares, norm, scale
+from fastnn.kernels.products.norms import sum_of_squares
 from fastnn.kernels.products.sparse import add_product, clear_row, product
 from fastnn.kernels.run import A_OUT, DZ, FORM, N_IN, N_OUT, VALUE, B, W, loop, minibatch
 from fastnn.kernels.ways import columns
@@ -101,12 +102,13 @@ def squares_of(room, section):
 
 
 @part
-def advance_rows(run, section, G, k, end, to):
+def advance_rows(run, section, G, k, end, to, clip):
     """The weights of the features from k to end, all of which are in the same step, up to another one."""
     model, rule, room = run.model, run.rule, run.room
     n, n_out = model.theta.size, model.layers[0, N_OUT]
     theta, moments = matrix(model.theta, 0, 1, n), matrix(rule.moments, 0, rule.moments.size // n, n)
-    advance(rule, theta, G, moments, squares_of(room, section), k * n_out, end * n_out, room.last[k], to, room.factors)
+    first, last, squares = k * n_out, end * n_out, squares_of(room, section)
+    advance(rule, theta, G, moments, squares, first, last, room.last[k], to, room.factors, clip)
     for feature in range(k, end):
         room.last[feature] = to
 
@@ -121,7 +123,7 @@ def catch_up(run, step, begin, end):
             k = X.features[p]
             section = section_of(k)
             if begin <= section < end and room.last[k] < step.number:
-                advance_rows(run, section, nothing, k, k + 1, step.number)
+                advance_rows(run, section, nothing, k, k + 1, step.number, nothing.dtype.type(1))
 
 
 @kernel
@@ -189,43 +191,34 @@ def first_gradient(run, step, begin, end):
         for section in range(begin, end):
             if run.rule.clip_norm > 0:
                 used = matrix(room.dW_T, section * most * n, 1, room.n_features[section, 0] * n)
-                room.gradient_squares[room.groups.shape[0] + section] = 0.0
-                add_squares(used, 0, used.shape[1], room.gradient_squares, room.groups.shape[0] + section)
+                room.gradient_squares[room.groups.shape[0] + section] = sum_of_squares(used, 0, used.shape[1])
             else:
                 update_features(run, number, section, room.dW_T.dtype.type(1))
 
 
 @kernel
-def update_features(run, number, section, factor):
-    """The update of the weights of the features of a section that occur, by their gradients times a factor."""
+def update_features(run, number, section, clip):
+    """The update of the weights of the features of a section that occur, by their gradients times clip."""
     room = run.room
     n, most = room.dW_T.shape[1], room.features.shape[1]
     for place in range(room.n_features[section, 0]):
         k, G = room.features[section, place], matrix(room.dW_T, (section * most + place) * n, 1, n)
-        if factor < room.dW_T.dtype.type(1):
-            scale(G, 0, n, factor)
-        advance_rows(run, section, G, k, k + 1, number + 1)
+        advance_rows(run, section, G, k, k + 1, number + 1, clip)
 
 
 @kernel
 def clip_and_update(run, step, begin, end):
     """The update of some sections of features, and of some groups of rows, by gradients that are clipped."""
     room, rule = run.room, run.rule
-    n, kind = run.model.theta.size, room.dW_T.dtype.type
-    of_all, factor = norm(room.gradient_squares, step.mean_factor), kind(1)
-    if not (step.is_final and of_all < kind(np.inf)):
+    clip = norms.clip(room.gradient_squares, step.mean_factor, rule.clip_norm)
+    if not (step.is_final and clip > 0):
         return
-    if of_all > rule.clip_norm:
-        factor = rule.clip_norm / of_all
-    G = matrix(room.G, -run.model.layers[0, B], 1, n)
+    G = matrix(room.G, -run.model.layers[0, B], 1, run.model.theta.size)
     for unit in range(begin, end):
-        g = unit - N_SECTIONS
-        if g < 0:
-            update_features(run, step.number, unit, factor)
+        if unit < N_SECTIONS:
+            update_features(run, step.number, unit, clip)
         else:
-            scale(G, room.weights[g, 0], room.weights[g, 1], factor)
-            scale(G, room.biases[g, 0], room.biases[g, 1], factor)
-            update_groups(run, step, g, g + 1, G, G)
+            update_groups(run, step, clip, unit - N_SECTIONS, unit - N_SECTIONS + 1, G, G)
 
 
 @kernel
@@ -242,11 +235,10 @@ def other_gradients(run, step, begin, end):
         else:
             product_gradient(model, room, work, nothing, step.rows[:0], m, l, j, stop, step.accumulate, G[0], G[0])
         if step.is_final and run.rule.clip_norm > 0:
-            room.gradient_squares[g] = 0.0
-            add_squares(G, room.weights[g, 0], room.weights[g, 1], room.gradient_squares, g)
-            add_squares(G, room.biases[g, 0], room.biases[g, 1], room.gradient_squares, g)
+            room.gradient_squares[g] = sum_of_squares(G, room.weights[g, 0], room.weights[g, 1])
+            room.gradient_squares[g] += sum_of_squares(G, room.biases[g, 0], room.biases[g, 1])
         elif step.is_final:
-            update_groups(run, step, g, g + 1, G, G)
+            update_groups(run, step, G.dtype.type(1), g, g + 1, G, G)
 
 
 @part
@@ -332,7 +324,7 @@ def end(run, worker, costs):
                 while together < stop and room.last[together] == room.last[k]:
                     together += 1
                 if room.last[k] < n_steps:
-                    advance_rows(run, section, nothing, k, together, n_steps)
+                    advance_rows(run, section, nothing, k, together, n_steps, nothing.dtype.type(1))
                 k = together
     barrier(worker.team, worker.size)
     if worker.rank == 0:

@@ -31,7 +31,7 @@ from fastnn.kernels.machine.simd import COLS, fma, lanes, load, load_first, matr
 from fastnn.kernels.machine.team import share
 from fastnn.kernels.products import norms, signs, vectors
 from fastnn.kernels.products.columns import affine, backproject, gather
-from fastnn.kernels.products.dropout import drop_rows, key_of
+from fastnn.kernels.products.dropout import drop_rows, key_of, masks_of_rows, scale_of
 from fastnn.kernels.products.slopes import times_slope
 from fastnn.kernels.run import (
     A_IN,
@@ -70,9 +70,8 @@ class Room(NamedTuple):
     rows: np.ndarray  # 0, 1 ... to the widest layer
     ranges: np.ndarray  # (2 L, 3): where a worker's own W and b of each layer are: see `update_unit`
     squares: np.ndarray  # (2 L,): twice the penalty on the weights of each layer
-    gradient_squares: np.ndarray  # (1,), float64: the sum of the squares of the gradient,
-    own_squares: np.ndarray  # (n_threads, a line): and as each worker finds it out
-    clipped: np.ndarray  # (n_threads, any): the gradient of all shards, for each worker, if it is clipped
+    gradient_squares: np.ndarray  # (1,): the sum of the squares of the gradient,
+    own_squares: np.ndarray  # (n_threads, any): and of what each worker finds out itself
 
 
 @part
@@ -195,10 +194,14 @@ def forward(model, batches, step, own, work, Z_L, rows, next_rows):
     if layers[0, DROPPED]:
         drop_rows(A, A[:0], rows, key_of(step.seed, step.of_all, 0), layers[0, DROPPED], n_x)
     if has_signs(layers):
+        M = matrix(work, layers[0, SLOPE], m, layers[0, ROW])
+        if layers[1, DROPPED]:
+            masks_of_rows(M, rows, key_of(step.seed, step.of_all, 1), layers[1, DROPPED])
         signs.forward(
             A,
             matrix(own, layers[0, W_T], n_x + 1, layers[0, ROW]),
             output_parameters(own, layers[1])[0],
+            M if layers[1, DROPPED] else M[:0],
             signs_of(model, work, m),
             Z_L,
             whole(work, layers[0, N_OUT]),
@@ -242,6 +245,7 @@ def back(model, own, work, dZ, G, m):
             signs_of(model, work, m),
             matrix(G, start, rows, row),
             dW,
+            scale_of(work, layers[1, DROPPED]),
             whole(work, layers[0, N_OUT]),
         )
         return
@@ -336,41 +340,29 @@ def update_all(run, step, own, rank):
     n, n_moments, layers = room.G.shape[1], rule.moments.size // model.theta.size, model.layers
     theta, moments = matrix(own, 0, 1, n), matrix(own, n, n_moments, n)
     squares = room.squares if rank == 0 else room.squares[:0]
-    G, is_finite = clip(run, step, rank)
-    if is_finite:
-        update(rule, theta, G, moments, squares, room.ranges, 0, room.ranges.shape[0], step, False)
+    G, clip = gradients(room, step), clip_of(run, step, rank)
+    if clip > 0:
+        update(rule, theta, G, moments, squares, room.ranges, 0, room.ranges.shape[0], step, clip, False)
     if rule.max_norm > 0:
         for l in range(layers.shape[0] - 1):
-            W_T, room_for_squares = hidden_parameters(own, layers[l])[0], room.clipped[rank, : layers[l, ROW]]
+            W_T, room_for_squares = hidden_parameters(own, layers[l])[0], room.own_squares[rank, : layers[l, ROW]]
             norms.constrain_columns(W_T, rule.max_norm, room_for_squares)
     copy_rows(model, room, own)
 
 
 @kernel
-def clip(run, step, rank):
-    """The gradients of all shards, or where they are clipped, their sum; and whether they are finite.
-
-    Each worker clips its own copy, (1, any); without a finite gradient there is no step.
-    """
+def clip_of(run, step, rank):
+    """What the gradient is multiplied by, which every worker finds out for itself."""
     room, rule, G = run.room, run.rule, gradients(run.room, step)
+    squares = room.own_squares[rank, :1]
     if rule.clip_norm <= 0:
-        return G, True
-    total, n = matrix(room.clipped[rank], 0, 1, G.shape[1]), G.shape[1]
-    for p in range(n):
-        total[0, p] = G[0, p]
-        for shard in range(1, G.shape[0]):
-            total[0, p] += G[shard, p]
-    squares = room.own_squares[rank]
-    squares[0] = 0.0
+        return G.dtype.type(1)
+    squares[0] = G.dtype.type(0)
     for r in range(room.ranges.shape[0]):
-        norms.add_squares(total, room.ranges[r, 0], room.ranges[r, 1], squares, 0)
+        squares[0] += norms.sum_of_squares(G, room.ranges[r, 0], room.ranges[r, 1])
     if rank == 0:
         room.gradient_squares[0] = squares[0]
-    norm = norms.norm(squares[:1], step.mean_factor)
-    is_finite = norm < G.dtype.type(np.inf)
-    if norm > rule.clip_norm and is_finite:
-        norms.scale(total, 0, n, rule.clip_norm / norm)
-    return total, is_finite
+    return norms.clip(squares, step.mean_factor, rule.clip_norm)
 
 
 @part

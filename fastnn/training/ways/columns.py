@@ -255,7 +255,7 @@ def room(
         weights=weights,
         biases=biases,
         squares=aligned(len(groups), dtype),
-        gradient_squares=np.zeros(len(groups)),
+        gradient_squares=aligned(len(groups), dtype),
         by_layers=by_layers,
         A_T_streamed=simd.STREAMS_A_T and shards == 1,  # the panels of a shard are read where they are written
         theta_streamed=is_streamed(theta) and not by_layers,

@@ -52,7 +52,6 @@ def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tup
         rows=np.arange(0),
         ranges=np.array([[0, network.n_params - 1, 1], [network.n_params - 1, network.n_params, 0]]),
         squares=aligned(2, dtype),
-        gradient_squares=np.zeros(1),
-        own_squares=np.zeros((n_threads, 8)),
-        clipped=on_pages(n_threads, network.n_params, dtype),
+        gradient_squares=aligned(1, dtype),
+        own_squares=on_pages(n_threads, 1, dtype),
     )

@@ -71,6 +71,6 @@ def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tup
         weights=weights,
         biases=biases,
         squares=aligned(len(groups), dtype),
-        gradient_squares=np.zeros(0),
+        gradient_squares=aligned(0, dtype),
         theta_streamed=False,
     )

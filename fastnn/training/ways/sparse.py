@@ -47,7 +47,7 @@ def room(
         weights=weights,
         biases=biases,
         squares=aligned(len(groups), dtype),
-        gradient_squares=np.zeros(len(groups) + sparse.N_SECTIONS),
+        gradient_squares=aligned(len(groups) + sparse.N_SECTIONS, dtype),
         A_T_streamed=False,
         theta_streamed=False,
         own=on_pages(n_threads, n_1 * (by_columns.BLOCK // dtype.itemsize + full), dtype),

@@ -1,5 +1,6 @@
 """Room for `kernels.ways.units`."""
 
+from dataclasses import replace
 from itertools import pairwise
 from math import ceil
 
@@ -30,8 +31,9 @@ def shards(network: Network, batch_size: int, dtype: npt.DTypeLike) -> int:
 
 
 def has_signs(network: Network) -> bool:
-    """Whether the steps of this network, if it is small, are those of `kernels.signs`."""
-    return [law.form for law in network.hidden_laws] == [RELU] and network.layer_sizes[-1] == 1
+    """Whether the steps of this network, if it is small, are those of `products.signs`, dropout included."""
+    laws = replace(network, dropout=0.0).hidden_laws
+    return [law.form for law in laws] == [RELU] and network.layer_sizes[-1] == 1
 
 
 def can(network: Network, batch_size: int, dtype: npt.DTypeLike) -> bool:
@@ -74,18 +76,20 @@ def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tup
     """What the kernel needs to train theta on batches of up to `batch_size` examples."""
     dtype, full = theta.dtype, vector(theta.dtype)
     *widths, n_y = network.layer_sizes
+    layers = new_table(network)
     if has_signs(network):
         widths[0] += 1  # a column of ones
+        layers[0, run.FORM] = RELU
     rows = [ceil(n / line(dtype)) * line(dtype) if n < 8 * line(dtype) else padded(n, dtype) for n in widths]
     n = shards(network, batch_size, dtype)
     m = ceil(batch_size / n)
     end = ceil(m / full) * full
-    layers, buffer, own, copies, ranges = new_table(network), Buffer(), Buffer(), Buffer(), []
+    buffer, own, copies, ranges = Buffer(), Buffer(), Buffer(), []
     places = [buffer.room(m * row) for row in rows] + [buffer.room(n_y * end)]
     for l, (n_out, n_in) in enumerate(network.shapes):
         layer, is_last = layers[l], l == len(layers) - 1
         layer[[run.A_IN, run.A_OUT, run.SLOPE, run.A_ROW]] = places[l], places[l + 1], places[l + 1], rows[l]
-        if layer[run.FORM] == KEPT:
+        if layer[run.FORM] == KEPT or (network.dropout and not is_last):  # or the masks of `signs`
             layer[run.SLOPE] = buffer.room(m * rows[l + 1])
         layer[run.ROW] = row = rows[l] if is_last else rows[l + 1]
         layer[run.W_T] = start = own.room(n_out * (row + 1) if is_last else (n_in + 1) * row)
@@ -106,7 +110,6 @@ def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tup
         rows=np.arange(max(network.layer_sizes)),
         ranges=np.array(ranges),
         squares=aligned(len(ranges), dtype),
-        gradient_squares=np.zeros(1),
-        own_squares=np.zeros((n_threads, 8)),
-        clipped=on_pages(n_threads, G.shape[1], dtype),
+        gradient_squares=aligned(1, dtype),
+        own_squares=on_pages(n_threads, max(rows), dtype),
     )
