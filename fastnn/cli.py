@@ -437,11 +437,14 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="NAME",
-            help="Such as defaults or bench-mnist, with --calls fit-iris; all, if none.",
+            help="Such as defaults or bench-mnist, with --calls fit-iris, with --options dropout; all, if none.",
             show_default=False,
         ),
     ] = None,
     calls: Annotated[bool, typer.Option("--calls", help="Time whole calls, such as fit and predict.")] = False,
+    options: Annotated[
+        bool, typer.Option("--options", help="Time what options of training cost a step, such as dropout.")
+    ] = False,
     libraries: Annotated[
         list[str] | None, typer.Option("--library", help="One of those to compare; all installed.", show_default=False)
     ] = None,
@@ -454,7 +457,11 @@ def bench(
     """Time training steps, or calls, beside other libraries, as far as they are installed, in one run."""
     if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(f"--seconds is {seconds}, but a positive number is wanted")
-    if calls:
+    if options:
+        if calls:
+            raise ValueError("--options and --calls are two benchmarks: one of them is wanted")
+        medians = bench_options(names, libraries, runs, 0.2 if seconds is None else seconds)
+    elif calls:
         medians = bench_calls(names, libraries, runs, 0.02 if seconds is None else seconds)
     else:
         medians = bench_steps(names, libraries, runs, 0.2 if seconds is None else seconds)
@@ -521,6 +528,32 @@ def bench_calls(
         say(f"{name:{width}} ", ", ".join(row))
     if any(len(times) > 1 for times in medians.values()):
         say("slower", ", ".join(slower) or "nowhere")
+    return medians
+
+
+def bench_options(
+    names: list[str] | None, libraries: list[str] | None, runs: int, seconds: float
+) -> dict[str, dict[str, float]]:
+    """Microseconds of a step without each option, with it, and with PyTorch's, printed as they come."""
+    from .comparison import options
+    from .comparison.steps import WORKLOADS
+
+    check_known("option", names, list(options.OPTIONS))
+    check_known("library", libraries, options.installed())
+    say_machine()
+    say("", "microseconds a step, median of interleaved runs; in brackets, more than without the option")
+    medians: dict[str, dict[str, float]] = {}
+    for name in names or options.OPTIONS:
+        for workload in options.USUAL:
+            option = options.OPTIONS[name]
+            if WORKLOADS[workload].task in option.tasks:
+                wanted = libraries or options.installed()
+                times = options.measure(option, WORKLOADS[workload], wanted, n_runs=runs, seconds=seconds)
+                row = [f"fastnn {times['fastnn']:,.1f} ({times['fastnn'] / times['plain'] - 1:+.0%})"]
+                if "torch" in times:
+                    row.append(f"torch {times['torch']:,.1f} ({times['torch'] / times['fastnn']:.3g} x)")
+                say(f"{name}, {workload}", ", ".join(row))
+                medians[f"{name}, {workload}"] = times
     return medians
 
 

@@ -549,7 +549,7 @@ class _MLP(CallbackSupport, BaseEstimator):
         incremental: bool,
         held_out: tuple[Any, Array, Any, Any] | None,
         callbacks: FitCallbacks | None,
-    ) -> Callable[[], None]:
+    ) -> "partial[None]":
         """Ready to run epochs of minibatch steps, theta being trained in place."""
         from fastnn import training
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from fastnn.comparison import calls, clock, steps
+from fastnn.comparison import calls, clock, options, steps
 from fastnn.comparison.calls import CALLS, FullBatch, Predict, Search, Text
 from fastnn.comparison.steps import LIBRARIES, WORKLOADS, Timing, Workload, data, fastest, measure, minibatches, pieces
 
@@ -199,6 +199,44 @@ def small(call):
         calls.Fit: {"max_iter": 2},
     }
     return replace(call, **sizes.get(type(call), {}))
+
+
+@pytest.mark.parametrize("name", options.OPTIONS)
+def test_an_option_is_one_of_both_libraries_and_both_learn_with_it(name):
+    option = options.OPTIONS[name]
+    workload = replace(steps.WORKLOADS["defaults"], n_samples=2000)
+    if workload.task not in option.tasks:
+        workload = replace(workload, task="regression")
+    X, y = steps.data(workload)
+    rivals = [steps.Fastnn(workload, X, y, 1, **option.parameters)]
+    if steps.Torch.installed():
+        rivals.append(options.TorchWith(workload, X, y, 1, option))
+    for rival in rivals:
+        rival.run(1)
+        before = rival.loss()
+        rival.run(100)
+        assert rival.loss() < before
+
+
+@pytest.mark.skipif(not steps.Torch.installed(), reason="PyTorch is not installed")
+@pytest.mark.parametrize(
+    "name",
+    ["rmsprop", "clip_norm", "ema", "label_smoothing", "focal", "gelu", "gelu_tanh", "silu", "mish", "elu"],
+)
+def test_the_formulas_of_an_option_are_those_of_pytorch(name):
+    """Ten steps on the same examples from the same weights."""
+    import torch
+
+    option, workload = options.OPTIONS[name], replace(steps.WORKLOADS["defaults-float64"], n_samples=200)
+    X, y = steps.data(workload)
+    ours = steps.Fastnn(workload, X, y, 1, alpha=0.0, **option.parameters)
+    theirs = options.TorchWith(workload, X, y, 1, option)
+    with torch.no_grad():
+        for layer, coef, intercept in zip(theirs.network[::2], ours.model.coefs_, ours.model.intercepts_, strict=True):
+            layer.weight.copy_(torch.from_numpy(coef.T.copy()))
+            layer.bias.copy_(torch.from_numpy(intercept.copy()))
+    ours.run(10), theirs.run(10)
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-3)
 
 
 def test_calls_have_names_and_say_what_they_are():

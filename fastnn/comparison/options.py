@@ -4,7 +4,7 @@ Both compute the same formulas on the same data; PyTorch has its own modules, lo
 fused ones where there are any.  One thread, and all, for each: the best counts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -181,13 +181,22 @@ class TorchWith(Torch):
             self.optimizer = torch.optim.Adam(self.network.parameters(), fused=True)
 
 
-def measure(option: Option, workload: Workload, *, n_runs: int, seconds: float) -> dict[str, float]:
-    """Microseconds of a step: "plain" and "fastnn" of ours without and with it, "torch" if that is installed.
+def installed() -> list[str]:
+    """Names of the libraries that can be used here."""
+    return ["fastnn", *(["torch"] if Torch.installed() else [])]
+
+
+def measure(
+    option: Option, workload: Workload, libraries: Sequence[str], *, n_runs: int, seconds: float
+) -> dict[str, float]:
+    """Microseconds of a step: "plain" and "fastnn" of ours without and with it, and "torch" if that is wanted.
 
     Parameters
     ----------
     option : Option
     workload : Workload
+    libraries : sequence of str
+        Of those that are installed.
     n_runs : int
         Timed runs of each.
     seconds : float
@@ -199,7 +208,7 @@ def measure(option: Option, workload: Workload, *, n_runs: int, seconds: float) 
         turns += [
             ("plain", Fastnn(workload, X, y, n)),
             ("fastnn", Fastnn(workload, X, y, n, **option.parameters)),
-            *([("torch", TorchWith(workload, X, y, n, option))] if Torch.installed() else []),
+            *([("torch", TorchWith(workload, X, y, n, option))] if "torch" in libraries else []),
         ]
     runs: list[list[float]] = [[] for _ in turns]
     for turn, step in interleaved(
