@@ -111,33 +111,66 @@ def fingerprint(parts: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
+def _flat(value: Any) -> list[Any]:
+    """A value as a list of what it consists of: arrays apart."""
+    if isinstance(value, list | tuple):
+        return [type(value).__name__, *(part for each in value for part in _flat(each))]
+    return [value]
+
+
+#: Parameters that make no other training.
+WITHOUT = {"n_threads", "verbose", "checkpoint", "checkpoint_interval", "max_time", "warm_start"}
+#: What training writes down in the model.
+RECORD = (
+    "n_iter_ t_ loss_ loss_curve_ history_ best_loss_ validation_scores_ best_validation_score_ _no_improvement_count"
+).split()
+
+
 class Checkpoint:
-    """When the state of a training is written, and where.
+    """The state of a training, and when and where it is written: of the model, the optimizer, the epochs, and chance.
 
     Parameters
     ----------
-    path : path
-    interval : float
-        Seconds from one time to the next.
-    training : dict
-        What tells this training from others: a fingerprint each, by names that an error can say.
+    model : MLPClassifier or MLPRegressor
+        Its parameters say where and how often.
+    examples, held_out : list
+        What is trained on, and what a user has set aside.
+
+    Raises
+    ------
+    CheckpointError
+        The file is that of another training, or none.
+    FileNotFoundError
+        There is no such folder.
     """
 
-    def __init__(self, path: str | os.PathLike[str], interval: float, training: dict[str, str]) -> None:
-        self.path, self._interval, self._training = Path(path), interval, training
-        self._next = time.perf_counter() + interval
+    def __init__(self, model: Any, examples: list[Any], held_out: Any) -> None:
+        self._model, self.path, self._rows = model, Path(model.checkpoint), np.empty(0, np.int64)
         if not self.path.parent.is_dir():
-            raise FileNotFoundError(f"checkpoint={str(path)!r}, but there is no folder {self.path.parent}")
+            raise FileNotFoundError(f"checkpoint={str(self.path)!r}, but there is no folder {self.path.parent}")
         _safetensors()
+        without = WITHOUT
+        if isinstance(model.learning_rate, str) and model.learning_rate in (
+            "constant",
+            "invscaling",
+            "adaptive",
+            "plateau",
+        ):
+            if not (model.warmup or model.average):
+                without = without | {"max_iter"}  # more epochs may follow
+        self._training = {
+            "examples": fingerprint(examples),
+            "validation examples": fingerprint(held_out),
+            **{
+                name: fingerprint(_flat(_named(value)))
+                for name, value in model.get_params(deep=False).items()
+                if name not in without
+            },
+        }
+        self._resumed = self._read()
+        self._next = time.perf_counter() + model.checkpoint_interval
 
-    def read(self) -> tuple[Arrays, dict[str, Any]] | None:
-        """The state to go on from; None where there is no file.
-
-        Raises
-        ------
-        CheckpointError
-            It is that of another training, or no such file.
-        """
+    def _read(self) -> tuple[Arrays, dict[str, Any]] | None:
         if not self.path.exists():
             return None
         arrays, state = read(self.path)
@@ -149,11 +182,55 @@ class Checkpoint:
             )
         return arrays, state
 
+    def split(self, order: Any, rows: Any) -> tuple[Any, Any]:
+        """The rows that are trained on, and those that are set aside: those of what was read, if that was anything."""
+        if self._resumed:
+            order, rows = np.sort(self._resumed[0]["order"]), self._resumed[0]["rows"]
+        self._rows = rows
+        return order, rows
+
     def is_due(self) -> bool:
         """Whether it is time to write."""
         return time.perf_counter() >= self._next
 
-    def write(self, arrays: Arrays, state: dict[str, Any]) -> None:
-        """Write the state."""
-        write(self.path, arrays, {**state, "training": self._training})
-        self._next = time.perf_counter() + self._interval
+    def write(self, epochs: Any, is_over: bool) -> None:
+        """Write the state; whether training is over, or may go on."""
+        generator = self._model._random_state.get_state(legacy=False)
+        arrays = {**epochs.state(), "rows": self._rows}
+        if generator["bit_generator"] == "MT19937":
+            arrays["key"] = generator["state"]["key"]
+            generator = {**generator, "state": {"pos": generator["state"]["pos"]}}
+        state = {
+            "training": self._training,
+            "record": {name: self._model.__dict__[name] for name in RECORD if name in self._model.__dict__},
+            "optimizer": self._model._optimizer.state(),
+            "random": generator,
+            "is_over": is_over,
+        }
+        write(self.path, arrays, state)
+        self._next = time.perf_counter() + self._model.checkpoint_interval
+
+    def restore(self, epochs: Any) -> bool:
+        """Go on from what was read, if that was anything.  Whether training is over."""
+        if self._resumed is None:
+            return False
+        arrays, state = self._resumed
+        epochs.restore(arrays)
+        record, generator = state["record"], state["random"]
+        for name in "best_loss_", "loss_":  # NumPy's, as training leaves them
+            if record.get(name) is not None:
+                record[name] = np.float64(record[name])
+        record["loss_curve_"] = [*map(np.float64, record["loss_curve_"])]
+        self._model.__dict__.update(record)
+        self._model._optimizer.__dict__.update(state["optimizer"])
+        if "key" in arrays:
+            generator["state"]["key"] = arrays["key"]
+        self._model._random_state.set_state(generator)
+        return bool(state["is_over"])
+
+
+def _named(value: Any) -> Any:
+    """A function, or a random state, by its name: as an object it is another in each process."""
+    if isinstance(value, np.random.RandomState):
+        return "RandomState"
+    return getattr(value, "__qualname__", type(value).__name__) if callable(value) else value

@@ -310,7 +310,9 @@ class _MLP(CallbackSupport, BaseEstimator):
             raise ValueError("checkpoint is for fit: what partial_fit comes to, pickle keeps")
         if self.solver == "lbfgs":
             self._check_lbfgs()
-        if first_pass or X.shape[0] > 1:  # one row has no order, and to seed a generator takes as long as its step
+        if (
+            first_pass or X.shape[0] > 1 or self.dropout or self.input_dropout
+        ):  # one row has no order, and to seed a generator takes as long as its step
             self._random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialize([X.shape[1], *hidden, n_outputs], X.dtype, Y, sample_weight)
@@ -557,31 +559,33 @@ class _MLP(CallbackSupport, BaseEstimator):
         last = getattr(self, "_optimizer", None)
         if incremental and last is not None and type(last) is type(optimizer):
             optimizer = copy(last)  # where the fit diverges, this one is forgotten
+            optimizer.schedule = optimizer.average = None  # which went by the steps of a whole fit
+            optimizer.l1_ratio = float(self.l1_ratio)
             if last.moments is not None:
+                moments = last.moments[: optimizer.n_moments * theta.size]
                 optimizer.moments = training.moments_by(
-                    network, last.moments, last.n_moments, getattr(last, "by_inputs", False), issparse(X)
+                    network, moments, optimizer.n_moments, last.by_inputs, issparse(X)
                 )
         optimizer.by_inputs = issparse(X)
         self._optimizer = optimizer
         order, validation, checkpoint = np.arange(X.shape[0]), None, None
         if self.checkpoint is not None:
-            checkpoint = self._checkpoint(X, Y, sample_weight, held_out, theta.dtype)
-        resumed = checkpoint.read() if checkpoint else None
+            from fastnn.checkpoints import Checkpoint
+
+            checkpoint = Checkpoint(self, [X, Y, sample_weight, str(theta.dtype)], (held_out or [])[:3])
         if self.early_stopping and held_out is None:
             stratify = Y if isinstance(self, ClassifierMixin) and self.n_outputs_ == 1 else None
             order, rows = train_test_split(
                 order, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify
             )
-            if resumed:
-                order, rows = np.sort(resumed[0]["order"]), resumed[0]["rows"]
+            if checkpoint:
+                order, rows = checkpoint.split(order, rows)
             if len(rows) < 2:
                 raise ValueError(
                     "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
                 )
             weights = None if sample_weight is None else sample_weight[rows]
             held_out = X[rows], Y[rows], weights, _safe_indexing(y, rows)
-        else:
-            rows = order[:0]
         batch_size = min(200, len(order)) if self.batch_size == "auto" else self.batch_size
         if batch_size > len(order):
             warnings.warn(
@@ -619,29 +623,8 @@ class _MLP(CallbackSupport, BaseEstimator):
                 network, kept, held_out[0], targets, held_out[2], is_classified, self.n_threads
             )
         score = self._scorer(held_out) if self.early_stopping and held_out is not None else None
-        saved = None if checkpoint is None else _Saved(self, checkpoint, resumed, rows)
-        return partial(self._epochs, network, trainer, kept, order, validation, score, incremental, callbacks, saved)
-
-    def _checkpoint(self, X: Any, Y: Array, sample_weight: Any, held_out: Any, dtype: Any) -> Any:
-        """That of this training, whatever is in the file."""
-        from fastnn import checkpoints
-
-        without = {"n_threads", "verbose", "checkpoint", "checkpoint_interval", "max_time", "warm_start"}
-        if self.learning_rate in (*SKLEARN_SCHEDULES, "plateau") and not (self.warmup or self.average):
-            without.add("max_iter")  # more epochs may follow
-        parameters = {
-            name: getattr(value, "__qualname__", type(value).__name__) if callable(value) else value
-            for name, value in self.get_params(deep=False).items()
-            if name not in without
-        }
-        if isinstance(self.random_state, np.random.RandomState):
-            parameters["random_state"] = "RandomState"
-        training = {
-            "examples": checkpoints.fingerprint([X, Y, sample_weight, str(dtype)]),
-            "validation examples": checkpoints.fingerprint((held_out or [])[:3]),
-            **{name: checkpoints.fingerprint(_flat(value)) for name, value in parameters.items()},
-        }
-        return checkpoints.Checkpoint(self.checkpoint, self.checkpoint_interval, training)
+        more = score, incremental, callbacks, checkpoint
+        return partial(self._epochs, network, trainer, kept, order, validation, *more)
 
     def _scorer(self, held_out: tuple[Any, Array, Any, Any]) -> Callable[[list[Array], list[Array]], float] | None:
         """What scores parameters on the examples that are set aside; None where the kernels do."""
@@ -671,7 +654,7 @@ class _MLP(CallbackSupport, BaseEstimator):
         score: Callable[[list[Array], list[Array]], float] | None,
         incremental: bool,
         callbacks: FitCallbacks | None,
-        saved: "_Saved | None",
+        checkpoint: Any,
     ) -> None:
         from fastnn import training
 
@@ -699,7 +682,7 @@ class _MLP(CallbackSupport, BaseEstimator):
         )
         as_it_is = partial(self._as_it_is, network, kept, trainer.is_sparse)
         self.n_iter_, max_iter = 0, 1 if incremental else self.max_iter
-        is_over = saved is not None and saved.restore(epochs)
+        is_over = checkpoint is not None and checkpoint.restore(epochs)
         start = time.perf_counter()
         end = np.inf if self.max_time is None or incremental else start + self.max_time
         try:
@@ -713,8 +696,8 @@ class _MLP(CallbackSupport, BaseEstimator):
                 told = epochs.run(1 if one_by_one else max_iter - self.n_iter_)
                 n_epochs = told.loss.size
                 if not n_epochs:
-                    if saved and saved.is_due():
-                        saved.write(epochs, False)
+                    if checkpoint and checkpoint.is_due():
+                        checkpoint.write(epochs, False)
                     if epochs.is_interrupted:
                         raise KeyboardInterrupt
                     continue
@@ -725,8 +708,8 @@ class _MLP(CallbackSupport, BaseEstimator):
                 if epochs.is_interrupted:
                     raise KeyboardInterrupt
                 is_over = is_last or is_stopped
-                if saved and saved.is_due():
-                    saved.write(epochs, is_over)
+                if checkpoint and checkpoint.is_due():
+                    checkpoint.write(epochs, is_over)
                 if is_over:
                     return
                 start = time.perf_counter()
@@ -738,8 +721,8 @@ class _MLP(CallbackSupport, BaseEstimator):
                     stacklevel=1,
                 )
         finally:
-            if saved and np.isfinite(trainer.model.theta).all():
-                saved.write(epochs, is_over)
+            if checkpoint and np.isfinite(trainer.model.theta).all():
+                checkpoint.write(epochs, is_over)
             trainer.model.theta[:] = epochs.best
             if incremental:
                 self._kept["prepared"] = trainer.prepared
@@ -893,56 +876,6 @@ class _MLP(CallbackSupport, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _flat(value: Any) -> list[Any]:
-    """A value as a list of what it consists of: arrays apart."""
-    if isinstance(value, list | tuple):
-        return [type(value).__name__, *(part for each in value for part in _flat(each))]
-    return [value]
-
-
-class _Saved:
-    """The state of a training, as a checkpoint has it: of the model, the optimizer, the epochs, the random numbers."""
-
-    #: What training writes down in the model.
-    RECORD = (
-        "n_iter_ t_ loss_ loss_curve_ history_ best_loss_ validation_scores_ best_validation_score_ "
-        "_no_improvement_count"
-    ).split()
-
-    def __init__(self, model: _MLP, checkpoint: Any, resumed: Any, rows: npt.NDArray[np.int64]) -> None:
-        self._model, self._checkpoint, self._resumed, self._rows = model, checkpoint, resumed, rows
-        self.is_due = checkpoint.is_due
-
-    def write(self, epochs: Any, is_over: bool) -> None:
-        """Write it; whether training is over, or may go on."""
-        generator = self._model._random_state.get_state(legacy=False)
-        arrays = {**epochs.state(), "rows": self._rows}
-        if generator["bit_generator"] == "MT19937":
-            arrays["key"] = generator["state"]["key"]
-            generator = {**generator, "state": {"pos": generator["state"]["pos"]}}
-        record = {name: self._model.__dict__[name] for name in self.RECORD if name in self._model.__dict__}
-        state = {"record": record, "optimizer": self._model._optimizer.state(), "is_over": is_over}
-        self._checkpoint.write(arrays, {**state, "random": generator})
-
-    def restore(self, epochs: Any) -> bool:
-        """Go on from what was read, if that was anything.  Whether training is over."""
-        if self._resumed is None:
-            return False
-        arrays, state = self._resumed
-        epochs.restore(arrays)
-        self._model.__dict__.update(state["record"])
-        for name in "loss_curve_", "best_loss_", "loss_":
-            value = self._model.__dict__.get(name)
-            if value is not None:
-                self._model.__dict__[name] = [*map(np.float64, value)] if name == "loss_curve_" else np.float64(value)
-        self._model._optimizer.__dict__.update(state["optimizer"])
-        generator = state["random"]
-        if "key" in arrays:
-            generator["state"]["key"] = arrays["key"]
-        self._model._random_state.set_state(generator)
-        return bool(state["is_over"])
 
 
 #: What training writes down, and of which kind that is, unless somebody has put something else there.

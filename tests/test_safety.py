@@ -17,7 +17,6 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, estimators, functional, reference, training
-from fastnn.training import Average
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((60, 6))
@@ -125,7 +124,7 @@ def test_a_copy_shares_nothing_that_training_changes():
         lambda model: setattr(model._optimizer, "learning_rate_init", np.full(4000, 0.001)),
         lambda model: setattr(model._optimizer, "beta_1", [0.9]),
         lambda model: setattr(model._optimizer, "learning_rate", [0.1] * 3),
-        lambda model: setattr(model._optimizer, "average", Average("ema", 0.9, 0, 1)),
+        lambda model: setattr(model._optimizer, "moments", np.zeros(5)),
     ],
 )
 def test_an_optimizer_that_makes_no_sense_is_refused(change):
