@@ -658,4 +658,4 @@ def dropout_mask(seed: int, step: int, layer: int, rows: npt.NDArray[np.int64], 
     x = (x ^ x >> np.uint64(16)) * np.uint64(0x21F0AAAD) & low
     x = (x ^ x >> np.uint64(15)) + np.uint64(key >> 32) & low
     x = x * np.uint64(0xD35A2D97) & low
-    return np.where(x ^ x >> np.uint64(15) < least, 0.0, 2**32 / (2**32 - least))
+    return np.where(x < least, 0.0, 2**32 / (2**32 - least))

@@ -525,6 +525,32 @@ def rolled(typingctx):
     return types.void(), codegen
 
 
+@intrinsic
+def random_bits(typingctx, key, row, unit):
+    """32 bits that a key of 64 has for a row and a unit: multiples of these, mixed by a permutation (Wellons 2018).
+
+    As LLVM's numbers of 32 bits: Numba makes 64 of sums and products, and vectors would hold half as many.
+    """
+
+    def codegen(context, builder, sig, args):
+        def number(n):
+            return ir.Constant(INT32, n)
+
+        def shifted(x, n):
+            return builder.xor(x, builder.lshr(x, number(n)))
+
+        key, row, unit = args
+        high = builder.trunc(builder.lshr(key, ir.Constant(key.type, 32)), INT32)
+        row, unit = builder.trunc(row, INT32), builder.trunc(unit, INT32)
+        x = builder.add(builder.trunc(key, INT32), builder.mul(row, number(0x9E3779B1)))
+        x = builder.add(x, builder.mul(unit, number(0x85EBCA77)))
+        x = builder.mul(shifted(x, 16), number(0x21F0AAAD))
+        # His last shift is left out: it changes the low bits, which count for nothing in a comparison.
+        return builder.mul(builder.add(shifted(x, 15), high), number(0xD35A2D97))
+
+    return types.uint32(types.uint64, types.int64, types.int64), codegen
+
+
 def _is_arm():
     return cpu_target.target_context.codegen().magic_tuple()[0].startswith(ARM)
 

@@ -9,12 +9,10 @@ for any number of threads, any vectors, and in whatever order.
 import numpy as np
 
 from fastnn.kernels.machine.jit import inline, kernel
-from fastnn.kernels.machine.simd import matrix
+from fastnn.kernels.machine.simd import matrix, random_bits
 
 #: How many parts p is given in: a random number has 32 bits.
 WHOLE = 2**32
-_ROW, _UNIT = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
-_A, _B = np.uint32(0x21F0AAAD), np.uint32(0xD35A2D97)
 _GOLDEN, _C, _D = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
@@ -32,13 +30,8 @@ def key_of(seed, step, layer):
 
 @inline
 def factor(key, row, unit, dropped, scale):
-    """m / (1 - p), 0 or `scale`: by a permutation of 32 bits, of which each depends on all (Wellons 2018)."""
-    x = np.uint32(np.uint32(key) + np.uint32(np.uint32(row) * _ROW) + np.uint32(np.uint32(unit) * _UNIT))
-    x = np.uint32(np.uint32(x ^ (x >> np.uint32(16))) * _A)
-    x = np.uint32(np.uint32(x ^ (x >> np.uint32(15))) + np.uint32(key >> np.uint64(32)))
-    x = np.uint32(x * _B)
-    x = np.uint32(x ^ (x >> np.uint32(15)))
-    return scale if x >= np.uint32(dropped) else scale - scale
+    """m / (1 - p), 0 or `scale`."""
+    return scale if random_bits(key, row, unit) >= np.uint32(dropped) else scale - scale
 
 
 @inline
