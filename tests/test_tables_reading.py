@@ -93,7 +93,7 @@ ODD_FILES = {
     "one column of texts": ("town\nBonn, Beuel\nUlm\nSan Remo\n", "town", [["Bonn, Beuel"], ["Ulm"], ["San Remo"]]),
     "one column of percentages": ("share\n50 %\n20 %\n", ["share"], [["50 %"], ["20 %"]]),
     "one column, a comma in its heading": ("speed (m/s, mean)\n1\n2\n", ["speed (m/s, mean)"], [["1"], ["2"]]),
-    "one column, empty cells": ("a\n1\n\n2\n  \n3\n\n\n", "a", [["1"], [_], ["2"], [_], ["3"]]),
+    "one column, empty cells": ("a\n1\n\n2\n  \n3\n\n  \n \n", "a", [["1"], [_], ["2"], [_], ["3"]]),
     "one column, empty quotes": ('a\n1\n""\n2\n""\n', "a", [["1"], [_], ["2"], [_]]),
     "one row": ("a,b\n1,x\n", "a b", [["1", "x"]]),
     "the same name twice": ("x,y,y\n1,2,3\n", ["x", "y", "y.1"], [["1", "2", "3"]]),
