@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO, TypeAlias
 
 import fastnn
 from fastnn.kernels.laws.activations import ACTIVATIONS
@@ -378,40 +379,96 @@ def predict(
     """Predict the rows of a table; a classifier gives the probability of each class as well.
 
     A column is what it was when the model was trained. What is unusual in the table is told on standard error.
-    """
-    import pandas as pd
 
+    The table may be larger than memory: it is gone through first, for what all rows decide, then read, predicted and
+    written some thousand rows at a time. A large pipe is copied to a temporary file (TMPDIR says where). The file to
+    write gets its name when it is complete.
+    """
     from . import tables
     from .model_files import read
+    from .tables.encoder import Unusual
 
     model, extra = read(model_file)
     encoder, network = (None, model) if not hasattr(model, "steps") else (model[0], model[-1])
-    table = tables.read(data, separator=named_separator(separator), decimal=encoder.decimal if encoder else None)
-    if encoder:
-        X = encoder.transform(table.frame)
-        notes = table.notes + encoder.unusual(table.frame)
-    else:
-        names = getattr(network, "feature_names_in_", None)
-        X = tables.matrix(table.frame, network.n_features_in_ if names is None else names)
-        notes = table.notes
-    for note in first(notes):
-        print("fastnn: note:", note, file=sys.stderr)
+    unusual = Unusual(encoder) if encoder else None
+    wanted = getattr(network, "feature_names_in_", network.n_features_in_)
     name = f"predicted_{extra['target']}" if extra.get("target") else "prediction"
-    predicted = network.predict(X)
-    columns = {name: predicted} if predicted.ndim == 1 else {f"{name}_{i}": p for i, p in enumerate(predicted.T)}
+    if output is None:
+        output = Path(f"{data.stem}-predictions.csv") if data.is_file() else Path("-")
+    decimal = encoder.decimal if encoder else None
+    notes: list[str] = []
+    names: list[str] = []
+    n = 0
+    with complete_file(output) as file, row_counter(file) as show:
+        for piece in tables.pieces(data, separator=named_separator(separator), decimal=decimal):
+            try:
+                X = unusual.transform(piece.frame) if unusual else tables.matrix(piece.frame, wanted)
+                predictions = predicted(network, X, name)
+            except ValueError as error:
+                if not n:
+                    raise
+                raise ValueError(f"rows {n + 1:,} to {n + len(piece.frame):,}: {error}") from None
+            predictions.to_csv(file, index=False, header=not n)
+            file.flush()
+            notes, names, n = piece.notes, [*map(str, predictions)], n + len(predictions)
+            show(n)
+    for note in first(notes + (unusual.sentences() if unusual else [])):
+        print("fastnn: note:", note, file=sys.stderr)
+    if output != Path("-"):
+        print(f"{output}: {n} rows of {', '.join(names)}")
+
+
+def predicted(network: Network, X: Any, name: str) -> pd.DataFrame:
+    """What a network says of the rows of X, in columns of this name and of the classes."""
+    import pandas as pd
+
+    y = network.predict(X)
+    columns = {name: y} if y.ndim == 1 else {f"{name}_{i}": column for i, column in enumerate(y.T)}
     if hasattr(network, "predict_proba"):
         probabilities = network.predict_proba(X).T
         columns |= {f"probability_{label}": p for label, p in zip(network.classes_, probabilities, strict=True)}
-    predictions = pd.DataFrame(columns)
-    if output is None:
-        output = Path(f"{data.stem}-predictions.csv") if data.is_file() else Path("-")
-    if output == Path("-"):
+    return pd.DataFrame(columns)
+
+
+@contextmanager
+def complete_file(path: Path) -> Iterator[TextIO]:
+    """A text file to write, which stands under its name once it is complete; - is standard output."""
+    from pandas.io.common import get_handle  # which compresses a file called .gz
+
+    if path == Path("-"):
         if isinstance(sys.stdout, io.TextIOWrapper):  # a file, whatever the terminal speaks
             sys.stdout.reconfigure(encoding="utf-8", newline="")
-        predictions.to_csv(sys.stdout, index=False)
-    else:
-        predictions.to_csv(output, index=False)
-        print(f"{output}: {len(table.frame)} rows of {', '.join(columns)}")
+        yield sys.stdout
+        return
+    target = path.resolve()  # a link stays one
+    if path.exists() and not path.is_file():  # a device or a pipe; or a folder, which is refused
+        with get_handle(path, "w", encoding="utf-8") as opened:
+            yield opened.handle
+        return
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
+    with tempfile.TemporaryDirectory(prefix=".fastnn-", dir=target.parent) as folder:
+        part = Path(folder) / target.name
+        with get_handle(part, "w", encoding="utf-8", compression="infer") as opened:
+            yield opened.handle
+        os.replace(part, target)
+
+
+@contextmanager
+def row_counter(file: TextIO) -> Iterator[Callable[[int], None]]:
+    """Tell on a terminal how many rows there are so far, unless they are written on it."""
+    if not sys.stderr.isatty() or file.isatty():
+        yield lambda n: None
+        return
+
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
+        task = bar.add_task("going through the table")
+        yield lambda n: bar.update(task, description=f"{n:,} rows")
 
 
 @app.command()

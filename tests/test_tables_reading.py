@@ -11,7 +11,8 @@ from datetime import datetime
 import pandas as pd
 import pytest
 
-from fastnn.tables import TableError, read
+from fastnn.tables import TableError, pieces, read, reading
+from fastnn.training.prediction import FEW
 
 # name: (content, heading, rows). Nothing stands for None.
 _ = None
@@ -92,7 +93,7 @@ ODD_FILES = {
     "one column of texts": ("town\nBonn, Beuel\nUlm\nSan Remo\n", "town", [["Bonn, Beuel"], ["Ulm"], ["San Remo"]]),
     "one column of percentages": ("share\n50 %\n20 %\n", ["share"], [["50 %"], ["20 %"]]),
     "one column, a comma in its heading": ("speed (m/s, mean)\n1\n2\n", ["speed (m/s, mean)"], [["1"], ["2"]]),
-    "one column, empty cells": ("a\n1\n\n2\n  \n3\n\n\n", "a", [["1"], [_], ["2"], [_], ["3"]]),
+    "one column, empty cells": ("a\n1\n\n2\n  \n3\n\n  \n \n", "a", [["1"], [_], ["2"], [_], ["3"]]),
     "one column, empty quotes": ('a\n1\n""\n2\n""\n', "a", [["1"], [_], ["2"], [_]]),
     "one row": ("a,b\n1,x\n", "a b", [["1", "x"]]),
     "the same name twice": ("x,y,y\n1,2,3\n", ["x", "y", "y.1"], [["1", "2", "3"]]),
@@ -244,6 +245,127 @@ def test_a_pipe_is_read_like_a_file(tmp_path):
     thread.join()
     os.close(reading)
     assert frame.shape == (20_000, 2)
+
+
+@pytest.fixture(params=[(1, 1), (2, 7), (3, 64)], ids=lambda sizes: f"{sizes[0]} rows, {sizes[1]} bytes")
+def small_pieces(request, monkeypatch):
+    monkeypatch.setattr(reading, "ROWS", request.param[0])
+    monkeypatch.setattr(reading, "CHUNK", request.param[1])
+
+
+def check_pieces(path):
+    """Those of a file, one below the other, are what `read` returns."""
+    expected, got = read(path), list(pieces(path))
+    assert all(len(piece.frame) >= min(reading.ROWS, len(expected.frame)) for piece in got)
+    assert len(got) == max(len(expected.frame) // reading.ROWS, 1)
+    frame = pd.concat([piece.frame for piece in got])
+    assert list(frame.columns) == list(expected.frame.columns)
+    assert frame.index.tolist() == expected.frame.index.tolist()
+    pd.testing.assert_frame_equal(frame.astype(object), expected.frame.astype(object))
+    assert (got[-1].notes, got[-1].same_names) == (expected.notes, expected.same_names)
+
+
+@pytest.mark.parametrize("content", [content for content, _, _ in ODD_FILES.values()], ids=ODD_FILES)
+def test_a_file_says_the_same_in_pieces(written, small_pieces, content):
+    check_pieces(written(content))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'a,b\n"1\n\n2\n3",x\n"\n",y\n"4\n",z\n',
+        "a,,b\n1,,x\n2,,y\n3,,z\n4,late,u\n",
+        "a,,b\n1,,x\n2,,y\n3,,z\n4\n",
+        "a,b\n" + "1,2\n" * 5 + ",\n" * 7 + "3,4\n" + ",\n" * 4,
+        b"a,b\n" + b"1,2\n" * 9 + "é,ü\n".encode("latin-1"),
+        b"a,b\n" + b"1,2\n" * 9 + b"\x81,2\n",
+        "a\n" + "1\n" * 4 + "\n" * 5 + "2\n" + "\n \n" * 6,
+        "a,b\r\n" + "1,x\r\n" * 8 + "\r\n   \r\n",
+        "a;a;b\n" + "1,5;2,5;x\n" * 6,
+        'a,b\n"1",2,3\n"2",4,5\n"3",4,5\n"4",4,5\n',
+        "a,b\n1,2,\n3,4,\n5,6,,,\n7,8\n",
+    ],
+)
+def test_what_all_rows_decide_is_the_same_in_pieces(written, small_pieces, content):
+    check_pieces(written(content))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\n", "has no rows below its heading"),
+        ("a,b\n,\n,\n,\n,\n", "has no rows below its heading"),
+        ("a,b\n" + "1,2\n" * 9 + "1,2,3\n", "line 11: 3 fields"),
+        ('a,b\n"r",2,3\n"s",4,5\n"r",4,5\n', "line 2: 3 fields"),
+        (gzip.compress(b"a,b\n" + b"1,2\n" * 99)[:-9], "damaged or cut short"),
+    ],
+)
+def test_what_is_wrong_in_the_last_row_is_told_before_the_first_piece(written, small_pieces, content, message):
+    with pytest.raises(TableError, match=message):
+        next(pieces(written(content)))
+
+
+def test_a_quotation_mark_that_is_not_closed_is_told_with_its_line_in_pieces(written, small_pieces):
+    with pytest.raises(TableError, match="line 7: a quotation mark is opened and not closed"):
+        list(pieces(written("a,b\n" + "1,2\n" * 5 + '3,"4\n5,6\n')))
+
+
+def test_a_piece_has_whole_vectors_of_rows_and_more_than_are_few():
+    assert reading.ROWS > FEW
+    assert reading.ROWS % 64 == 0
+
+
+def test_a_pipe_that_is_not_small_is_read_in_pieces(monkeypatch, small_pieces):
+    monkeypatch.setattr(reading, "IN_MEMORY", 10)
+    end, writing = os.pipe()
+    os.write(writing, b"a;b\n" + b"1;x, y\n" * 20)
+    os.close(writing)
+    try:
+        assert sum(len(piece.frame) for piece in pieces(f"/dev/fd/{end}")) == 20
+    finally:
+        os.close(end)
+
+
+def test_parquet_says_the_same_in_pieces(tmp_path, small_pieces):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame(
+        {
+            "n": range(7),
+            "x": [0.5, None, 1.5, None, None, 2.5, 3.0],
+            "t": [None, None, None, None, "a", "b", None],
+            "truth": [True, False, True, True, True, None, True],
+            "kind": pd.Categorical(["u", "u", "u", "v", None, "w", "w"]),
+            "d": pd.to_datetime(["2024-01-31", None, None, None, "2024-02-01", None, "2024-02-02"]),
+        },
+        index=pd.RangeIndex(10, 24, 2, name="row"),
+    )
+    frame.to_parquet(tmp_path / "t.parquet", row_group_size=3)
+    check_pieces(tmp_path / "t.parquet")
+    (tmp_path / "t.gz").write_bytes(gzip.compress((tmp_path / "t.parquet").read_bytes()))
+    check_pieces(tmp_path / "t.gz")
+
+
+def test_ids_of_parquet_keep_their_digits_where_one_is_missing(tmp_path, small_pieces):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    ids = [2**53 + 1, 2, 3, 4, None, 2**53 + 3]
+    pq.write_table(pa.table({"id": pa.array(ids, pa.int64())}), tmp_path / "t.parquet")
+    check_pieces(tmp_path / "t.parquet")
+    assert read(tmp_path / "t.parquet").frame["id"].tolist()[-1] == ids[-1]
+
+
+def test_damage_in_a_late_part_of_a_parquet_file_is_told_with_its_place(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr(reading, "ROWS", 1000)
+    path = tmp_path / "t.parquet"
+    pd.DataFrame({"x": range(5000)}).to_parquet(path, row_group_size=1000, compression="gzip")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 100] = bytes(100)
+    path.write_bytes(content)
+    with pytest.raises(TableError, match=r"cannot be read after row 2,000: "):
+        list(pieces(path))
 
 
 def test_parquet_keeps_its_types(tmp_path):

@@ -1,6 +1,7 @@
 """Tables: how files of numbers, text and dates are read, and become the matrix and the target of a network.
 
-``read`` makes a table of a file, ``TableEncoder`` a matrix of a table, ``target`` the target of one column.
+``read`` makes a table of a file, ``pieces`` several of one that is larger than memory; ``TableEncoder`` makes a matrix
+of a table, ``target`` the target of one column.
 """
 
 from __future__ import annotations
@@ -9,13 +10,24 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from .columns import TableError, check_columns, listed
-from .reading import Table, read
+from .reading import Table, pieces, read
 from .target import Target, target
 
 if TYPE_CHECKING:
     from .encoder import TableEncoder
 
-__all__ = ["Table", "TableEncoder", "TableError", "Target", "check_columns", "listed", "matrix", "read", "target"]
+__all__ = [
+    "Table",
+    "TableEncoder",
+    "TableError",
+    "Target",
+    "check_columns",
+    "listed",
+    "matrix",
+    "pieces",
+    "read",
+    "target",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache, cached_property
-from typing import Any
+from functools import cache, cached_property, lru_cache
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 FAR = 1.0  # widths of the training range beyond it: such a value is told ...
 FARTHEST = 10.0  # ... and counts as no more than this many, or one slip of the pen decides what is predicted
+LOOKED_AT = 1000  # values among which the different ones are found that are told
 
 # What pandas.read_csv takes for missing, and the question mark of the UCI tables.
 MISSING = frozenset(
@@ -30,6 +31,44 @@ MISSING = frozenset(
 
 class TableError(ValueError):
     """A table that cannot be read, or cannot be learned from."""
+
+
+@dataclass
+class Count:
+    """How many values of a column are so, in all pieces of a table, and the first of them.
+
+    Parameters
+    ----------
+    n : int
+    row : object
+        Name of the row where the first one stands.
+    shown : list of str
+        The first different ones: no more than are told, and one.
+    """
+
+    n: int = 0
+    row: Any = None
+    shown: list[str] = field(default_factory=list)
+
+    def add(self, which: NDArray[np.bool_], column: NDArray[Any], rows: Sequence[Any]) -> None:
+        """Count the values for which this is true."""
+        at = np.flatnonzero(which)
+        if not len(at):
+            return
+        if not self.n:
+            self.row = rows[at[0]]
+        values = column[at[: max(LOOKED_AT - self.n, 0)]].tolist()
+        shown = [*self.shown, *(f"{v:g}" if isinstance(v, float) else repr(v) for v in values)]
+        self.shown = list(dict.fromkeys(shown))[:4]
+        self.n += len(at)
+
+    @property
+    def examples(self) -> str:
+        """The first three different ones, and where the first stands."""
+        return ", ".join(self.shown[:3]) + (" ..." if len(self.shown) > 3 else "") + f" (row {self.row})"
+
+
+Counts: TypeAlias = defaultdict[str, Count]
 
 
 @dataclass
@@ -117,21 +156,29 @@ class Number:
             reach = np.float64(widths) * (np.float64(self.high) - self.low)
             return float(self.low - reach), float(self.high + reach)
 
-    def unusual(self, column: NDArray[Any], rows: Sequence[Any]) -> list[str]:
-        """Sentences about what was not so in training."""
+    def count_unusual(self, column: NDArray[Any], rows: Sequence[Any], counts: Counts) -> None:
+        """Count what was not so in training."""
         x, empty = self.values(column), absent(column)
-        found = []
-        odd = np.isnan(x) & ~empty
-        if odd.any():
-            found.append(f"{no_values(odd, self.kind)}: {examples(column, odd, rows)}")
-        if not self.missing and empty.any():
-            found.append(f"{counted(empty, 'value')} missing, and none was in training")
+        counts["odd"].add(np.isnan(x) & ~empty, column, rows)
+        if not self.missing:
+            counts["missing"].add(empty, column, rows)
         low, high = self.beyond(FAR)
         far = (x < low) | (x > high)
         if far.any():
             shown = np.array(list(map(day, x)), object) if self.kind == "date" else x
-            where = examples(shown, far, rows)
-            found.append(f"{counted(far, 'value')} far outside of what was seen in training ({self.detail}): {where}")
+            counts["far"].add(far, shown, rows)
+
+    def unusual(self, counts: Counts) -> list[str]:
+        """Sentences about what was counted."""
+        odd, missing, far = counts["odd"], counts["missing"], counts["far"]
+        found = []
+        if odd.n:
+            found.append(f"{no_values(odd.n, self.kind)}: {odd.examples}")
+        if missing.n:
+            found.append(f"{counted(missing.n, 'value')} missing, and none was in training")
+        if far.n:
+            seen = f"far outside of what was seen in training ({self.detail})"
+            found.append(f"{counted(far.n, 'value')} {seen}: {far.examples}")
         return [f"column {self.name!r}: {sentence}" for sentence in found]
 
 
@@ -191,16 +238,22 @@ class Category:
         out[:] = 0
         out[rows, code[rows]] = 1
 
-    def unusual(self, column: NDArray[Any], rows: Sequence[Any]) -> list[str]:
-        """Sentences about what was not so in training."""
+    def count_unusual(self, column: NDArray[Any], rows: Sequence[Any], counts: Counts) -> None:
+        """Count what was not so in training."""
         column = labels(column)
         code = self.codes(column)
+        counts["unknown"].add(code == -1, column, rows)
+        if not self.missing:
+            counts["missing"].add(code == -2, column, rows)
+
+    def unusual(self, counts: Counts) -> list[str]:
+        """Sentences about what was counted."""
+        unknown, missing = counts["unknown"], counts["missing"]
         found = []
-        if (code == -1).any():
-            unknown = code == -1
-            found.append(f"{counted(unknown, 'value')} unknown from training: {examples(column, unknown, rows)}")
-        if not self.missing and (code == -2).any():
-            found.append(f"{counted(code == -2, 'value')} missing, and none was in training")
+        if unknown.n:
+            found.append(f"{counted(unknown.n, 'value')} unknown from training: {unknown.examples}")
+        if missing.n:
+            found.append(f"{counted(missing.n, 'value')} missing, and none was in training")
         return [f"column {self.name!r}: {sentence}" for sentence in found]
 
 
@@ -334,6 +387,7 @@ DATE = re.compile(
 )
 
 
+@lru_cache(maxsize=2**14)  # a table that comes in pieces has the same days in many
 def date(text: str, order: str = "ymd") -> float:
     """The date that a text is, in seconds since 1970 (UTC where it names no zone), or nan."""
     found = DATE.fullmatch(text)
@@ -392,23 +446,21 @@ def listed(names: Iterable[Any], limit: int = 20) -> str:
     return ", ".join(quoted[:limit]) + (f" and {len(quoted) - limit} more" if len(quoted) > limit else "")
 
 
-def counted(which: NDArray[np.bool_], what: str) -> str:
-    n = int(which.sum())
+def counted(n: int, what: str) -> str:
     return f"1 {what} is" if n == 1 else f"{n:,} {what}s are"
 
 
-def no_values(which: NDArray[np.bool_], kind: str) -> str:
+def no_values(n: int, kind: str) -> str:
     """So many values that cannot be read."""
     what = "date" if kind == "date" else "number"
-    many = int(which.sum()) > 1
-    return f"{counted(which, 'value')} no {what}{'s and count' if many else ' and counts'} as missing"
+    return f"{counted(n, 'value')} no {what}{'s and count' if n > 1 else ' and counts'} as missing"
 
 
 def examples(column: NDArray[Any], which: NDArray[np.bool_], rows: Sequence[Any]) -> str:
     """The first three different ones, and where the first stands."""
-    at = np.flatnonzero(which)
-    shown = list(dict.fromkeys(f"{v:g}" if isinstance(v, float) else repr(v) for v in column[at[:1000]].tolist()))
-    return ", ".join(shown[:3]) + (" ..." if len(shown) > 3 else "") + f" (row {rows[at[0]]})"
+    count = Count()
+    count.add(which, column, rows)
+    return count.examples
 
 
 def check_columns(columns: Iterable[Any], names: Iterable[str]) -> None:

@@ -102,7 +102,7 @@ def decide(
     if odd.any():
         shown = Counter(column[odd].tolist() if column.dtype.kind == "O" else map(str, column[odd])).most_common(4)
         words = ", ".join(f"{word!r} ({n:,})" for word, n in shown[:3]) + (" ..." if len(shown) > 3 else "")
-        notes.append(f"column {name!r}: {columns.no_values(odd, text.kind)}: {words}")
+        notes.append(f"column {name!r}: {columns.no_values(int(odd.sum()), text.kind)}: {words}")
     learned_from = x if to_learn is None else x[to_learn]
     if np.isnan(learned_from).all():
         return Decision(reason="no values" + IN_TRAINING, notes=notes)

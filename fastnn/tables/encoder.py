@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from . import columns, decisions
-from .columns import Column, TableError, check_columns, listed
+from .columns import Column, Count, TableError, check_columns, listed
 from .frames import Frame
 
 VERSION = 2  # of the state; fastnn 0.1.0 wrote a list
@@ -229,12 +230,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         list of str
             Empty where there is nothing to tell.
         """
-        table, rows = self._columns_of(X)
-        return [
-            sentence
-            for column, values in zip(self.columns_, table, strict=True)
-            for sentence in column.unusual(values, rows)
-        ]
+        found = Unusual(self)
+        found.add(X)
+        return found.sentences()
 
     def to_state(self) -> dict[str, Any]:
         """The fitted encoder as dicts, lists, strings and numbers, for a JSON file.
@@ -341,3 +339,34 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+class Unusual:
+    """What `TableEncoder.unusual` tells, of a table that comes in pieces.
+
+    Parameters
+    ----------
+    encoder : TableEncoder
+        Fitted.
+    """
+
+    def __init__(self, encoder: TableEncoder) -> None:
+        self._encoder = encoder
+        self._counts: list[columns.Counts] = [defaultdict(Count) for _ in encoder.columns_]
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """The matrix of the next piece; what is unusual in it is counted."""
+        frame = Frame.of(X)
+        self.add(frame)
+        return self._encoder.transform(frame)
+
+    def add(self, X: Any) -> None:
+        """Count what is unusual in the next piece."""
+        table, rows = self._encoder._columns_of(X)
+        for column, values, counts in zip(self._encoder.columns_, table, self._counts, strict=True):
+            column.count_unusual(values, rows, counts)
+
+    def sentences(self) -> list[str]:
+        """About all pieces so far."""
+        found = zip(self._encoder.columns_, self._counts, strict=True)
+        return [sentence for column, counts in found for sentence in column.unusual(counts)]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
 from numbers import Real
 from typing import Any
 
@@ -19,7 +20,7 @@ from .columns import TableError, listed
 
 @dataclass
 class Frame:
-    """A table whose columns are converted when they are asked for: what is not read, may hold anything.
+    """A table whose columns are converted when they are asked for, once: what is not read, may hold anything.
 
     Parameters
     ----------
@@ -40,7 +41,9 @@ class Frame:
 
     @classmethod
     def of(cls, X: Any) -> Frame:
-        """The frame of pandas, polars or Arrow, or the array of two dimensions, X."""
+        """The frame of pandas, polars or Arrow, or the array of two dimensions, X; or itself."""
+        if isinstance(X, cls):
+            return X
         if hasattr(X, "toarray"):
             raise TypeError("X is a sparse matrix, but a table or a dense array is wanted: X.toarray() makes one")
         if hasattr(X, "iloc") and hasattr(X, "columns"):
@@ -63,6 +66,7 @@ class Frame:
                 raise TableError(f"Found array with 0 {what}(s) (shape={shape}) while a minimum of 1 is required.")
         if twice := [name for name, n in Counter(frame.names).items() if n > 1]:
             raise TableError(f"there are several columns {listed(twice)}: which one is meant?")
+        frame.column = cache(frame.column)
         return frame
 
 

@@ -1,32 +1,44 @@
-"""Read a table as people have it: a CSV file of any dialect, or a Parquet file.
+"""Read a table as people have it: a CSV file of any dialect, or a Parquet file; whole or in pieces.
 
 CleverCSV finds the separator, pandas reads the fields.  Every field of a CSV file is kept as text, as it is written:
 what a column is, is decided later and once (see `decisions`), not by a reader for each file anew.
+
+What can be said of the whole file alone, its encoding, its longest row and which columns hold nothing, is found out
+before the first row is given away, by going through it: so it is the same wherever a piece ends.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
 import os
 import re
+import shutil
 import sys
+import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
+from functools import partial
+from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from .columns import TableError, listed, number
 
 if TYPE_CHECKING:  # pandas takes half a second to import: a user of arrays need not wait, nor install it
     import pandas as pd
 
+ROWS = 4096  # of a piece: whole vectors of them, and more than `training.prediction.FEW`, or sums are others
+CHUNK = 2**20  # bytes that are read at a time
+IN_MEMORY = 2**25  # bytes of a pipe that are kept there; more go to a temporary file
 SEPARATORS = ",;\t|"
 SAMPLE = 20_000  # characters that CleverCSV looks at: its time grows with them, and it has settled long before
 NO_SEPARATOR = "\x1f"  # of a file of one column: ASCII's own separator of fields, which nobody uses
+MOST_NAMES = 100_000  # names of rows that are compared: memory holds no more
 NAMED = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 
 
@@ -73,29 +85,81 @@ def read(path: str | os.PathLike[str], *, separator: str | None = None, decimal:
     >>> from fastnn.tables import read
     >>> read("flowers.csv").frame  # doctest: +SKIP
     """
+    [table] = _tables(path, separator, decimal, sys.maxsize)
+    return table
+
+
+def pieces(
+    path: str | os.PathLike[str], *, separator: str | None = None, decimal: str | None = None
+) -> Iterator[Table]:
+    """Read a file as `read` does, some thousand rows at a time: it may be larger than memory.
+
+    The pieces, one below the other, are what `read` returns. The file is gone through first, for what is to be known of
+    all of it; a pipe is copied to a temporary file for that, unless it is small.
+
+    Parameters
+    ----------
+    path, separator, decimal
+        As those of `read`.
+
+    Yields
+    ------
+    Table
+        Its frame has the next rows. The list of notes is the same in all, and complete after the last one.
+
+    Raises
+    ------
+    TableError
+        The file is no table. A quotation mark that is not closed, or damage in a Parquet file, is found on the way.
+
+    Examples
+    --------
+    >>> from fastnn.tables import pieces
+    >>> sum(len(piece.frame) for piece in pieces("flowers.csv"))  # doctest: +SKIP
+    """
+    return _tables(path, separator, decimal, ROWS)
+
+
+def _tables(path: str | os.PathLike[str], separator: str | None, decimal: str | None, rows: int) -> Iterator[Table]:
     if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
         raise TableError(f"separator is {separator!r}, but one character is wanted, such as ';'")
     if decimal not in (None, ".", ","):
         raise TableError(f"decimal is {decimal!r}, but '.' or ',' is wanted")
     name = "standard input" if str(path) == "-" else str(path)
-    data = _bytes(path, name)
-    if not data.strip():
-        raise TableError(f"{name} is empty")
-    if data[:4] == b"PAR1":
-        table = Table(_parquet(data, name))
-    else:
-        text, notes = _text(data, name)
-        table = Table(_csv(text, name, separator, decimal, notes), notes)
-        _check_heading(list(table.frame.columns), name)
-    frame = table.frame
-    if frame.empty:
+    notes: list[str] = []
+    same_names: dict[str, str] = {}
+    n = 0
+    with _opened(path, name) as opened:
+        file = _File(opened, name)
+        if not any(chunk.strip() for chunk in file.chunks()):
+            raise TableError(f"{name} is empty")
+        is_parquet = file.start()[:4] == b"PAR1"
+        frames = _parquet(file, rows) if is_parquet else _csv(file, separator, decimal, notes, rows)
+        for frame in _grouped(frames, rows):
+            if not n:
+                names, same_names = _unique([str(column) for column in frame.columns])
+                if same_names:
+                    twice = listed(dict.fromkeys(same_names.values()))
+                    notes.append(f"several columns are called {twice}: the later ones are {listed(same_names)} here")
+            numbers = range(n + 1, n + len(frame) + 1)
+            yield Table(frame.set_axis(names, axis="columns").set_axis(numbers, axis="index"), notes, same_names)
+            n += len(frame)
+    if not n:
         raise TableError(f"{name} has no rows below its heading")
-    names, table.same_names = _unique([str(column) for column in frame.columns])
-    if table.same_names:
-        twice = listed(dict.fromkeys(table.same_names.values()))
-        table.notes.append(f"several columns are called {twice}: the later ones are {listed(table.same_names)} here")
-    table.frame = frame.set_axis(names, axis="columns").set_axis(range(1, len(frame) + 1), axis="index")
-    return table
+
+
+def _grouped(frames: Iterable[pd.DataFrame], rows: int) -> Iterator[pd.DataFrame]:
+    """The same rows, so many in each frame; more, and less than twice as many, in the last."""
+    import pandas as pd
+
+    held = pd.DataFrame()
+    for frame in frames:
+        held = pd.concat([held, frame], ignore_index=True) if len(held) else frame
+        while len(held) >= 2 * rows:
+            yield held.iloc[:rows]
+            held = held.iloc[rows:]
+    if len(held):
+        yield held
 
 
 def _check_heading(names: list[str], name: str) -> None:
@@ -132,94 +196,185 @@ def _unique(names: list[str]) -> tuple[list[str], dict[str, str]]:
 # ---- bytes and characters ----
 
 
-def _bytes(path: str | os.PathLike[str], name: str) -> bytes:
-    """What the file holds, decompressed."""
-    if str(path) == "-":
-        data = sys.stdin.buffer.read()
-    else:
-        if Path(path).is_dir():
-            raise TableError(f"{name} is a folder, but a file is wanted")
+@contextmanager
+def _opened(path: str | os.PathLike[str], name: str) -> Iterator[IO[bytes]]:
+    """A file, or a copy of what a pipe gives, that can be read more than once."""
+    if str(path) != "-" and Path(path).is_dir():
+        raise TableError(f"{name} is a folder, but a file is wanted")
+    with ExitStack() as stack:
         try:
-            data = Path(path).read_bytes()
+            file: IO[bytes] = sys.stdin.buffer if str(path) == "-" else stack.enter_context(Path(path).open("rb"))
         except FileNotFoundError:
             raise TableError(f"no such file: {name}") from None
         except OSError as error:
             raise TableError(f"{name} cannot be read: {error.strerror}") from None
-    for magic, opened in _COMPRESSED.items():
-        if data.startswith(magic):
+        if not file.seekable():
+            copy = stack.enter_context(tempfile.SpooledTemporaryFile(IN_MEMORY))
             try:
-                return opened(data)
-            except TableError as error:
-                raise TableError(f"{name} {error}") from None
-            except ImportError as error:
-                raise TableError(f"{name} is compressed: reading it takes {error.name}") from None
-            except Exception as error:  # each library has its own
-                raise TableError(f"{name} is compressed, and damaged or cut short ({error})") from None
-    return data
+                shutil.copyfileobj(file, copy, CHUNK)
+            except OSError as error:
+                raise TableError(f"{name} cannot be copied to {tempfile.gettempdir()}: {error.strerror}") from None
+            copy.seek(0)
+            file = copy
+        yield file
 
 
-def _unzip(data: bytes) -> bytes:
+class _File:
+    """What an open file holds, decompressed, from its beginning as often as it is asked for."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self.file, self.name, self.place = file, name, file.tell()
+        magic = file.read(8)
+        self.unpack = next((unpack for mark, unpack in _COMPRESSED.items() if magic.startswith(mark)), None)
+
+    def chunks(self) -> Iterator[bytes]:
+        self.file.seek(self.place)
+        try:
+            yield from filter(None, (self.unpack or _read)(self.file))
+        except TableError as error:
+            raise TableError(f"{self.name} {error}") from None
+        except ImportError as error:
+            raise TableError(f"{self.name} is compressed: reading it takes {error.name}") from None
+        except Exception as error:  # each library has its own
+            if not self.unpack:
+                raise TableError(f"{self.name} cannot be read: {error}") from None
+            raise TableError(f"{self.name} is compressed, and damaged or cut short ({error})") from None
+
+    def start(self) -> bytes:
+        """The first 100,000 bytes."""
+        start = b""
+        for chunk in self.chunks():
+            start += chunk
+            if len(start) >= 100_000:
+                break
+        return start[:100_000]
+
+    def bad_line(self, encoding: str) -> int:
+        """The first line that is not of this encoding; 0 if there is none."""
+        decoder = codecs.getincrementaldecoder(encoding)()
+        line = 1
+        for chunk in chain(self.chunks(), [b""]):
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                return line + error.object.count(b"\n", 0, error.start)
+            line += chunk.count(b"\n")
+        return 0
+
+    def lines(self, encoding: str, first: int = 1) -> Iterator[str]:
+        """The lines from this one on, each with its end, without what is blank at the end of the file."""
+        return islice(self._lines(encoding), first - 1, None)
+
+    def _lines(self, encoding: str) -> Iterator[str]:
+        decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
+        rest: list[str] = []
+        for chunk in chain(self.chunks(), [b""]):
+            rest.append(decoder.decode(chunk, final=not chunk))
+            if "\n" in rest[-1]:
+                text = "".join(rest)
+                end = text.rfind("\n", 0, len(text.rstrip("\n "))) + 1
+                yield from io.StringIO(text[:end])
+                rest = [text[end:]]
+        yield from io.StringIO("".join(rest).rstrip("\n ") + "\n")
+
+
+def _read(file: IO[bytes]) -> Iterator[bytes]:
+    return iter(partial(file.read, CHUNK), b"")
+
+
+def _unzip(file: IO[bytes]) -> Iterator[bytes]:
     import zipfile
 
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with zipfile.ZipFile(file) as archive:
         names = [entry for entry in archive.namelist() if not entry.endswith("/") and not entry.startswith("__MACOSX")]
         if "xl/workbook.xml" in names:
             raise TableError("is an Excel workbook: save the sheet as CSV, and give that file")
         if len(names) != 1:
             raise TableError(f"holds {len(names)} files ({listed(names, 3)}), but a table is one: unpack it first")
-        return archive.read(names[0])
+        with archive.open(names[0]) as entry:
+            yield from _read(entry)
 
 
-def _unpack(module: str) -> Callable[[bytes], bytes]:
-    def unpack(data: bytes) -> bytes:
+def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
+    from zstandard import ZstdDecompressor  # whose streams do not tell when the end is missing
+
+    unpack = ZstdDecompressor().decompressobj()
+    for data in _read(file):
+        while data:
+            unpack = ZstdDecompressor().decompressobj() if unpack.eof else unpack
+            yield unpack.decompress(data)
+            data = unpack.unused_data if unpack.eof else b""
+    if not unpack.eof:
+        raise EOFError("its end is missing")
+
+
+def _unpack(module: str) -> Callable[[IO[bytes]], Iterator[bytes]]:
+    def unpack(file: IO[bytes]) -> Iterator[bytes]:
         from importlib import import_module
 
-        return import_module(module).decompress(data)
+        with import_module(module).open(file) as stream:
+            yield from _read(stream)
 
     return unpack
 
 
-_COMPRESSED: dict[bytes, Callable[[bytes], bytes]] = {
+_COMPRESSED: dict[bytes, Callable[[IO[bytes]], Iterator[bytes]]] = {
     b"\x1f\x8b": _unpack("gzip"),
     b"BZh": _unpack("bz2"),
     b"\xfd7zXZ\x00": _unpack("lzma"),
-    b"\x28\xb5\x2f\xfd": _unpack("zstandard"),
+    b"\x28\xb5\x2f\xfd": _unzstd,
     b"PK\x03\x04": _unzip,
 }
 
 
-def _text(data: bytes, name: str) -> tuple[str, list[str]]:
-    """The characters of a file, and a note unless they are plain UTF-8."""
+def _encoding(file: _File, notes: list[str]) -> str:
+    """How the characters of a file are written, and a note unless it is plain UTF-8."""
+    start = file.start()
     for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
-        if data.startswith(mark):
-            try:
-                return data.decode(encoding), []
-            except UnicodeDecodeError:
-                break
-    if data[:6] == b"ARROW1" or b"\0" in data[:100_000]:
-        raise TableError(f"{name} is no text and no Parquet file: a table is wanted as CSV or Parquet")
-    try:
-        return data.decode("utf-8"), []
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        try:
-            text = data.decode("cp1252")
-        except UnicodeDecodeError:
-            text = data.decode("latin-1")
-        return text, [f"{name} is not UTF-8 (line {line}): read as Windows-1252"]
+        if start.startswith(mark) and not file.bad_line(encoding):
+            return encoding
+    if start[:6] == b"ARROW1" or b"\0" in start:
+        raise TableError(f"{file.name} is no text and no Parquet file: a table is wanted as CSV or Parquet")
+    line = file.bad_line("utf-8")
+    if not line:
+        return "utf-8"
+    notes.append(f"{file.name} is not UTF-8 (line {line}): read as Windows-1252")
+    return "latin-1" if file.bad_line("cp1252") else "cp1252"
 
 
-def _parquet(data: bytes, name: str) -> pd.DataFrame:
+def _parquet(file: _File, rows: int) -> Iterator[pd.DataFrame]:
     try:
+        import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise TableError(f"{name}: reading Parquet files takes pyarrow (pip install pyarrow)") from None
-    try:
-        # Dates beyond 2262 that Spark or Hive wrote would come as others, in silence, in the default unit.
-        frame = pq.read_table(io.BytesIO(data), coerce_int96_timestamp_unit="us").to_pandas()
-    except Exception as error:  # Arrow has many
-        raise TableError(f"{name} cannot be read: {str(error).strip().splitlines()[0]}") from None
-    return frame.reset_index() if any(name is not None for name in frame.index.names) else frame
+        raise TableError(f"{file.name}: reading Parquet files takes pyarrow (pip install pyarrow)") from None
+    import pandas as pd
+
+    # A whole number is one also where another is missing, in whichever piece.
+    types = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
+    n = 0
+    with ExitStack() as stack:
+        opened = file.file
+        if file.unpack:  # the end of a Parquet file is read first
+            opened = stack.enter_context(tempfile.SpooledTemporaryFile(IN_MEMORY))
+            opened.writelines(file.chunks())
+        try:
+            # Dates beyond 2262 that Spark or Hive wrote would come as others, in silence, in the default unit.
+            parquet = pq.ParquetFile(opened, coerce_int96_timestamp_unit="us", buffer_size=CHUNK)
+            is_small = parquet.metadata.num_rows <= rows
+            batches = [parquet.read()] if is_small else map(pa.Table.from_batches, zip(parquet.iter_batches(rows)))
+            for batch in batches:
+                frame = batch.to_pandas(types_mapper=types.get)
+                for index in (batch.schema.pandas_metadata or {}).get("index_columns", []):
+                    if isinstance(index, dict):  # of the whole file
+                        first, step = index["start"] + n * index["step"], index["step"]
+                        last = first + len(frame) * step
+                        frame.index = pd.RangeIndex(first, last, step, name=index["name"])
+                n += len(frame)
+                yield frame.reset_index() if any(name is not None for name in frame.index.names) else frame
+        except Exception as error:  # Arrow has many
+            after = f" after row {n:,}" if n else ""
+            raise TableError(f"{file.name} cannot be read{after}: {str(error).strip().splitlines()[0]}") from None
 
 
 # ---- CSV ----
@@ -227,9 +382,10 @@ def _parquet(data: bytes, name: str) -> pd.DataFrame:
 
 @dataclass
 class _Record:
-    """One record of a CSV file: its fields, and the line of the file on which it begins."""
+    """One record of a CSV file: its fields, the line of the file on which it begins, and the one after it."""
 
     line: int
+    end: int
     fields: list[str]
 
     @property
@@ -248,29 +404,33 @@ class _Record:
         }
 
 
-def _csv(text: str, name: str, separator: str | None, decimal: str | None, notes: list[str]) -> pd.DataFrame:
-    text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n ") + "\n"
+def _csv(
+    file: _File, separator: str | None, decimal: str | None, notes: list[str], rows: int
+) -> Iterator[pd.DataFrame]:
+    name, encoding = file.name, _encoding(file, notes)
+    text = file.start().decode(encoding, "ignore")[:1000].lstrip().lower()
     for start, kind in _FOREIGN.items():
-        if text[:1000].lstrip().lower().startswith(start):
+        if text.startswith(start):
             raise TableError(f"{name} is {kind}: a table is wanted as CSV or Parquet")
-    stream = io.StringIO(text)
-    line, comment, told = _skip_comments(stream, notes)
-    separator = separator or told or _separator(text[stream.tell() : stream.tell() + SAMPLE], comment, decimal)
-    if separator == " ":  # the columns may be aligned by several
-        rest = "\n".join(row.strip() for row in text[stream.tell() :].split("\n"))
-        stream = io.StringIO(rest)
+    line, comment, told = _skip_comments(file.lines(encoding), notes)
+    separator = separator or told or _separator(_beginning(file.lines(encoding, line)), comment, decimal)
 
-    heading = _heading(stream, separator, line, comment, name, notes)
-    place = stream.tell()
-    n_named = len(heading.fields)
-    widest, row_names, last = _check_widths(stream, separator, heading, name, notes)
-    stream.seek(place)
-    frame = _fields(stream, separator, widest, name, last)
-    names = [field.strip() for field in heading.fields]
-    if row_names:
+    def lines(first: int) -> Iterator[str]:
+        found = file.lines(encoding, first)
+        return (row.strip() + "\n" for row in found) if separator == " " else found  # aligned by several
+
+    heading = _heading(lines(line), separator, line, comment, name, notes)
+    shape = _check_widths(lines, separator, heading, name, notes)
+    names = {j: text.strip() for j, text in enumerate(heading.fields, shape.row_names)}
+    if shape.row_names:
         notes.append("the first column has no heading, as R writes the names of rows: left out")
-        frame = frame.iloc[:, 1:]
-    return _filled(frame.iloc[:, :n_named], names, notes)
+    if n := len(shape.empty):
+        notes.append(f"{n} column{'s' if n > 1 else ''} without heading and values: left out")
+    columns = {j: text for j, text in names.items() if j not in shape.empty}
+    _check_heading([*columns.values()], name)
+    fields = _fields(lines(heading.end), separator, shape.widest, name, shape.last, rows)
+    frames = (_texts(frame, columns) for frame in fields)
+    yield from _trimmed(frames, notes) if len(names) > 1 else frames
 
 
 _FOREIGN = {
@@ -284,28 +444,36 @@ _FOREIGN = {
 }
 
 
-def _skip_comments(stream: io.StringIO, notes: list[str]) -> tuple[int, str, str | None]:
+def _skip_comments(lines: Iterable[str], notes: list[str]) -> tuple[int, str, str | None]:
     """Go to the first line that is neither empty nor a comment.
 
     Returns its number, the last comment above it, and the separator that a line such as sep=; tells.
     """
-    line, comment, told, first = 1, "", None, 0
-    while True:
-        place = stream.tell()
-        text = stream.readline()
+    line, comment, told, first = 0, "", None, 0
+    for line, text in enumerate(lines, 1):
         found = re.fullmatch(r'"?sep=(.)"?', text.rstrip("\n"), re.IGNORECASE)
         if found:
             told = found[1]
         elif text.startswith("#"):
             comment, first = text[1:].strip(), first or line
-        elif text.strip(" \t,;|\n") or not text:
-            stream.seek(place)
+        elif text.strip(" \t,;|\n"):
             break
+    else:
         line += 1
     if comment:
         last = line - 1
         notes.append(f"line {first} is a comment" if first == last else f"lines {first} to {last} are comments")
     return line, comment, told
+
+
+def _beginning(lines: Iterable[str]) -> str:
+    """The first SAMPLE characters."""
+    text = ""
+    for row in lines:
+        text += row
+        if len(text) >= SAMPLE:
+            break
+    return text[:SAMPLE]
 
 
 def _separator(sample: str, comment: str, decimal: str | None) -> str:
@@ -358,16 +526,11 @@ def _without_quoted(text: str) -> str:
     return re.sub(_QUOTED, "", text)
 
 
-def _heading(stream: io.StringIO, separator: str, line: int, comment: str, name: str, notes: list[str]) -> _Record:
+def _heading(lines: Iterable[str], separator: str, line: int, comment: str, name: str, notes: list[str]) -> _Record:
     """Read the heading, and what stands above it: titles of one cell, over a table of more."""
-    records: list[_Record] = []
-    places = []
-    place = stream.tell()
-    for record in islice(_records(stream, separator, line, name), 200):
-        records.append(record)
-        places.append(stream.tell())
+    records = list(islice(_records(lines, separator, line, name), 200))
     if not records:
-        return _Record(line, next(csv.reader([comment], delimiter=separator)))
+        return _Record(line, sys.maxsize, next(csv.reader([comment], delimiter=separator)))
     widths = [len(record.fields) for record in records]
     usual = max(set(widths[1:] or widths), key=widths.count)
     skipped = next((i for i, record in enumerate(records) if record.n_filled > 1), 0)
@@ -378,10 +541,8 @@ def _heading(stream: io.StringIO, separator: str, line: int, comment: str, name:
     first = records[skipped]
     named = next(csv.reader([comment], delimiter=separator, skipinitialspace=True)) if comment else []
     if len(named) == usual and len(named) > 1 and all(_is_number(text) for text in first.fields if text.strip()):
-        stream.seek(place)  # the heading itself is marked as a comment
-        notes.pop()
-        return _Record(line - 1, named)
-    stream.seek(places[skipped])
+        notes.pop()  # the heading itself is marked as a comment
+        return _Record(line - 1, line, named)
     return first
 
 
@@ -389,9 +550,9 @@ def _is_number(text: str, decimal: str = ".") -> bool:
     return not math.isnan(number(text.strip(), decimal))
 
 
-def _records(stream: io.StringIO, separator: str, line: int, name: str) -> Iterator[_Record]:
-    """The records from here on, without empty lines."""
-    reader = csv.reader(iter(stream.readline, ""), delimiter=separator, skipinitialspace=True)
+def _records(lines: Iterable[str], separator: str, line: int, name: str) -> Iterator[_Record]:
+    """The records of these lines, of which the first has this number, without empty ones."""
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
     while True:
         begin = line + reader.line_num
         try:
@@ -404,42 +565,53 @@ def _records(stream: io.StringIO, separator: str, line: int, name: str) -> Itera
             )
             raise TableError(message) from None
         if fields and (len(fields) > 1 or fields[0].strip()):
-            yield _Record(begin, fields)
+            yield _Record(begin, line + reader.line_num, fields)
+
+
+@dataclass
+class _Shape:
+    """What is known of the rows below a heading once all have been seen."""
+
+    widest: int  # fields of the longest one, with empty ones behind the last column
+    row_names: bool  # whether the first field of each is its name
+    last: int  # the line on which the last one begins
+    empty: set[int]  # the fields that have no heading, and nothing in any row
 
 
 def _check_widths(
-    stream: io.StringIO, separator: str, heading: _Record, name: str, notes: list[str]
-) -> tuple[int, bool, int]:
-    """Refuse records that are too long.
-
-    Returns the number of fields of the longest one (with empty fields behind the last column), whether the first field
-    of each is the name of the row, and the line on which the last one begins.
-    """
+    lines: Callable[[int], Iterable[str]], separator: str, heading: _Record, name: str, notes: list[str]
+) -> _Shape:
+    """Go through all records, and refuse those that are too long."""
     n_named = len(heading.fields)
     widest, n, n_short, n_one_more = n_named, 0, 0, 0
     row_names, divided = set[str](), set(range(n_named))
-    below = stream.getvalue()[stream.tell() :]
-    short = long = last = _Record(0, [])
-    more_filled = False
-    line = heading.line + 1 + sum(text.count("\n") for text in heading.fields)
-    for record in _records(stream, separator, line, name):
+    short = long = last = _Record(0, 0, [])
+    more_filled = has_twice = False
+    unnamed = {j for j, text in enumerate(heading.fields) if not text.strip()}
+    empty = unnamed | {j + 1 for j in unnamed}  # whether the first are names of rows, is known at the end
+    for record in _records(lines(heading.end), separator, heading.end, name):
         n, last = n + 1, record
         width = len(record.fields)
         widest = max(widest, width)
+        if empty:
+            empty -= {j for j in empty if j < width and record.fields[j].strip()}
         if width < n_named:
             n_short, short = n_short + 1, short if n_short else record
         elif width > n_named:
             n_one_more += width == n_named + 1
-            row_names.add(record.fields[0])
+            if len(row_names) < MOST_NAMES and not has_twice:
+                has_twice = record.fields[0] in row_names
+                row_names.add(record.fields[0])
             divided &= record.divided(separator) if divided else divided
             more_filled = more_filled or bool(record.fields[-1].strip())
             if not long.line and any(text.strip() for text in record.fields[n_named:]):
                 long = record
-    if more_filled and n_one_more == n == len(row_names):
-        quoted = all(text.startswith('"') for text in below.split("\n") if text)
+    if more_filled and n_one_more == n and not has_twice:
+        quoted = all(text.startswith('"') for text in lines(heading.end) if text != "\n")
         # R quotes names, unless told not to: then no number or text in all rows may be the one that is divided.
-        if quoted or not (divided or (separator != " " and f"{separator} " in below)):
-            return widest, True, last.line
+        is_apart = separator == " " or not any(f"{separator} " in text for text in lines(heading.end))
+        if quoted or (not divided and is_apart):
+            return _Shape(widest, True, last.line, empty & {j + 1 for j in unnamed})
     if long.line:
         between = NAMED.get(separator, repr(separator))
         raise TableError(
@@ -452,56 +624,84 @@ def _check_widths(
             f"{n_short:,} row{'s have' if n_short > 1 else ' has'} fewer fields than the heading (first: line "
             f"{short.line}): the last columns are missing there"
         )
-    return widest, False, last.line
+    return _Shape(widest, False, last.line, empty & unnamed)
 
 
-def _fields(stream: io.StringIO, separator: str, width: int, name: str, last: int) -> pd.DataFrame:
-    """All fields below the heading, as texts."""
+class _Stream:
+    """Lines as pandas reads them."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self.lines = lines
+
+    def __iter__(self) -> Iterator[str]:
+        return self.lines
+
+    def read(self, size: int) -> str:
+        """Some of the next lines, whatever the size; nothing at the end."""
+        return "".join(islice(self.lines, 1000))
+
+
+def _fields(
+    lines: Iterator[str], separator: str, width: int, name: str, last: int, rows: int
+) -> Iterator[pd.DataFrame]:
+    """All fields of these lines, as texts, so many rows at a time."""
     import pandas as pd
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                stream,
-                sep=separator,
-                header=None,
-                names=range(width),
-                index_col=False,
-                dtype=object,
-                na_filter=False,
-                skipinitialspace=True,
-                skip_blank_lines=width > 1,  # of one column, it is a row whose value is missing
-            )
-    except pd.errors.EmptyDataError:
-        return pd.DataFrame(columns=range(width), dtype=object)
-    except (ValueError, pd.errors.ParserWarning) as error:
-        message = str(error).strip()
-        if "EOF inside string" in message:
-            raise TableError(f"{name}, line {last}: a quotation mark is opened and not closed") from None
-        raise TableError(f"{name} cannot be read: {message.splitlines()[0]}") from None
+    reader: Any = None
+    stream: Any = _Stream(lines)
+    while True:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                reader = reader or pd.read_csv(
+                    stream,
+                    sep=separator,
+                    header=None,
+                    names=range(width),
+                    index_col=False,
+                    dtype=object,
+                    na_filter=False,
+                    skipinitialspace=True,
+                    skip_blank_lines=width > 1,  # of one column, it is a row whose value is missing
+                    chunksize=rows,
+                )
+                frame = next(reader)
+        except (pd.errors.EmptyDataError, StopIteration):
+            return
+        except (ValueError, pd.errors.ParserWarning) as error:
+            message = str(error).strip()
+            if "EOF inside string" in message:
+                raise TableError(f"{name}, line {last}: a quotation mark is opened and not closed") from None
+            raise TableError(f"{name} cannot be read: {message.splitlines()[0]}") from None
+        yield frame
 
 
-def _filled(frame: pd.DataFrame, names: list[str], notes: list[str]) -> pd.DataFrame:
-    """The columns with their names, without blanks around texts; what holds nothing at all is left out."""
+def _texts(frame: pd.DataFrame, columns: dict[int, str]) -> pd.DataFrame:
+    """These columns with their names, without blanks around texts; None where there is nothing."""
     import pandas as pd
 
-    columns = {}
-    empty = 0
-    for j, name in enumerate(names):
-        texts = frame.iloc[:, j].tolist()
+    found = {}
+    for j in columns:
+        texts = frame[j].tolist()
         known = {text: text.strip() or None for text in set(texts)}
-        if not name and not any(known.values()):
-            empty += 1
-            continue
-        columns[j] = pd.Series(list(map(known.__getitem__, texts)), dtype=object)
-    if empty:
-        notes.append(f"{empty} column{'s' if empty > 1 else ''} without heading and values: left out")
-    table = pd.DataFrame(columns)
-    filled = table.notna().any(axis=1).to_numpy()
-    n = int(filled.nonzero()[0][-1]) + 1 if filled.any() else 0
-    if frame.shape[1] == 1:
-        n = len(filled)
-    if n < len(filled):
-        notes.append(f"{len(filled) - n:,} empty row{'s' if len(filled) - n > 1 else ''} at the end: left out")
-    return table.iloc[:n].set_axis([names[j] for j in columns], axis="columns")
+        found[j] = pd.Series(list(map(known.__getitem__, texts)), dtype=object)
+    return pd.DataFrame(found).set_axis([*columns.values()], axis="columns")
+
+
+def _trimmed(frames: Iterable[pd.DataFrame], notes: list[str]) -> Iterator[pd.DataFrame]:
+    """The rows up to the last one that holds something."""
+    import pandas as pd
+
+    blank, n_empty = pd.DataFrame(), 0
+    for frame in frames:
+        filled = frame.notna().any(axis=1).to_numpy().nonzero()[0]
+        n = int(filled[-1]) + 1 if len(filled) else 0
+        if n:
+            for at in range(0, n_empty, len(frame)):
+                yield blank.iloc[[0] * min(len(frame), n_empty - at)]
+            yield frame.iloc[:n]
+            n_empty = 0
+        if n < len(frame):
+            blank, n_empty = frame.iloc[n : n + 1], n_empty + len(frame) - n
+    if n_empty:
+        notes.append(f"{n_empty:,} empty row{'s' if n_empty > 1 else ''} at the end: left out")

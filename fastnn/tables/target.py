@@ -139,7 +139,11 @@ def _numbers(name: str, values: NDArray[Any], rows: list[Any], task: str, text: 
     x = columns.Number(name, 0.0, 0.0, 1.0, form=text.form).values(values)
     known = ~np.isnan(x)
     odd = ~known & ~columns.absent(values)
-    notes = [f"target {name!r}: {columns.no_values(odd, 'number')}: {examples(values, odd, rows)}"] if odd.any() else []
+    notes = (
+        [f"target {name!r}: {columns.no_values(int(odd.sum()), 'number')}: {examples(values, odd, rows)}"]
+        if odd.any()
+        else []
+    )
     if odd.sum() > decisions.ODD * known.sum() and task == "regression":
         row = np.flatnonzero(odd)[0]
         raise TableError(f"target {name!r} should hold numbers, but row {rows[row]} holds {values[row]!r}")
