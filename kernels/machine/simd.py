@@ -525,30 +525,69 @@ def rolled(typingctx):
     return types.void(), codegen
 
 
-@intrinsic
-def random_bits(typingctx, key, row, unit):
-    """32 bits that a key of 64 has for a row and a unit: multiples of these, mixed by a permutation (Wellons 2018).
+def _scales(builder, vector, key, rows, units, dropped, scale):
+    """A vector of scales or zeros, by 32 random bits each: multiples of rows and units, mixed (Wellons 2018)."""
+    kind = ir.VectorType(INT32, vector.lanes)
 
-    As LLVM's numbers of 32 bits: Numba makes 64 of sums and products, and vectors would hold half as many.
-    """
+    def number(n):
+        return ir.Constant(kind, [n] * vector.lanes)
+
+    def low(n):
+        return _splat(builder, builder.trunc(n, INT32), vector.lanes)
+
+    def shifted(x, n):
+        return builder.xor(x, builder.lshr(x, number(n)))
+
+    x = builder.add(low(key), builder.mul(rows, number(0x9E3779B1)))
+    x = builder.mul(shifted(builder.add(x, builder.mul(units, number(0x85EBCA77))), 16), number(0x21F0AAAD))
+    high = low(builder.lshr(key, ir.Constant(key.type, 32)))
+    # His last shift is left out: it changes the low bits, which count for nothing in a comparison.
+    x = builder.mul(builder.add(shifted(x, 15), high), number(0xD35A2D97))
+    zeros = ir.Constant(_llvm(vector), [0.0] * vector.lanes)
+    return builder.select(builder.icmp_unsigned(">=", x, low(dropped)), _splat(builder, scale, vector.lanes), zeros)
+
+
+@intrinsic
+def scales_of_units(typingctx, array, key, row, unit, dropped, scale):
+    """Scale or 0 for an example and the units from this one on: see `products.dropout`."""
+    vector = VectorType(array)
 
     def codegen(context, builder, sig, args):
-        def number(n):
-            return ir.Constant(INT32, n)
+        _, key, row, unit, dropped, scale = args
+        numbers = ir.Constant(ir.VectorType(INT32, vector.lanes), list(range(vector.lanes)))
+        units = builder.add(_splat(builder, builder.trunc(unit, INT32), vector.lanes), numbers)
+        rows = _splat(builder, builder.trunc(row, INT32), vector.lanes)
+        return _scales(builder, vector, key, rows, units, dropped, scale)
 
-        def shifted(x, n):
-            return builder.xor(x, builder.lshr(x, number(n)))
+    return vector(array, types.uint64, types.int64, types.int64, types.int64, array.dtype), codegen
 
-        key, row, unit = args
-        high = builder.trunc(builder.lshr(key, ir.Constant(key.type, 32)), INT32)
-        row, unit = builder.trunc(row, INT32), builder.trunc(unit, INT32)
-        x = builder.add(builder.trunc(key, INT32), builder.mul(row, number(0x9E3779B1)))
-        x = builder.add(x, builder.mul(unit, number(0x85EBCA77)))
-        x = builder.mul(shifted(x, 16), number(0x21F0AAAD))
-        # His last shift is left out: it changes the low bits, which count for nothing in a comparison.
-        return builder.mul(builder.add(shifted(x, 15), high), number(0xD35A2D97))
 
-    return types.uint32(types.uint64, types.int64, types.int64), codegen
+@intrinsic
+def scales_of_rows(typingctx, array, key, rows, place, count, unit, dropped, scale):
+    """Scale or 0 for the examples rows[place : place + count], and a unit."""
+    vector = VectorType(array)
+
+    def codegen(context, builder, sig, args):
+        _, key, rows, place, count, unit, dropped, scale = args
+        data = context.make_array(sig.args[2])(context, builder, rows).data
+        kind = ir.VectorType(INT64, vector.lanes)
+        found = _call(
+            builder,
+            f"llvm.masked.load.v{vector.lanes}i64.p0",
+            kind,
+            [
+                builder.bitcast(builder.gep(data, [place], inbounds=True), kind.as_pointer()),
+                ir.Constant(INT32, 8),
+                _mask(context, builder, count, types.int64, vector.lanes),
+                ir.Constant(kind, [0] * vector.lanes),
+            ],
+        )
+        units = _splat(builder, builder.trunc(unit, INT32), vector.lanes)
+        narrow = builder.trunc(found, ir.VectorType(INT32, vector.lanes))
+        return _scales(builder, vector, key, narrow, units, dropped, scale)
+
+    whole = (types.int64,) * 4
+    return vector(array, types.uint64, rows, *whole, array.dtype), codegen
 
 
 def _is_arm():

@@ -9,7 +9,15 @@ for any number of threads, any vectors, and in whatever order.
 import numpy as np
 
 from fastnn.kernels.machine.jit import inline, kernel
-from fastnn.kernels.machine.simd import matrix, random_bits
+from fastnn.kernels.machine.simd import (
+    lanes,
+    load_first,
+    scales_of_rows,
+    scales_of_units,
+    store,
+    store_first,
+    where_positive,
+)
 
 #: How many parts p is given in: a random number has 32 bits.
 WHOLE = 2**32
@@ -29,12 +37,6 @@ def key_of(seed, step, layer):
 
 
 @inline
-def factor(key, row, unit, dropped, scale):
-    """m / (1 - p), 0 or `scale`."""
-    return scale if random_bits(key, row, unit) >= np.uint32(dropped) else scale - scale
-
-
-@inline
 def scale_of(like, dropped):
     """1 / (1 - p), of the dtype of an array."""
     return like.dtype.type(WHOLE) / like.dtype.type(WHOLE - dropped)
@@ -43,43 +45,33 @@ def scale_of(like, dropped):
 @kernel
 def drop_columns(A, D, rows, key, first_unit, dropped, first, last):
     """A and D, if it has rows, of the units from `first_unit` on (units, m); column i is example rows[i]."""
-    scale = scale_of(A, dropped)
+    scale, full = scale_of(A, dropped), lanes(A)
     for j in range(A.shape[0]):
-        # Not as slices, which would end where the rows of A do, where A stands for a part of its columns.
-        a, unit = matrix(A, j * A.shape[1] + first, 1, last - first)[0], first_unit + j
-        if D.shape[0]:
-            d = matrix(D, j * D.shape[1] + first, 1, last - first)[0]
-            for i in range(a.size):
-                s = factor(key, rows[first + i], unit, dropped, scale)
-                a[i], d[i] = a[i] * s if s > 0 else s, d[i] * s  # what is dropped may be infinite
-        else:
-            for i in range(a.size):
-                s = factor(key, rows[first + i], unit, dropped, scale)
-                a[i] = a[i] * s if s > 0 else s
+        for i in range(first, last, full):
+            count = min(full, last - i)
+            m = scales_of_rows(A, key, rows, i, count, first_unit + j, dropped, scale)
+            store_first(A, j, i, count, where_positive(m, m * load_first(A, j, i, count)))  # or 0, also of infinity
+            if D.shape[0]:
+                store_first(D, j, i, count, m * load_first(D, j, i, count))
 
 
 @kernel
 def drop_rows(A, D, rows, key, dropped, n):
     """A and D, if it has rows, of n units (m, n or more); row i is example rows[i]."""
-    scale = scale_of(A, dropped)
+    scale, full = scale_of(A, dropped), lanes(A)
     for i in range(A.shape[0]):
-        a, row = A[i, :n], rows[i]
-        if D.shape[0]:
-            d = D[i, :n]
-            for j in range(a.size):
-                s = factor(key, row, j, dropped, scale)
-                a[j], d[j] = a[j] * s if s > 0 else s, d[j] * s
-        else:
-            for j in range(a.size):
-                s = factor(key, row, j, dropped, scale)
-                a[j] = a[j] * s if s > 0 else s
+        for j in range(0, n, full):
+            count = min(full, n - j)
+            m = scales_of_units(A, key, rows[i], j, dropped, scale)
+            store_first(A, i, j, count, where_positive(m, m * load_first(A, i, j, count)))
+            if D.shape[0]:
+                store_first(D, i, j, count, m * load_first(D, i, j, count))
 
 
 @kernel
 def masks_of_rows(M, rows, key, dropped):
-    """M = m / (1 - p) of each unit (m, n); row i is example rows[i]."""
+    """M = m / (1 - p) of each unit (m, n), in whole vectors; row i is example rows[i]."""
     scale = scale_of(M, dropped)
     for i in range(M.shape[0]):
-        m, row = M[i], rows[i]
-        for j in range(m.size):
-            m[j] = factor(key, row, j, dropped, scale)
+        for j in range(0, M.shape[1], lanes(M)):
+            store(M, i, j, scales_of_units(M, key, rows[i], j, dropped, scale))
