@@ -7,8 +7,10 @@ from typing import Any
 try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupport
     from sklearn.callback import FitCallback
+
+    FIT_CALLBACK: tuple[Any, ...] = (FitCallback,)
 except ImportError:  # scikit-learn before 1.9
-    CallbackSupport, FitCallback = object, ()
+    CallbackSupport, FIT_CALLBACK = object, ()
 
 from fastnn.progress import Epoch
 
@@ -45,7 +47,7 @@ def as_callbacks(given: Iterable[Any]) -> list[Any]:
     """Those that a user gives, as callbacks of the protocol; a TypeError for anything else."""
     callbacks = []
     for each in given:
-        if isinstance(each, EpochCallback) or (FitCallback and isinstance(each, FitCallback)):
+        if not isinstance(each, type) and isinstance(each, (EpochCallback, *FIT_CALLBACK)):
             callbacks.append(each)
         elif callable(each) and not isinstance(each, type):
             callbacks.append(EpochCallback(each))
@@ -73,7 +75,8 @@ class FitCallbacks:
         self._fit: Any = None
         self._epoch: Any = None
         if CallbackSupport is not object:
-            self._fit = model._init_callback_context(max_subtasks=model.max_iter)
+            n_more = model.solver == "lbfgs"  # which begins an iteration before it knows whether it comes
+            self._fit = model._init_callback_context(max_subtasks=model.max_iter + n_more)
             self._fit.call_on_fit_task_begin(**self._data)
 
     def epoch_begins(self, attributes: Callable[[], dict[str, Any]]) -> None:

@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn.kernels.laws.activations import Activation
+from fastnn.kernels.laws.losses import Loss
+
 FORMAT = "fastnn training 1"
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -112,10 +115,21 @@ def fingerprint(parts: Iterable[Any]) -> str:
 
 
 def _flat(value: Any) -> list[Any]:
-    """A value as a list of what it consists of: arrays apart."""
+    """A value as a list of what it consists of: arrays apart, functions by what they do, not by where they are."""
     if isinstance(value, list | tuple):
-        return [type(value).__name__, *(part for each in value for part in _flat(each))]
-    return [value]
+        return ["sequence", *(part for each in value for part in _flat(each))]
+    if isinstance(value, Activation | Loss):
+        return [value.name, *_flat(value.value), *_flat(value.slope)]
+    if isinstance(value, np.random.RandomState):
+        return ["RandomState"]
+    if callable(value):
+        from fastnn.kernels.laws.translation import fingerprint as of_function
+
+        try:
+            return [of_function(value)]
+        except (AttributeError, TypeError, ValueError):  # an object, or it refers to what has no description
+            return [getattr(value, "__qualname__", type(value).__name__)]
+    return [value.item() if isinstance(value, np.generic) else value]
 
 
 #: Parameters that make no other training.
@@ -145,7 +159,10 @@ class Checkpoint:
     """
 
     def __init__(self, model: Any, examples: list[Any], held_out: Any) -> None:
-        self._model, self.path, self._rows = model, Path(model.checkpoint), np.empty(0, np.int64)
+        self._model, self._rows = model, np.empty(0, np.int64)
+        self.path = Path(model.checkpoint).expanduser()
+        if self.path.is_dir():
+            raise IsADirectoryError(f"checkpoint={str(model.checkpoint)!r} is a folder, but a file is wanted")
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"checkpoint={str(self.path)!r}, but there is no folder {self.path.parent}")
         _safetensors()
@@ -162,7 +179,7 @@ class Checkpoint:
             "examples": fingerprint(examples),
             "validation examples": fingerprint(held_out),
             **{
-                name: fingerprint(_flat(_named(value)))
+                name: fingerprint(_flat(value))
                 for name, value in model.get_params(deep=False).items()
                 if name not in without
             },
@@ -227,10 +244,3 @@ class Checkpoint:
             generator["state"]["key"] = arrays["key"]
         self._model._random_state.set_state(generator)
         return bool(state["is_over"])
-
-
-def _named(value: Any) -> Any:
-    """A function, or a random state, by its name: as an object it is another in each process."""
-    if isinstance(value, np.random.RandomState):
-        return "RandomState"
-    return getattr(value, "__qualname__", type(value).__name__) if callable(value) else value

@@ -274,6 +274,8 @@ def train(
     if early_stopping is None:
         # The accuracy of a few validation rows moves in steps, and stalls long before the network has learned.
         early_stopping = source.task == "regression"
+    if scoring is not None and not early_stopping:
+        raise ValueError(f"--scoring {scoring} is what --early-stopping goes by, which is wanted too")
     parameters["early_stopping"] = early_stopping
     if early_stopping:
         del fractions["validation"]  # the estimator takes its own
@@ -609,7 +611,7 @@ def bench_options(
                 row = [f"fastnn {times['fastnn']:,.1f} ({times['fastnn'] / times['plain'] - 1:+.0%})"]
                 if "torch" in times:
                     row.append(f"torch {times['torch']:,.1f} ({times['torch'] / times['fastnn']:.3g} x)")
-                say(f"{name}, {workload}", ", ".join(row))
+                say(f"{name}, {workload}: ", ", ".join(row))
                 medians[f"{name}, {workload}"] = times
     return medians
 
@@ -1095,9 +1097,9 @@ def foreign_to_scikit_learn(model: Network) -> str | None:
         model.to_sklearn()
     except ValueError as error:
         return str(error).removeprefix("scikit-learn has no ")
-    own = type(model)().get_params()
-    for name in own.keys() - model.to_sklearn().get_params().keys() - {"n_threads", "max_time"}:
-        if getattr(model, name) != own[name]:
+    known = {"n_threads", "max_time", *model.to_sklearn().get_params()}
+    for name, usual in type(model)().get_params().items():
+        if name not in known and getattr(model, name) != usual:
             return f"{name}={getattr(model, name)!r}"
     return None
 

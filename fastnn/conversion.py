@@ -58,12 +58,12 @@ def to_sklearn(model: Any, kind: type) -> Any:
     if ours is None:
         return theirs
     params = theirs.coefs_ + theirs.intercepts_
-    moments = [[np.zeros_like(array) for array in params] for _ in range(ours.n_moments)]
+    n_moments = ours.rule.n_moments  # without the average of the weights, which are those of the model
+    moments = [[np.zeros_like(array) for array in params] for _ in range(n_moments)]
     if ours.moments is not None:
         network = _network(model)
-        moments = [
-            list(chain(*unpack(network, moment, ours.by_inputs))) for moment in ours.moments.reshape(ours.n_moments, -1)
-        ]
+        each = ours.moments.reshape(-1, network.n_params)[:n_moments]
+        moments = [list(chain(*unpack(network, moment, ours.by_inputs))) for moment in each]
     if isinstance(ours, Adam):
         optimizer = AdamOptimizer(params, ours.learning_rate_init, ours.beta_1, ours.beta_2, ours.epsilon)
         optimizer.t, (optimizer.ms, optimizer.vs) = ours.t, moments

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
 from functools import lru_cache, partial
+from inspect import signature
 from itertools import pairwise
 from math import nan
 from numbers import Integral, Real
@@ -17,7 +18,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import OptimizeResult, minimize
-from scipy.sparse import issparse
+from scipy.sparse import csr_matrix, issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
@@ -87,6 +88,12 @@ _NOT_FINITE = (
 )
 
 
+def _takes_weights(scorer: Callable[..., Any]) -> bool:
+    """Whether a scorer of a user's has `sample_weight`; those of scikit-learn have."""
+    parameters = signature(scorer).parameters
+    return "sample_weight" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
 def _refuse_masked(array: Any, name: str) -> None:
     """Raise a ValueError for missing values: scikit-learn would take the numbers under the mask."""
     if np.ma.is_masked(array):
@@ -153,13 +160,23 @@ class _MLP(CallbackSupport, BaseEstimator):
         except BaseException:
             refuse()
             raise
+        is_interrupted, is_kept = False, True
         try:
             with progress.bar(self.max_iter) if self.verbose == "bar" else nullcontext():
                 train()
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=1)
+            is_interrupted = True
+        except Warning:  # such as that there was no convergence, where it is an error: it is trained
+            raise
+        except Exception:  # of a callback, or a scorer
+            is_kept = False
+            refuse()
+            raise
         finally:
-            self.coefs_, self.intercepts_ = training.unpack(network, theta, issparse(X))
+            if is_kept:
+                self.coefs_, self.intercepts_ = training.unpack(network, theta, issparse(X))
+        if is_interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=1)
         if "again" in self._kept:
             self._kept["again"].note(self)
         is_best_kept = self.early_stopping and self.solver != "lbfgs" and np.isfinite(self.best_validation_score_)
@@ -308,6 +325,8 @@ class _MLP(CallbackSupport, BaseEstimator):
             raise ValueError(f"{name} is not for a sparse X: X.toarray() is a dense one")
         if self.checkpoint is not None and incremental:
             raise ValueError("checkpoint is for fit: what partial_fit comes to, pickle keeps")
+        if self.checkpoint is not None and self.warm_start:
+            raise ValueError("checkpoint is for one fit, which warm_start would go on from: one of them is wanted")
         if self.solver == "lbfgs":
             self._check_lbfgs()
         if (
@@ -598,7 +617,8 @@ class _MLP(CallbackSupport, BaseEstimator):
         if self.average:
             optimizer.average = training.Average(self.average, self.average_decay, self.average_start, n_steps)
         if network.dropout or network.input_dropout:  # or scikit-learn's numbers would be others
-            optimizer.seed = optimizer.seed or int(self._random_state.randint(1, 2**31 - 1))
+            # And other masks in the fits of a warm start, whose random state may be the same.
+            optimizer.seed = optimizer.seed or int(self._random_state.randint(1, 2**31 - 1)) + self.t_
         trainer = training.Trainer(
             network,
             theta,
@@ -618,6 +638,8 @@ class _MLP(CallbackSupport, BaseEstimator):
         if self.average:
             kept[:] = theta
         if held_out is not None:
+            if issparse(X) != issparse(held_out[0]):  # the parameters are laid out for the one or the other
+                held_out = csr_matrix(held_out[0]) if issparse(X) else held_out[0].toarray(), *held_out[1:]
             targets, is_classified = self._to_score(held_out[1]), isinstance(self, ClassifierMixin)
             validation = training.validation(
                 network, kept, held_out[0], targets, held_out[2], is_classified, self.n_threads
@@ -633,11 +655,17 @@ class _MLP(CallbackSupport, BaseEstimator):
         X, _, weights, y = held_out
         model, scorer = copy(self), check_scoring(self, self.scoring)
         model.__dict__.pop("feature_names_in_", None)  # X is an array by now
-        more = {} if weights is None else {"sample_weight": weights}
+        more = {"sample_weight": weights}
+        if weights is None or (callable(self.scoring) and not _takes_weights(self.scoring)):
+            more = {}
 
         def score(coefs: list[Array], intercepts: list[Array]) -> float:
             model.coefs_, model.intercepts_, model._kept = coefs, intercepts, {}
-            value = scorer(model, X, y, **more)
+            try:
+                value = scorer(model, X, y, **more)
+            except (AttributeError, TypeError, ValueError) as error:
+                name = self.scoring if isinstance(self.scoring, str) else getattr(self.scoring, "__name__", "scoring")
+                raise ValueError(f"scoring={name!r} cannot score this {type(self).__name__}: {error}") from error
             if not isinstance(value, Real):
                 raise ValueError(f"scoring must return a number, got {value!r}")
             return float(value)
@@ -775,7 +803,9 @@ class _MLP(CallbackSupport, BaseEstimator):
         if not scores:
             raise AttributeError(f"{type(self).__name__} has no best_iteration_: it is fitted with early_stopping=True")
         best = np.flatnonzero(np.asarray(scores) == self.best_validation_score_)
-        return len(scores) if not len(best) else int(best[-1 if self.best_epoch == "last" else 0]) + 1
+        # Epochs of a warm start may have come before, without scores.
+        n_before = max(len(getattr(self, "loss_curve_", [])) - len(scores), 0)
+        return n_before + (int(best[-1 if self.best_epoch == "last" else 0]) + 1 if len(best) else len(scores))
 
     def _stopping_message(self) -> str:
         what = "Validation score" if self.early_stopping else "Training loss"
@@ -1003,7 +1033,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         weights, plus (1 - l1_ratio) / 2 times that of their squares).  With "adamw", weights become exactly 0.
     clip_norm : float or None, default None
         The norm that the gradient of the mean loss, without the penalty, has at most in a step (Pascanu et al. 2013); a
-        step whose gradient is not finite is left out.
+        step is left out if it is not finite.
     max_norm : float or None, default None
         The norm that the weights which come into a hidden unit have at most after a step (Srivastava et al. 2014).
     dropout, input_dropout : float, default 0
@@ -1029,7 +1059,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
     checkpoint : path or None, default None
         A file for the state of the training, which is written while it goes on and when it ends, and holds data alone
         (it needs safetensors).  A `fit` with the same examples and parameters that finds it there goes on from it, to
-        the same bits, on however many threads; one with others refuses it.
+        the same bits, on however many threads; one with others refuses it.  So it is for one fit, and not for a search.
     checkpoint_interval : float, default 30
         Seconds from one state to the next.
     max_time : float or None, default None
@@ -1045,7 +1075,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
     coefs_, intercepts_ : list of arrays (n_in, n_out), (n_out,)
         The parameters of each layer, in the dtype of the training data.
     loss_, best_loss_, loss_curve_ : float, float or None, list of float
-        Mean loss of the last epoch, of the best, and of all, penalty included.
+        Mean loss of the last epoch, of the best, and of all, penalty included (but that of "adamw", which is no part of
+        what is minimised).
     validation_scores_, best_validation_score_ : list of float, float; None without `early_stopping`
         Accuracy, or `scoring`, on the validation set after each epoch, and the best.
     best_iteration_ : int
@@ -1485,7 +1516,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         weights, plus (1 - l1_ratio) / 2 times that of their squares).  With "adamw", weights become exactly 0.
     clip_norm : float or None, default None
         The norm that the gradient of the mean loss, without the penalty, has at most in a step (Pascanu et al. 2013); a
-        step whose gradient is not finite is left out.
+        step is left out if it is not finite.
     max_norm : float or None, default None
         The norm that the weights which come into a hidden unit have at most after a step (Srivastava et al. 2014).
     dropout, input_dropout : float, default 0
@@ -1511,7 +1542,7 @@ class MLPRegressor(RegressorMixin, _MLP):
     checkpoint : path or None, default None
         A file for the state of the training, which is written while it goes on and when it ends, and holds data alone
         (it needs safetensors).  A `fit` with the same examples and parameters that finds it there goes on from it, to
-        the same bits, on however many threads; one with others refuses it.
+        the same bits, on however many threads; one with others refuses it.  So it is for one fit, and not for a search.
     checkpoint_interval : float, default 30
         Seconds from one state to the next.
     max_time : float or None, default None
@@ -1525,7 +1556,8 @@ class MLPRegressor(RegressorMixin, _MLP):
     coefs_, intercepts_ : list of arrays (n_in, n_out), (n_out,)
         The parameters of each layer, in the dtype of the training data.
     loss_, best_loss_, loss_curve_ : float, float or None, list of float
-        Mean loss of the last epoch, of the best, and of all, penalty included.
+        Mean loss of the last epoch, of the best, and of all, penalty included (but that of "adamw", which is no part of
+        what is minimised).
     validation_scores_, best_validation_score_ : list of float, float; None without `early_stopping`
         R^2, or `scoring`, on the validation set after each epoch, and the best.
     best_iteration_ : int

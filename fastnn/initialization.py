@@ -65,18 +65,19 @@ def draw(
 
 def given(init: Any, layer_sizes: list[int], dtype: npt.DTypeLike) -> tuple[list[Array], list[Array]]:
     """Copies of the coefs and intercepts that a user gives; a ValueError where they are not those of the network."""
-    if len(init) != 2 or any(len(arrays) != len(layer_sizes) - 1 for arrays in init):
-        raise ValueError(
-            f"init must be (coefs, intercepts), one array a layer of each, for the layers {layer_sizes}, got {init!r}"
-        )
+    n_layers = len(layer_sizes) - 1
+    if len(init) != 2 or any(not isinstance(arrays, list | tuple) or len(arrays) != n_layers for arrays in init):
+        raise ValueError(f"init must be (coefs, intercepts), {n_layers} arrays of each for the layers {layer_sizes}")
     copies: tuple[list[Array], list[Array]] = [], []
     for l, (n_in, n_out) in enumerate(pairwise(layer_sizes)):
         for k, (name, shape) in enumerate((("coefs", (n_in, n_out)), ("intercepts", (n_out,)))):
             array = np.asarray(init[k][l])
-            if array.shape != shape or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            if array.shape != shape or array.dtype.kind not in "fiu":
                 raise ValueError(
                     f"{name}[{l}] of init must hold finite numbers of shape {shape}, got {array.dtype} of {array.shape}"
                 )
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name}[{l}] of init holds NaN or infinity")
             copies[k].append(np.array(array, dtype, order="C"))
     return copies
 

@@ -122,9 +122,9 @@ def _focal(A: Array, gamma: Array) -> Array:
 
 
 def _focal_slope(A: Array, gamma: Array) -> Array:
-    """Its derivative by a."""
+    """a times its derivative by a."""
     A = _clipped(A)
-    return np.asarray((1 - A) ** gamma * (gamma * np.log(A) / (1 - A) - 1 / A))
+    return np.asarray((1 - A) ** gamma * (gamma * A * np.log(A) / (1 - A) - 1))
 
 
 #: L(a, y) of each output, and its derivative by z: by the name of the loss and the output activation.
@@ -133,11 +133,11 @@ LOSSES: dict[tuple[str, str], tuple[Callable[..., Array], Callable[..., Array]]]
     ("log_loss", "softmax"): (lambda A, Y: -Y * np.log(_clipped(A)), _difference),
     ("focal", "logistic"): (
         lambda A, Y, gamma: Y * _focal(A, gamma) + (1 - Y) * _focal(1 - A, gamma),
-        lambda A, Y, gamma: A * (1 - A) * (Y * _focal_slope(A, gamma) - (1 - Y) * _focal_slope(1 - A, gamma)),
+        lambda A, Y, gamma: Y * (1 - A) * _focal_slope(A, gamma) - (1 - Y) * A * _focal_slope(1 - A, gamma),
     ),
     ("focal", "softmax"): (
         lambda A, Y, gamma: Y * _focal(A, gamma),
-        lambda A, Y, gamma: A * (U := Y * _focal_slope(A, gamma)) - A * (A * U).sum(axis=0),
+        lambda A, Y, gamma: (U := Y * _focal_slope(A, gamma)) - A * U.sum(axis=0),
     ),
     ("squared_error", "identity"): (lambda A, Y: (A - Y) ** 2 / 2, _difference),
     ("absolute_error", "identity"): (lambda A, Y: abs(A - Y), lambda A, Y: np.sign(A - Y)),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from fastnn import MLPClassifier, MLPRegressor, checkpoints
+from fastnn import MLPClassifier, MLPRegressor, activation, checkpoints
 
 pytest.importorskip("safetensors")
 X, y = load_digits(return_X_y=True)
@@ -96,6 +96,48 @@ def test_a_training_that_is_interrupted_goes_on(tmp_path):
         model = model_of(path).set_callbacks(interrupt).fit(X, y)
     assert model.n_iter_ == 5
     same(model.set_callbacks().fit(X, y), model_of(None).fit(X, y))
+
+
+def test_an_interrupt_in_the_middle_of_an_epoch_is_where_it_goes_on(tmp_path, monkeypatch):
+    from fastnn.training import trainer
+
+    calls, train = [], trainer.train_epochs
+
+    def interrupted(*args):
+        done = train(*args)
+        calls.append(done)
+        if len(calls) == 6:  # as if Ctrl-C had come in the call
+            raise KeyboardInterrupt
+        return done
+
+    options, path = {"n_iter_no_change": 40, "dropout": 0.2, "average": "ema"}, tmp_path / "training"
+    monkeypatch.setattr(trainer.Trainer, "most_steps", lambda self: 3)
+    expected = model_of(None, **options).fit(X, y)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "train_epochs", interrupted)
+        with pytest.warns(UserWarning, match="interrupted"):
+            model_of(path, **options).fit(X, y)
+    assert sum(calls) == 18  # of epochs of five steps
+    same(model_of(path, **options).fit(X, y), expected)
+
+
+def test_functions_are_known_by_what_they_do(tmp_path):
+    import math
+
+    path = tmp_path / "training"
+
+    def law(factor):
+        return activation(lambda z: factor * math.tanh(z), lambda z: factor * (1 - math.tanh(z) ** 2))
+
+    model_of(path, activation=law(1.0), max_iter=3).fit(X, y)
+    model_of(path, activation=law(1.0), max_iter=4).fit(X, y)  # another object
+    with pytest.raises(checkpoints.CheckpointError, match="other activation"):
+        model_of(path, activation=law(1.1), max_iter=4).fit(X, y)
+    path.unlink()
+    model_of(path, learning_rate=lambda t: 1 - t, hidden_layer_sizes=[8], alpha=np.float64(1e-4)).fit(X, y)
+    model_of(path, learning_rate=lambda t: 1 - t, hidden_layer_sizes=(8,)).fit(X, y)
+    with pytest.raises(checkpoints.CheckpointError, match="other learning_rate"):
+        model_of(path, learning_rate=lambda t: 5.0, hidden_layer_sizes=(8,)).fit(X, y)
 
 
 #: Kills a child that trains, twenty times at any moment, and says which epoch the file is of each time.
@@ -189,6 +231,10 @@ def test_where_there_can_be_no_checkpoint_the_fit_says_so(tmp_path):
         model_of(tmp_path / "training").partial_fit(X, y, classes=range(10))
     with pytest.raises(ValueError, match="for solvers that take minibatches"):
         MLPRegressor(solver="lbfgs", checkpoint=tmp_path / "training").fit(X, y)
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        model_of(tmp_path).fit(X, y)
+    with pytest.raises(ValueError, match="warm_start"):
+        model_of(tmp_path / "training", warm_start=True).fit(X, y)
 
 
 def test_the_file_holds_data_alone(tmp_path):

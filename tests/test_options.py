@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, reference
+from fastnn.callbacks import EpochCallback
 from fastnn.network import Network
 from fastnn.training import SGD, Adam, AdamW, Average, NAdam, RMSprop, Trainer, pack, unpack
 from fastnn.training.ways import columns, linear, units
@@ -333,7 +334,7 @@ def test_a_callback_stops_every_solver_without_a_warning(solver):
 
 
 def test_what_is_no_callback_is_refused():
-    for wrong in "print", 3, int:
+    for wrong in "print", 3, int, EpochCallback:
         with pytest.raises(TypeError, match="functions of an Epoch"):
             MLPRegressor().set_callbacks(wrong)
 
@@ -384,7 +385,7 @@ def test_first_weights_that_do_not_fit_are_refused():
     model = MLPRegressor(init=([np.ones((2, 3)), np.ones((3, 1))], [np.ones(3), np.ones(2)]), hidden_layer_sizes=3)
     with pytest.raises(ValueError, match=r"intercepts\[1\] of init must hold finite numbers of shape \(1,\)"):
         model.fit(np.eye(2), [0.0, 1.0])
-    with pytest.raises(ValueError, match="one array a layer"):
+    with pytest.raises(ValueError, match="2 arrays of each"):
         model.set_params(init=([np.ones((2, 3))], [np.ones(3)])).fit(np.eye(2), [0.0, 1.0])
 
 
@@ -457,3 +458,89 @@ def test_on_a_plateau_the_rate_falls(solver):
     rates = np.array(model.history_["learning_rate"])
     assert model.n_iter_ < 60
     np.testing.assert_allclose(np.unique(rates)[::-1], 1e-3 / 5.0 ** np.arange(6))
+
+
+@pytest.mark.parametrize("options", [{"dropout": 0.5}, {"input_dropout": 0.5}], ids=str)
+@pytest.mark.parametrize("hidden", [(), (5,), (64, 64)], ids=str)
+def test_steps_of_one_example_drop_as_well(options, hidden):
+    rates = options if hidden else {"input_dropout": 0.5}
+    net, X, Y, start, order, _ = case_of((7, *hidden, 1), **rates)
+    expected = reference_steps(net, start, X.T, Y.T, order, 1, 9, SGD(0.01), alpha=0.1, seed=12345678901)[0]
+    theta = start.copy()
+    Trainer(net, theta, seeded(SGD(0.01)), X, Y, 1, 0.1).run(order, 9)
+    np.testing.assert_allclose(theta, expected, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("first", [np.asarray, csr_matrix], ids=["dense", "sparse"])
+@pytest.mark.parametrize("second", [np.asarray, csr_matrix], ids=["dense", "sparse"])
+def test_a_validation_set_may_be_sparse_or_dense_whatever_the_examples_are(first, second):
+    model = MLPClassifier(max_iter=5, random_state=0).fit(first(X_train), y_train, X_val=second(X_val), y_val=y_val)
+    assert model.history_["validation_score"][-1] == model.score(X_val, y_val)
+    assert model.history_["validation_loss"][-1] == pytest.approx(log_loss(y_val, model.predict_proba(X_val)))
+
+
+@pytest.mark.parametrize("hidden", [(16,), (64, 64), (300, 300)], ids=str)
+@pytest.mark.parametrize("average", ["ema", "swa"])
+def test_the_average_of_weights_within_a_norm_is_within_it(average, hidden):
+    options = {"max_norm": 0.3, "learning_rate_init": 0.05, "max_iter": 20, "random_state": 0, "n_iter_no_change": 20}
+    model = MLPClassifier(hidden, average=average, **options).fit(X_train, y_train)
+    for coef in model.coefs_[:-1]:
+        assert 0.2 < np.linalg.norm(coef, axis=0).max() < 0.3 + 1e-9
+
+
+def test_lbfgs_may_end_at_its_last_iteration_with_callbacks():
+    seen = []
+    model = MLPClassifier(solver="lbfgs", max_iter=5, random_state=0)
+    model.set_callbacks(lambda epoch: seen.append(epoch.n_iter)).fit(X_train, y_train)
+    assert seen == [1, 2, 3, 4, 5]
+
+
+def test_the_average_is_no_moment_of_scikit_learns_optimizer():
+    for solver in "adam", "sgd":
+        model = MLPClassifier(solver=solver, average="ema", max_iter=3).fit(X_train, y_train)
+        np.testing.assert_allclose(model.to_sklearn().predict_proba(X_val), model.predict_proba(X_val), rtol=1e-9)
+
+
+def test_a_scorer_without_weights_gets_none():
+    def right(model, X, y):
+        return model.score(X, y)
+
+    options = {"early_stopping": True, "class_weight": "balanced", "max_iter": 5}
+    assert MLPClassifier(scoring=right, **options).fit(X_train, y_train).best_validation_score_ > 0
+
+
+@pytest.mark.parametrize("how", ["callback", "scorer"])
+def test_what_raises_in_a_fit_leaves_the_model_as_it_was(how):
+    def fail(*_):
+        raise ZeroDivisionError
+
+    model = MLPClassifier(random_state=0, max_iter=50).fit(X_train, y_train)
+    before = model.predict_proba(X_val), {name: [*column] for name, column in model.history_.items()}
+    if how == "callback":
+        model.set_callbacks(fail)
+    else:
+        model.set_params(early_stopping=True, scoring=fail)
+    with pytest.raises(ZeroDivisionError):
+        model.fit(X_train, y_train)
+    np.testing.assert_array_equal(model.predict_proba(X_val), before[0])
+    assert model.history_ == before[1]
+    assert "_epoch" not in vars(model)
+
+
+def test_a_scorer_that_does_not_suit_says_so():
+    with pytest.raises(ValueError, match="scoring='roc_auc' cannot score this MLPRegressor"):
+        MLPRegressor(early_stopping=True, scoring="roc_auc").fit(X_train, y_train)
+
+
+def test_fits_of_a_warm_start_drop_other_units():
+    options = {"dropout": 0.4, "shuffle": False, "random_state": 0, "max_iter": 1, "hidden_layer_sizes": (6,)}
+    seeds, model = [], MLPRegressor(warm_start=True, **options)
+    for _ in range(3):
+        seeds.append(model.fit(X_train, y_train)._optimizer.seed)
+    assert len(set(seeds)) == 3
+
+
+def test_the_best_epoch_counts_those_before_it_was_looked_for():
+    model = MLPClassifier(warm_start=True, max_iter=4, random_state=0).fit(X_train, y_train)
+    model.set_params(early_stopping=True).fit(X_train, y_train, **HELD_OUT)
+    assert model.history_["validation_score"][model.best_iteration_ - 1] == model.best_validation_score_

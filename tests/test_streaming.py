@@ -124,7 +124,7 @@ def test_the_same_bytes_with_decimal_commas_in_pieces(models, tmp_path, monkeypa
 
 
 def test_pieces_of_the_usual_size_are_predicted_as_the_whole(models, tmp_path, monkeypatch):
-    rows = [[x, n, "green" if i < 6000 else f"colour {i}", d] for i, (x, n, _, d) in enumerate(ROWS * 301)]
+    rows = [[x, n, "green" if i < 4200 else f"colour {i}", d] for i, (x, n, _, d) in enumerate(ROWS * 301)]
     data = text(rows)
     got = predictions(models / "classes.fastnn", data, tmp_path)
     assert "12,040 values are unknown from training: 'green' (row 1)" in got[2]

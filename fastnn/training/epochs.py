@@ -151,16 +151,16 @@ class Epochs:
         Returns what is told of each epoch that has ended; scores are NaN without validation.
         """
         self._carried[kernels.ENDED] = 0
-        n_before = self._carried[kernels.NO_IMPROVEMENT]
+        n_before, taken_before = self._carried[kernels.NO_IMPROVEMENT], self._carried[kernels.TAKEN]
         steps_per_epoch = -(-self.order.size // self.trainer.batch_size)
         n_steps = min(n_epochs * steps_per_epoch - self._step, self.trainer.most_steps())
         told = np.empty((n_steps // steps_per_epoch + 1, kernels.TOLD))
         epochs = self._kernels._replace(told=told)
         try:
-            costs = self.trainer.slice(self.order, n_steps, self._step, self.random_state, epochs)
-            self._step = (self._step + len(costs)) % steps_per_epoch
+            self.trainer.slice(self.order, n_steps, self._step, self.random_state, epochs)
         except KeyboardInterrupt:  # what has been trained before it was heard counts
             self.is_interrupted = True
+        self._step = (self._step + int(self._carried[kernels.TAKEN] - taken_before)) % steps_per_epoch
         told = told[: int(self._carried[kernels.ENDED])]
         if self._score and len(told):
             told[-1, kernels.SCORE] = score = self._score()

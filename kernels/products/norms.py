@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 
 from fastnn.kernels.machine.jit import kernel, unit
-from fastnn.kernels.machine.simd import fma, lanes, load, load_first, splat, store, store_first, sum_lanes, zero
+from fastnn.kernels.machine.simd import fma, lanes, load, load_first, splat, store_first, sum_lanes, zero
 
 
 @unit(returns=lambda args: args[0].dtype)
@@ -40,8 +40,11 @@ def clip(squares, mean_factor, most):
 
 
 @kernel
-def constrain_rows(W, most):
-    """Rows of W (n, n_in) that are longer than that are cut back to it."""
+def constrain_rows(W, most, average, part):
+    """Rows of W (n, n_in) that are longer than that are cut back to it.
+
+    The average of W (n, n_in), if it has rows, has gone the part `part` of the way to W as it was, and goes back.
+    """
     for j in range(W.shape[0]):
         s = zero(W)
         n_in, full = W.shape[1], lanes(W)
@@ -53,14 +56,19 @@ def constrain_rows(W, most):
         length = sqrt(sum_lanes(fma(w, w, s)))
         if length > most:
             factor = splat(W, W.dtype.type(most) / length)
-            for k in range(0, whole, full):
-                store(W, j, k, load(W, j, k) * factor)
-            store_first(W, j, whole, n_in - whole, w * factor)
+            for k in range(0, n_in, full):
+                count = min(full, n_in - k)
+                old = load_first(W, j, k, count)
+                new = old * factor
+                store_first(W, j, k, count, new)
+                if average.shape[0]:
+                    a = load_first(average, j, k, count)
+                    store_first(average, j, k, count, fma(splat(W, part), new - old, a))
 
 
 @kernel
-def constrain_columns(W_T, most, squares):
-    """Columns of W_T (n_in, n) that are longer than that are cut back to it.  squares (n) is room."""
+def constrain_columns(W_T, most, squares, average, part):
+    """As `constrain_rows` for the columns of W_T (n_in, n), and of its average.  squares (n) is room."""
     for j in range(squares.size):
         squares[j] = W_T.dtype.type(0)
     for k in range(W_T.shape[0]):
@@ -73,5 +81,9 @@ def constrain_columns(W_T, most, squares):
         squares[j] = bound / length if length > bound else W_T.dtype.type(1)
     for k in range(W_T.shape[0]):
         w = W_T[k]
+        if average.shape[0]:
+            a = average[k]
+            for j in range(squares.size):
+                a[j] += part * (w[j] * squares[j] - w[j])
         for j in range(squares.size):
             w[j] *= squares[j]

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn.kernels.laws.activations import KEPT, LINEAR, RELU
+from fastnn.kernels.laws.optimizers import AVERAGE
 from fastnn.kernels.laws.units import activate, loss_and_dZ, loss_and_dZ_of_classes, sum_first, update, weigh
 from fastnn.kernels.machine.jit import kernel, part
 from fastnn.kernels.machine.simd import (
@@ -370,7 +371,10 @@ def update_groups(run, step, clip, begin, end, G_W, G_b):
     if is_constrained:
         n_in, first = model.layers[l, N_IN], room.groups[begin, FIRST]
         start, n_rows = model.layers[l, W] + first * n_in, room.groups[end - 1, LAST] - first
-        norms.constrain_rows(matrix(model.theta, start, n_rows, n_in), rule.max_norm)
+        place, n_averages = moments.shape[0] * n - n + start, n_rows if step.numbers[AVERAGE] > 0 else 0
+        average = matrix(rule.moments, place, n_averages, n_in)
+        W_rows = matrix(model.theta, start, n_rows, n_in)
+        norms.constrain_rows(W_rows, rule.max_norm, average, step.numbers[AVERAGE])
     if model.layers[l, W_T] != NONE:
         transpose_weights(model, room, l, room.groups[begin, FIRST], room.groups[end - 1, LAST])
 

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn.kernels.laws.activations import KEPT, LINEAR, LOGISTIC, RELU
+from fastnn.kernels.laws.optimizers import AVERAGE
 from fastnn.kernels.laws.units import activate, sum_first, update
 from fastnn.kernels.machine.jit import inline, kernel, part
 from fastnn.kernels.machine.simd import COLS, fma, lanes, load, load_first, matrix, prefetch, splat, store, tile, zero
@@ -346,7 +347,10 @@ def update_all(run, step, own, rank):
     if rule.max_norm > 0:
         for l in range(layers.shape[0] - 1):
             W_T, room_for_squares = hidden_parameters(own, layers[l])[0], room.own_squares[rank, : layers[l, ROW]]
-            norms.constrain_columns(W_T, rule.max_norm, room_for_squares)
+            average = hidden_parameters(own[n_moments * n :], layers[l])[0]
+            if step.numbers[AVERAGE] <= 0:
+                average = average[:0]
+            norms.constrain_columns(W_T, rule.max_norm, room_for_squares, average, step.numbers[AVERAGE])
     copy_rows(model, room, own)
 
 

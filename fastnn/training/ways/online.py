@@ -20,8 +20,9 @@ UNCUT = 2500
 
 
 def can(network: Network, batch_size: int, dtype: npt.DTypeLike) -> bool:
-    """Whether this way trains the network: by one example at a time."""
-    return batch_size == 1 and not network.loss_law.is_coupled
+    """Whether this way trains the network: by one example at a time, nothing of which is dropped."""
+    is_dropped = network.dropout or network.input_dropout
+    return batch_size == 1 and not network.loss_law.is_coupled and not is_dropped
 
 
 #: What each of the `terms` costs, in nanoseconds: see `plan.cost`.
