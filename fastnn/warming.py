@@ -28,7 +28,9 @@ from fastnn.training.ways import columns, linear, online, units
 
 
 def warmup() -> None:
-    """Compile every kernel, for float32 and float64, so that no later call has to wait for it.
+    """Compile the kernels, for float32 and float64, so that no later call has to wait for them.
+
+    What an average of the weights, an L1 penalty or dropout need besides is compiled when they are first used.
 
     The machine code is kept on this machine's disk: once is enough.
 
