@@ -320,9 +320,8 @@ class _MLP(CallbackSupport, BaseEstimator):
                 f"learning_rate={self.learning_rate!r}, warmup={self.warmup!r} and average={self.average!r} go by the "
                 "steps of a whole fit, which partial_fit does not know"
             )
-        if issparse(X) and (self.input_dropout or self.max_norm is not None):
-            name = "input_dropout" if self.input_dropout else "max_norm"
-            raise ValueError(f"{name} is not for a sparse X: X.toarray() is a dense one")
+        if issparse(X) and self.max_norm is not None:
+            raise ValueError("max_norm is not for a sparse X: X.toarray() is a dense one")
         if self.checkpoint is not None and incremental:
             raise ValueError("checkpoint is for fit: what partial_fit comes to, pickle keeps")
         if self.checkpoint is not None and self.warm_start:

@@ -49,6 +49,9 @@ def seeded(optimizer, **attributes):
     return optimizer
 
 
+ALL = {"clip_norm": 0.1, "dropout": 0.5, "input_dropout": 0.2}
+
+
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
@@ -74,11 +77,10 @@ def test_steps_follow_the_reference_by_every_way_and_have_the_same_bits_on_two_t
             np.testing.assert_array_equal(*got)
 
 
-@pytest.mark.parametrize(
-    "options", [{"clip_norm": 0.05}, {"dropout": 0.3}, {"clip_norm": 0.05, "dropout": 0.5}], ids=str
-)
+@pytest.mark.parametrize("options", [{"clip_norm": 0.05}, {"dropout": 0.3}, {"input_dropout": 0.3}, ALL], ids=str)
 def test_sparse_steps_follow_the_reference(options):
-    net, X, Y, start, order, batch_size = case_of((70, 33, 20, 3), options.get("dropout", 0.0))
+    rates = {name: value for name, value in options.items() if name.endswith("dropout")}
+    net, X, Y, start, order, batch_size = case_of((70, 33, 20, 3), **rates)
     X[rng.random(X.shape) < 0.8] = 0
     norms = {"clip_norm": options.get("clip_norm", 0.0)}
     more = {"alpha": 0.1, "seed": 12345678901, **norms}
@@ -430,12 +432,11 @@ def test_wrong_options_are_refused(parameters, message):
         MLPRegressor(**parameters).fit(np.eye(2), [0.0, 1.0])
 
 
-def test_partial_fit_has_no_averages_and_sparse_examples_no_dropout_of_inputs():
+def test_partial_fit_has_no_averages_and_sparse_examples_no_max_norm():
     with pytest.raises(ValueError, match="average='ema' go by the steps of a whole fit"):
         MLPRegressor(average="ema").partial_fit(np.eye(2), [0.0, 1.0])
-    for name in "input_dropout", "max_norm":
-        with pytest.raises(ValueError, match=f"{name} is not for a sparse X"):
-            MLPRegressor(**{name: 0.5}).fit(csr_matrix(np.eye(2)), [0.0, 1.0])
+    with pytest.raises(ValueError, match="max_norm is not for a sparse X"):
+        MLPRegressor(max_norm=0.5).fit(csr_matrix(np.eye(2)), [0.0, 1.0])
 
 
 def test_dropout_goes_on_where_the_last_partial_fit_ended():

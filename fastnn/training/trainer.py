@@ -152,6 +152,8 @@ class Trainer:
         if prepared is None or not prepared.is_for(*case):
             prepared = Prepared(theta, case, flops)
         self._most, self.prepared, self.crew, self.room = most, prepared, prepared.crew, prepared.room
+        if self.is_sparse and network.input_dropout:
+            self.room = self.room._replace(**sparse.numbers_after_dropout(X.nnz, theta.dtype))
         self.network, self.way = network, way
         self.model, self._update, self._address = prepared.model._replace(theta=theta), 0, 0
         self._advance = 0

@@ -21,13 +21,25 @@ import numpy as np
 from fastnn.kernels.laws.activations import RELU
 from fastnn.kernels.laws.units import activate, advance, sum_first
 from fastnn.kernels.machine.jit import kernel, part
-from fastnn.kernels.machine.simd import lanes, load, matrix, maximum, splat, store, sum_lanes, zero
+from fastnn.kernels.machine.simd import (
+    lanes,
+    load,
+    matrix,
+    maximum,
+    scales_of_units,
+    splat,
+    store,
+    store_first,
+    sum_lanes,
+    zero,
+)
 from fastnn.kernels.machine.team import barrier, share
 from fastnn.kernels.products import norms
 from fastnn.kernels.products.columns import gather, panels, row_sums, transpose
+from fastnn.kernels.products.dropout import key_of, scale_of
 from fastnn.kernels.products.norms import sum_of_squares
-from fastnn.kernels.products.sparse import add_product, clear_row, product
-from fastnn.kernels.run import A_OUT, DZ, FORM, N_IN, N_OUT, VALUE, B, W, loop, minibatch
+from fastnn.kernels.products.sparse import Rows, add_product, clear_row, product
+from fastnn.kernels.run import A_OUT, DROPPED, DZ, FORM, N_IN, N_OUT, VALUE, B, W, loop, minibatch
 from fastnn.kernels.ways import columns
 from fastnn.kernels.ways.columns import (
     A_T,
@@ -80,6 +92,8 @@ class Room(NamedTuple):
     dW_T: np.ndarray  # (N_SECTIONS * any, n): their gradients
     step_squares: np.ndarray  # (N_SECTIONS, n_steps * lanes): twice the penalty on the weights before each step
     factors: np.ndarray  # (n_steps,): what a gradient is multiplied by in each
+    numbers: np.ndarray  # (n_numbers,): those of X after dropout; or (0,), without it: to be read,
+    written: np.ndarray  # and the same memory, to be written
 
 
 @part
@@ -147,12 +161,32 @@ def first_layer(model, X, rows, W_T, scratch, numbers, work, width, first, last)
     activate(layer[VALUE], Z, kept(model, work, width, 0, 0, n_out), first, end)
 
 
+@part
+def numbers_of(run):
+    """The numbers of X, after dropout."""
+    return run.room.numbers if run.room.numbers.size else run.batches.X.numbers
+
+
+@kernel
+def drop_numbers(X, rows, written, key, dropped, first, last):
+    """X of the examples from first to last after dropout, at the places that it has in X."""
+    W, scale = matrix(written, 0, 1, written.size), scale_of(written, dropped)
+    for i in range(first, last):
+        for p in range(X.starts[rows[i]], X.starts[rows[i] + 1]):
+            m = scales_of_units(W, key, rows[i], X.features[p], dropped, scale)
+            store_first(W, 0, p, 1, m * splat(W, X.numbers[p]))
+
+
 @kernel
 def propagate(run, step, rank, first, last):
     """Forward propagation, the loss, and back to dZ_1, of the examples from first to last; dZ_1 as rows, too."""
     model, batches, room = run.model, run.batches, run.room
     layers, work, width, X, rows = model.layers, room.work[0], room.width, batches.X, step.rows
-    first_layer(model, X, rows, first_weights(run), room.own[rank], room.rows, work, width, first, last)
+    if layers[0, DROPPED]:
+        key = key_of(step.seed, step.of_all, 0)
+        drop_numbers(X, rows, room.written, key, layers[0, DROPPED], first, last)
+    taken = Rows(numbers_of(run), X.features, X.starts)
+    first_layer(model, taken, rows, first_weights(run), room.own[rank], room.rows, work, width, first, last)
     drop(model, step, rows, work, width, 0, 0, layers[0, N_OUT], first, last)
     targets(model, batches, room, rows, work, first, last)
     for l in range(1, layers.shape[0]):
@@ -172,6 +206,7 @@ def first_gradient(run, step, begin, end):
     """dW_1^T of the features of these examples, of some sections; and after the final chunk, their update."""
     X, room = run.batches.X, run.room
     most, number, n = room.features.shape[1], step.number, room.dW_T.shape[1]
+    numbers = numbers_of(run)
     if not step.accumulate:
         for section in range(begin, end):
             room.n_features[section, 0] = 0
@@ -186,7 +221,7 @@ def first_gradient(run, step, begin, end):
                     place = count
                     room.places[k], room.features[section, place], room.n_features[section, 0] = place, k, count + 1
                     clear_row(room.dW_T, section * most + place)
-                add_product(X.numbers[p], room.dZ, i, room.dW_T, section * most + place)
+                add_product(numbers[p], room.dZ, i, room.dW_T, section * most + place)
     if step.is_final:
         for section in range(begin, end):
             if run.rule.clip_norm > 0:

@@ -1,6 +1,7 @@
 """Room for `kernels.ways.sparse`."""
 
 from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,14 @@ from fastnn.training.ways.columns import lay_out, ranges_of
 TRAIN = Kernel(sparse.train, train_epochs)
 #: How many steps a call may have: for each, there are sums of squares.
 MOST_STEPS = 256
+
+
+def numbers_after_dropout(n_numbers: int, dtype: np.dtype[Any]) -> dict[str, Array]:
+    """Room for the numbers of X after dropout: an array to be read, as those of X are, and the same to be written."""
+    written = aligned(n_numbers, dtype)
+    numbers = written.view()
+    numbers.flags.writeable = False
+    return {"numbers": numbers, "written": written}
 
 
 def room(
@@ -59,4 +68,5 @@ def room(
         dW_T=np.empty((sparse.N_SECTIONS * most, whole), dtype),
         step_squares=aligned((sparse.N_SECTIONS, MOST_STEPS * full), dtype),
         factors=aligned(MOST_STEPS, dtype),
+        **numbers_after_dropout(0, dtype),
     )
