@@ -397,6 +397,29 @@ def test_an_interrupt_keeps_the_model_trained_so_far(tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["fastnn"]["interrupted"]
 
 
+def test_an_interrupted_training_is_resumed(tmp_path):
+    options = ["train", "--hidden-layer-sizes", "300,300", "--max-iter", "40", "--dropout", "0.1", "--no-compare"]
+    assert run(*options, "--output", tmp_path / "whole").code == 0
+    command = start(*options, "--output", tmp_path / "twice")
+    for line in command.stdout:
+        if line.startswith("epoch"):
+            break
+    command.send_signal(signal.SIGINT)
+    out, _ = command.communicate()
+    assert "the model trained so far is kept, and --resume goes on" in out
+    other = run(*options, "--output", tmp_path / "twice", "--resume", "--alpha", "1")
+    assert (other.code, "checkpoint of a training with other alpha" in other.err) == (2, True)
+    assert run(*options, "--output", tmp_path / "twice", "--resume").code == 0
+    models = [fastnn.load(tmp_path / name / "model.fastnn") for name in ("whole", "twice")]
+    for one, other in zip(*(model.coefs_ for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)
+    reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("whole", "twice")]
+    assert len(reports[1]["history"]) == len(reports[0]["history"]) == 40
+    assert not (tmp_path / "twice" / "checkpoint.safetensors").exists()
+    again = run(*options, "--output", tmp_path / "twice", "--resume")
+    assert (again.code, "no training was interrupted" in again.err) == (2, True)
+
+
 def test_bench_prints_a_row_and_draws_a_picture(tmp_path):
     got = run(
         "bench",
