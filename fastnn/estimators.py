@@ -130,6 +130,8 @@ class _MLP(CallbackSupport, BaseEstimator):
 
         if incremental and sample_weight is None and classes is None and self._fit_again(X, y):
             return self
+        if "_epoch" in self.__dict__ and not incremental:
+            raise RuntimeError(f"this {type(self).__name__} is being fitted: a callback may fit a clone of it")
         callbacks = None if incremental or not self._has_callbacks() else FitCallbacks(self, X, y, sample_weight)
         # Nothing in it is changed in place, but for records that grow: these are cut, because they may be long.
         before = dict(self.__dict__)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import reference_steps
 from scipy.sparse import csr_matrix
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.metrics import balanced_accuracy_score, log_loss, make_scorer
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -545,3 +546,12 @@ def test_the_best_epoch_counts_those_before_it_was_looked_for():
     model = MLPClassifier(warm_start=True, max_iter=4, random_state=0).fit(X_train, y_train)
     model.set_params(early_stopping=True).fit(X_train, y_train, **HELD_OUT)
     assert model.history_["validation_score"][model.best_iteration_ - 1] == model.best_validation_score_
+
+
+def test_a_callback_does_not_fit_the_model_that_it_looks_at():
+    model = MLPClassifier(max_iter=3, random_state=0)
+    expected = MLPClassifier(max_iter=3, random_state=0).fit(X_train, y_train)
+    with pytest.raises(RuntimeError, match="is being fitted"):
+        model.set_callbacks(lambda epoch: model.fit(X_train, y_train)).fit(X_train, y_train)
+    model.set_callbacks(lambda epoch: clone(model).set_callbacks().fit(X_train, y_train).n_iter_ < 3)
+    np.testing.assert_array_equal(model.fit(X_train, y_train).coefs_[0], expected.coefs_[0])
