@@ -787,10 +787,11 @@ class _MLP(CallbackSupport, BaseEstimator):
             last.get("learning_rate"),
             last.get("gradient_norm"),
         )
-        progress.report(self._epoch)
-        is_last = bool(callbacks and callbacks.epoch_ends(lambda: as_it_is))
-        self.__dict__.pop("_epoch", None)  # one of them may have trained the model
-        return is_last
+        try:
+            progress.report(self._epoch)
+            return bool(callbacks and callbacks.epoch_ends(lambda: as_it_is))
+        finally:
+            self.__dict__.pop("_epoch", None)  # one of them may have trained the model
 
     @property
     def _prints(self) -> bool:
