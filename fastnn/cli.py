@@ -964,21 +964,27 @@ def compile_kernels(model: Network, problem: Problem) -> float:
 
     start = time.perf_counter()
     with fastnn.compilation(note):
-        warm_up(model, problem)
+        warm_up(model, problem, **held_out(model, problem))
     seconds = time.perf_counter() - start
     if names:
         say("", f"{seconds:.1f} s")
     return seconds if names else 0.0
 
 
-def warm_up(model: Any, problem: Problem) -> None:
+def held_out(model: Network, problem: Problem) -> dict[str, Any]:
+    """The examples that are watched in `fit`, besides those that early stopping sets aside."""
+    is_watched = "validation" in problem.X and model.solver != "lbfgs"
+    return {"X_val": problem.X["validation"], "y_val": problem.y["validation"]} if is_watched else {}
+
+
+def warm_up(model: Any, problem: Problem, **watched: Any) -> None:
     """Train for one epoch, so that the clock finds everything loaded."""
     from sklearn.base import clone
 
     once = clone(model).set_params(max_iter=1)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        once.fit(problem.X["train"], problem.y["train"])
+        once.fit(problem.X["train"], problem.y["train"], **watched)
     if interrupted(caught):
         raise KeyboardInterrupt
     once.score(problem.X["test"], problem.y["test"])
@@ -994,9 +1000,7 @@ def fit(model: Network, problem: Problem) -> Run:
     from sklearn.exceptions import ConvergenceWarning
 
     X, y, run = problem.X, problem.y, Run()
-    display_seconds, n_epochs, held_out = 0.0, 0, {}
-    if "validation" in X and model.solver != "lbfgs":
-        held_out = {"X_val": X["validation"], "y_val": y["validation"]}
+    display_seconds, n_epochs = 0.0, 0
 
     def observe(epoch: fastnn.Epoch) -> None:
         nonlocal display_seconds, n_epochs
@@ -1012,7 +1016,7 @@ def fit(model: Network, problem: Problem) -> Run:
     ):
         warnings.simplefilter("always")
         start = time.perf_counter()
-        model.fit(X["train"], y["train"], **held_out)
+        model.fit(X["train"], y["train"], **held_out(model, problem))
         run.seconds = time.perf_counter() - start - display_seconds
     run.history, run.epochs = model.history_, len(model.history_["loss"])
     run.seconds += sum(run.history["seconds"][: run.epochs - n_epochs])  # of a training that goes on
