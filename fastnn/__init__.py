@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastnn import functional, reference
     from fastnn.displays import LearningCurveDisplay
+    from fastnn.embedded import input_gradient, jit, predict_batch, predict_one, train_step
     from fastnn.estimators import MLPClassifier, MLPRegressor
+    from fastnn.gradients import expected_gradients
     from fastnn.laws import activation, loss
     from fastnn.model_files import load, save
     from fastnn.progress import Epoch, compilation, watch
@@ -29,20 +31,32 @@ __all__ = [
     "TableEncoder",
     "activation",
     "compilation",
+    "expected_gradients",
     "functional",
     "get_n_threads",
+    "input_gradient",
+    "jit",
     "load",
     "loss",
+    "predict_batch",
+    "predict_one",
     "reference",
     "save",
     "set_n_threads",
     "system_info",
+    "train_step",
     "warmup",
     "watch",
 ]
 
 _HOME = {
     "LearningCurveDisplay": "displays",
+    "expected_gradients": "gradients",
+    "input_gradient": "embedded",
+    "jit": "embedded",
+    "predict_batch": "embedded",
+    "predict_one": "embedded",
+    "train_step": "embedded",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "activation": "laws",
