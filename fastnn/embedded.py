@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections import deque
 from copy import copy
-from functools import cached_property
+from functools import cache, cached_property
 from numbers import Integral
 from types import ModuleType
 from typing import Any
@@ -246,7 +246,7 @@ class CompiledNetwork:
         """
         key = "cfunc", self.dtype
         if key not in _addresses:
-            kinds = types.intc, types.CPointer(types.float64), NetworkType(_array(self.dtype, 1).dtype, ABI)
+            kinds = types.intc, types.CPointer(types.float64), _type_of(self.dtype)
             function = kernels.number_for_c_single if self.dtype == np.float32 else kernels.number_for_c_double
             _addresses[key] = c_address_of(function, kinds)
         kind = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, ctypes.POINTER(ctypes.c_double), ctypes.c_void_p)
@@ -399,9 +399,14 @@ class _NetworkModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, dmm.lookup(types.int64).get_value_type())
 
 
+@cache
+def _type_of(dtype: npt.DTypeLike) -> NetworkType:
+    return NetworkType(_array(dtype, 1).dtype, ABI)
+
+
 @typeof_impl.register(CompiledNetwork)
 def _typeof(network: CompiledNetwork, context: Any) -> NetworkType:
-    return NetworkType(_array(network.dtype, 1).dtype, ABI)
+    return _type_of(network.dtype)  # made once: Numba asks in every call from Python, and making one takes 6 us
 
 
 @unbox(NetworkType)
