@@ -74,7 +74,9 @@ STEPS = 1 << 16
 class CompiledNetwork:
     """A trained network for compiled code, made by `model.jit()`.
 
-    It has parameters of its own: neither does a later `fit` of the model change it, nor a `train_step` the model.
+    It has parameters of its own: neither does a later `fit` of the model change it, nor a `fastnn.train_step` the model.
+    What compiled code has of it is its address: keep it in Python as long as a jitclass, a typed.List or a generator of
+    Numba's has it.
 
     Attributes
     ----------
@@ -83,9 +85,9 @@ class CompiledNetwork:
     n_features, n_outputs : int
         How many numbers an example has, and a prediction.
     n_targets : int
-        How many numbers the target of an example has in `train_step`.
+        How many numbers the target of an example has in `fastnn.train_step`.
     batch_size : int
-        How many examples a `train_step` takes at most; 0, if there is none.
+        How many examples a `fastnn.train_step` takes at most; 0, if there is none.
     has_categories : bool
         Whether some of the numbers of an example are those of categories: see `rows`.
     coefs_, intercepts_ : lists of arrays
