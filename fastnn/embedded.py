@@ -74,7 +74,7 @@ STEPS = 1 << 16
 class CompiledNetwork:
     """A trained network for compiled code, made by `model.jit()`.
 
-    It has parameters of its own: neither does a later `fit` of the model change it, nor a `fastnn.train_step` the model.
+    It has parameters of its own: a later `fit` of the model does not change it, nor a `fastnn.train_step` the model.
     What compiled code has of it is its address: keep it in Python as long as a jitclass, a typed.List or a generator of
     Numba's has it.
 
