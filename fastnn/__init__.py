@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fastnn import functional, reference
     from fastnn.displays import LearningCurveDisplay
     from fastnn.estimators import MLPClassifier, MLPRegressor
+    from fastnn.export.c import to_c
     from fastnn.laws import activation, loss
     from fastnn.model_files import load, save
     from fastnn.progress import Epoch, compilation, watch
@@ -37,6 +38,7 @@ __all__ = [
     "save",
     "set_n_threads",
     "system_info",
+    "to_c",
     "warmup",
     "watch",
 ]
@@ -48,6 +50,7 @@ _HOME = {
     "activation": "laws",
     "loss": "laws",
     "TableEncoder": "tables.encoder",
+    "to_c": "export.c",
     "save": "model_files",
     "load": "model_files",
     "Epoch": "progress",

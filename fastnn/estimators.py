@@ -877,6 +877,23 @@ class _MLP(CallbackSupport, BaseEstimator):
         """
         return conversion.to_sklearn(self, self._theirs)
 
+    def to_c(self, name: str = "network") -> str:
+        """The same model as a header of C, without any dependency: see `fastnn.to_c`, which takes pipelines as well.
+
+        Parameters
+        ----------
+        name : str, default "network"
+            What all names in it begin with.
+
+        Returns
+        -------
+        str
+            The text of the header.
+        """
+        from fastnn.export.c import to_c
+
+        return to_c(self, name)
+
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
         """A model of scikit-learn's own estimator: parameters, attributes and the state of the optimizer.
