@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from fastnn.displays import LearningCurveDisplay
     from fastnn.estimators import MLPClassifier, MLPRegressor
     from fastnn.export.c import to_c
+    from fastnn.export.torch import to_safetensors, to_torch
+    from fastnn.foreign import from_torch
     from fastnn.laws import activation, loss
     from fastnn.model_files import load, save
     from fastnn.progress import Epoch, compilation, watch
@@ -30,6 +32,7 @@ __all__ = [
     "TableEncoder",
     "activation",
     "compilation",
+    "from_torch",
     "functional",
     "get_n_threads",
     "load",
@@ -39,6 +42,8 @@ __all__ = [
     "set_n_threads",
     "system_info",
     "to_c",
+    "to_safetensors",
+    "to_torch",
     "warmup",
     "watch",
 ]
@@ -50,7 +55,10 @@ _HOME = {
     "activation": "laws",
     "loss": "laws",
     "TableEncoder": "tables.encoder",
+    "from_torch": "foreign",
     "to_c": "export.c",
+    "to_safetensors": "export.torch",
+    "to_torch": "export.torch",
     "save": "model_files",
     "load": "model_files",
     "Epoch": "progress",
