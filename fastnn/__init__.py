@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastnn import functional, reference
     from fastnn.displays import LearningCurveDisplay
+    from fastnn.embedded import input_gradient, jit, predict_batch, predict_one, train_step
     from fastnn.estimators import MLPClassifier, MLPRegressor
     from fastnn.export.c import to_c
     from fastnn.export.torch import to_safetensors, to_torch
     from fastnn.foreign import from_torch
+    from fastnn.gradients import expected_gradients
     from fastnn.laws import activation, loss
     from fastnn.model_files import load, save
     from fastnn.progress import Epoch, compilation, watch
@@ -32,11 +34,16 @@ __all__ = [
     "TableEncoder",
     "activation",
     "compilation",
+    "expected_gradients",
     "from_torch",
     "functional",
     "get_n_threads",
+    "input_gradient",
+    "jit",
     "load",
     "loss",
+    "predict_batch",
+    "predict_one",
     "reference",
     "save",
     "set_n_threads",
@@ -44,12 +51,19 @@ __all__ = [
     "to_c",
     "to_safetensors",
     "to_torch",
+    "train_step",
     "warmup",
     "watch",
 ]
 
 _HOME = {
     "LearningCurveDisplay": "displays",
+    "expected_gradients": "gradients",
+    "input_gradient": "embedded",
+    "jit": "embedded",
+    "predict_batch": "embedded",
+    "predict_one": "embedded",
+    "train_step": "embedded",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "activation": "laws",

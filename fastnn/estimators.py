@@ -916,6 +916,76 @@ class _MLP(CallbackSupport, BaseEstimator):
             raise TypeError(f"model must be scikit-learn's {cls._theirs.__name__}, got {model!r}")
         return conversion.from_sklearn(model, cls)
 
+    def jit(self, dtype: npt.DTypeLike | None = None, batch_size: int | None = None) -> Any:
+        """This model for compiled code, such as a user's own `@njit` functions.
+
+        Parameters
+        ----------
+        dtype : {float32, float64} or None, default None
+            Of the arrays that it will take; None for that of the parameters.
+        batch_size : int or None, default None
+            How many examples a `fastnn.train_step` takes at most; None for a network that only predicts.
+
+        Returns
+        -------
+        fastnn.embedded.CompiledNetwork
+            A copy of the parameters, for `fastnn.predict_one`, `predict_batch`, `input_gradient` and `train_step`.
+        """
+        from fastnn import embedded
+
+        return embedded.jit(self, dtype=dtype, batch_size=batch_size)
+
+    def cfunc(self) -> Any:
+        """A copy of this model for C: ``double f(int n, double *x, void *network)``.
+
+        Returns
+        -------
+        scipy.LowLevelCallable
+            See `fastnn.embedded.CompiledNetwork.cfunc`.
+        """
+        return self.jit().cfunc()
+
+    def input_gradient(self, X: npt.ArrayLike, raw: bool = False) -> Array:
+        """The derivatives of what is predicted by the numbers of each row.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_features)
+            Examples, one a row.
+        raw : bool, default False
+            Whether those of the outputs before the output activation are wanted, such as log odds.
+
+        Returns
+        -------
+        array (n_samples, n_features), or (n_samples, n_outputs, n_features)
+            Of a regressor's one number, or of two classes the probability of the second; or of all numbers, if there
+            are more.
+        """
+        from fastnn import gradients
+
+        return gradients.input_gradient(self, X, raw, self.n_threads)
+
+    def hessian_vector_product(self, X: npt.ArrayLike, v: npt.ArrayLike, raw: bool = False) -> Array:
+        """How the derivatives by the inputs change along a vector: H v, by central differences of `input_gradient`.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_features)
+            Examples, one a row.
+        v : array-like (n_features,) or (n_samples, n_features)
+            The vector, for all or for each.
+        raw : bool, default False
+            Whether it is about the outputs before the output activation.
+
+        Returns
+        -------
+        array (n_samples, n_features), or (n_samples, n_outputs, n_features)
+            float64, with about ten right digits where the activations are smooth.
+        """
+        from fastnn import gradients
+
+        return gradients.hessian_vector_product(self, X, v, raw, self.n_threads)
+
     def _check_solver(self) -> bool:
         if self.solver == "lbfgs":
             raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")

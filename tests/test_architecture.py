@@ -27,6 +27,8 @@ ORDER = [
     "fastnn.initialization",
     "fastnn.tables",
     "fastnn.export",
+    "fastnn.embedded",
+    "fastnn.gradients",
     "fastnn.callbacks",
     "fastnn.checkpoints",
     "fastnn.estimators",
