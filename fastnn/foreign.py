@@ -240,7 +240,7 @@ def _of_classes(
         labels = np.eye(n_outputs, dtype=int)
     elif labels.shape != (n_classes,) or len(set(labels.tolist())) != n_classes:
         raise ValueError(f"classes are {labels.tolist()}, but {n_outputs} outputs take {n_classes} different ones")
-    elif labels.dtype.kind == "U" and not all(isinstance(label, str) for label in np.asarray(classes, object)):
+    elif len({isinstance(label, str) for label in np.asarray(classes, object).flat}) > 1:
         raise TypeError(f"classes are {classes!r}, but labels of one type are wanted")
     model._label_binarizer = LabelBinarizer().fit(labels)
     model.classes_ = model._label_binarizer.classes_

@@ -7,6 +7,7 @@ import ctypes
 import re
 import shutil
 import subprocess
+import sys
 from math import exp, expm1
 from pathlib import Path
 from typing import get_args
@@ -40,7 +41,7 @@ COMPILERS = {
         ("clang", "c99", "c"),
         ("clang++", "c++20", "c++"),
     )
-    if shutil.which(command)
+    if shutil.which(command) and sys.platform != "win32"
 }
 #: Laws of a user's: with branches, of functions that are none of C's, and one that does not pass on NaN by itself.
 OWN = {
@@ -51,10 +52,8 @@ OWN = {
 }
 LAWS = {**ACTIVATIONS, **OWN}
 
-pytestmark = [
-    pytest.mark.skipif(not COMPILERS, reason="there is no compiler"),
-    pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:Training interrupted"),
-]
+needs_compiler = pytest.mark.skipif(not COMPILERS, reason="there is no compiler")
+pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
 
 def fitted(kind, Y, dtype=np.float64, before=(), hidden=(5, 4), **parameters):
@@ -208,7 +207,6 @@ class Compiled:
             (folder / f"{name}.h").write_text(header, encoding="ascii")
             parts += [f"#define {name.upper()}_TEST", f'#include "{name}.h"']
         declared = [exported(name, models[name], headers[name]) for name in headers]
-        # -Wmissing-declarations is not among the warnings: they have no header of their own.
         self.library = compiled(folder, compiler, "\n".join([*parts, *declared, ""]))
         self.models, self.headers = models, headers
 
@@ -318,6 +316,7 @@ def test_small_probabilities_keep_their_digits(c, n_classes, dtype):
     np.testing.assert_allclose(got, expected, rtol=8 * np.finfo(dtype).eps + 2e-14)
 
 
+@needs_compiler
 def test_what_is_small_beside_the_mean_is_kept(tmp_path):
     """Of a mean of 1e6 and a standard deviation of 0.3, float32 has steps of 0.06."""
     rng = np.random.default_rng(0)
@@ -327,10 +326,10 @@ def test_what_is_small_beside_the_mean_is_kept(tmp_path):
     network = model[-1]
     network.coefs_ = [coef.astype(np.float32) for coef in network.coefs_]
     network.intercepts_ = [intercept.astype(np.float32) for intercept in network.intercepts_]
-    models = {"far": model}
-    c = Compiled(tmp_path, next(iter(COMPILERS)), models, {"far": fastnn.to_c(model, "far")})
+    c = Compiled(tmp_path, next(iter(COMPILERS)), {"far": model}, {"far": fastnn.to_c(model, "far")})
     expected = model.predict(rows.astype(np.float64))
-    np.testing.assert_allclose(c.outputs("far", rows)[:, 0], expected, atol=2e-6)
+    # Two layers of sums of up to five numbers about 1, whose rounding is half an ulp each.
+    np.testing.assert_allclose(c.outputs("far", rows)[:, 0], expected, atol=16 * np.finfo(np.float32).eps)
 
 
 # ---- tables ----
@@ -418,6 +417,7 @@ def test_the_test_within_finds_nothing_wrong(c):
     assert {name: getattr(c.library, f"{name}_wrong")() for name in c.models} == dict.fromkeys(c.models, 0)
 
 
+@needs_compiler
 @pytest.mark.parametrize("name", ["classes_f", "scaled0_d", "table_f"])
 def test_the_test_within_finds_a_wrong_number(tmp_path, models, name):
     header = fastnn.to_c(models[name], name)
@@ -457,6 +457,7 @@ def test_the_method_and_the_function_are_the_same(models):
     assert "network_predict(" in models["wide_f"].to_c()
 
 
+@needs_compiler
 def test_it_becomes_the_program_of_the_example(tmp_path):
     """As examples/c/README.md says."""
     text = (ROOT / "examples" / "c" / "README.md").read_text()

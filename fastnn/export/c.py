@@ -32,6 +32,10 @@ RESERVED = frozenset(
     assert errno i386 linux stderr stdin stdout unix EOF HUGE_VAL I INFINITY NAN NULL
     """.split()
 )
+#: How many predictions a header has to be tested by.
+N_EXAMPLES = 4
+#: Labels that another reader may write otherwise: see `tables.columns.value_key`.
+_VALUE = re.compile(r"-?[0-9]+(\.[0-9]+)?|true|false")
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<="}
 
 _LAYER = """
@@ -176,7 +180,7 @@ static inline int ${name}_predict($input)
 {
     $real p[2];
     ${name}_predict_proba($given, p);
-    return p[1] != p[1] ? -1 : $condition;
+    return p[1] != p[1] ? -1 : $is_second;
 }
 """
 _LABELS = """
@@ -238,7 +242,7 @@ def to_c(model: Any, name: str = "network") -> str:
         A fitted estimator of fastnn or of scikit-learn; or a Pipeline that ends with one, after a `TableEncoder`, a
         StandardScaler, MinMaxScaler, MaxAbsScaler or RobustScaler, or several of these.
     name : str, default "network"
-        What all names begin with: headers with other names may be used beside it.
+        What all names begin with: headers of other names (not only in case) may be used beside it.
 
     Returns
     -------
@@ -258,7 +262,7 @@ def to_c(model: Any, name: str = "network") -> str:
     Examples
     --------
     >>> import fastnn
-    >>> model = fastnn.MLPRegressor((3,), random_state=0, max_iter=5).fit([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0])
+    >>> model = fastnn.MLPRegressor(hidden_layer_sizes=(3,), max_iter=5, tol=9).fit([[0, 1], [1, 0]], [0, 1])
     >>> header = fastnn.to_c(model, "adder")
     >>> "void adder_predict(const double *x, double *out)" in header
     True
@@ -292,6 +296,7 @@ class _Header:
         #: One logistic output of classes is the probability of the second; that of the first is wanted as well.
         self.is_of_two = model.task == "classes" and model.out_activation == "logistic"
         self.n_out = 2 if self.is_of_two else self.n_last
+        self.n_classes = 0 if model.classes is None else len(model.classes)
         #: What the activations compute, but for those that do nothing.
         self.laws = {law: value for law in model.activations if (value := expression(law.value)).op != "arg"}
         self.columns: list[Column] = [column for _, column in model.columns or []]
@@ -363,8 +368,8 @@ class _Header:
         n_numbers = sum(self.rooms) + (self.n_in if self.columns else 0)
         n_numbers += self.n_out if self.model.task != "numbers" else 0
         sizes = {"N_FEATURES": self.n_in, "N_OUTPUTS": self.n_out, "SCRATCH": max(n_numbers, 1) * self.dtype.itemsize}
-        if self.model.classes is not None and self.model.task == "classes":
-            sizes["N_CLASSES"] = len(self.model.classes)
+        if self.model.task == "classes":
+            sizes["N_CLASSES"] = self.n_classes
         return "\n".join(f"#define {self.macro}_{name} {size}" for name, size in sizes.items())
 
     def _constants(self) -> Iterator[str]:
@@ -415,10 +420,8 @@ class _Header:
         if model.task == "labels":
             yield self._filled(_LABELS, half=self._number(0.5))
         elif self.is_of_two:
-            assert model.classes is not None
-            yield self._filled(
-                _CLASS_OF_TWO, condition=f"p[1] > {self._number(0.5)}" if len(model.classes) > 1 else "0"
-            )
+            is_second = f"p[1] > {self._number(0.5)}" if self.n_classes > 1 else "0"
+            yield self._filled(_CLASS_OF_TWO, is_second=is_second)
         elif model.task == "classes":
             yield self._filled(_CLASS)
 
@@ -457,7 +460,7 @@ class _Header:
         for name, operation in ("shift", "-"), ("rest", "-"), ("divisor", "/"), ("offset", "+"):
             if name in at:
                 value = f"({value} {operation} {at[name]})"
-        lines = [f"    {z}[k] = {value};"]
+        lines = [f"    {z}[k] = {_bare(value)};"]
         for name, relation in ("low", "<"), ("high", ">"):
             if name in at:
                 lines += [f"    if ({z}[k] {relation} {at[name]}) {z}[k] = {at[name]};"]
@@ -516,30 +519,20 @@ class _Header:
             what = {"date": "seconds since 1970-01-01 UTC", "boolean": "0 or 1"}.get(str(column.kind), str(column.kind))
             seen = f", in training {_comment(column.detail)}" if column.detail else ""
             lines += [f"    {kind}{member}; /* {_comment(column.name)}: {what}{seen} */"]
-        yield "\n".join(
-            [
-                "/* A row of the table: NAN, or NULL, where a value is missing. */",
-                "typedef struct {",
-                *lines,
-                f"}} {name}_row;",
-            ]
-        )
+        first = "/* A row of the table: NAN, or NULL, where a value is missing. */\ntypedef struct {"
+        yield "\n".join([first, *lines, f"}} {name}_row;"])
         n, body = 0, []
         for number, (column, member) in enumerate(zip(self.columns, self.members, strict=True), 1):
             if isinstance(column, Category):
                 values = {code: value for value, code in column._codes_by_value.items() if _VALUE.fullmatch(value)}
-                for kind, texts in (
-                    ("labels", column.categories),
-                    ("values", [values.get(code) for code in range(len(column.categories))]),
-                ):
-                    yield _texts(f"{name}_{kind}{number}", texts)
+                yield _texts(f"{name}_labels{number}", column.categories)
+                yield _texts(f"{name}_values{number}", [values.get(code) for code in range(len(column.categories))])
                 arguments = f"{len(column.categories)}, {int(column.missing)}, x + {n}"
                 body += [f"{name}_category(row->{member}, {name}_labels{number}, {name}_values{number}, {arguments});"]
             else:
                 numbers = column.median, *column.beyond(FARTHEST), column.mean, column.scale
-                body += [
-                    f"x[{n}] = {name}_number(row->{member}, {', '.join(_number(np.float64(x)) for x in numbers)});"
-                ]
+                arguments = ", ".join(_number(np.float64(number)) for number in numbers)
+                body += [f"x[{n}] = {name}_number(row->{member}, {arguments});"]
             n += len(column.outputs)
         if any(isinstance(column, Number) for column in self.columns):
             yield self._filled(_NUMBER, as_float="(float)" if self.real == "float" else "(double)(float)")
@@ -639,11 +632,6 @@ class _Header:
 
 
 # ---- texts ----
-
-#: How many predictions a header has to be tested by.
-N_EXAMPLES = 4
-#: Labels that another reader may write otherwise: see `tables.columns.value_key`.
-_VALUE = re.compile(r"-?[0-9]+(\.[0-9]+)?|true|false")
 
 
 def _bare(text: str) -> str:

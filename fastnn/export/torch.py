@@ -73,7 +73,7 @@ def to_torch(model: Any, *, logits: bool = False) -> Any:
     Examples
     --------
     >>> import fastnn
-    >>> model = fastnn.MLPRegressor((3,), random_state=0, max_iter=5).fit([[0.0], [1.0]], [0.0, 1.0])
+    >>> model = fastnn.MLPRegressor(hidden_layer_sizes=(3,), max_iter=5, tol=9).fit([[0.0], [1.0]], [0.0, 1.0])
     >>> module = fastnn.to_torch(model)  # doctest: +SKIP
     >>> module(torch.tensor([[0.5]], dtype=torch.float64))  # doctest: +SKIP
     """
@@ -253,6 +253,8 @@ def _modules() -> dict[str, Any]:
 
     class _Sloped(torch.autograd.Function):
         """A law with the slope that it says: what autograd makes of a branch may be NaN where it is not taken."""
+
+        generate_vmap_rule = True
 
         @staticmethod
         def forward(z: Any, value: Symbol, slope: Symbol) -> Any:
