@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # what a shell calls the end by Ctrl-C
 MOST_PARAMETERS = 10**12  # some terabytes: no use to try
+MOST_TOLD = 40  # inputs of an exported model, which may have thousands
 LEFT_OUT = "left out"  # the kind of a column that is not read
 EXTRA = ("typer", "rich", "pandas", "matplotlib", "clevercsv")
 
@@ -447,7 +448,9 @@ def onnx_file(model: Model, **options: Any) -> tuple[bytes, list[tuple[str, str]
 
     lines = [("", f"ONNX, opset {made.opset_import[0].version}: {made.doc_string}")]
     for label, values in ("inputs", made.graph.input), ("outputs", made.graph.output):
-        lines += zip([label, *[""] * len(values)], map(described, values), strict=False)
+        told = [*map(described, values[:MOST_TOLD])]
+        told += [f"and {len(values) - MOST_TOLD:,} more"] * (len(values) > MOST_TOLD)
+        lines += zip([label, *[""] * len(told)], told, strict=False)
     return made.SerializeToString(), lines
 
 

@@ -390,6 +390,15 @@ def test_what_is_no_network_or_not_fitted_is_refused():
         MLPRegressor().to_onnx()
 
 
+@pytest.mark.parametrize("layer", [0, 2])
+def test_parameters_that_do_not_fit_are_refused(fitted, layer):
+    model = from_onnx(to_onnx(fitted("classes")))
+    model.coefs_[layer] = model.coefs_[layer][:3] if layer == 0 else np.ones((4, 2))
+    model.intercepts_[layer] = model.intercepts_[layer][: model.coefs_[layer].shape[1]]
+    with pytest.raises(ValueError, match=r"coefs_ are those of . features and . outputs, but 4 and 3 are what the mo"):
+        model.to_onnx()
+
+
 def test_a_file_says_what_it_is_and_where_it_comes_from():
     model = MLPRegressor(**QUICK).fit(pd.DataFrame(X, columns=list("abcd")), y)
     made = to_onnx(model)
