@@ -277,7 +277,7 @@ def _term(node: NodeProto, args: tuple[Term, ...], opset: int, is_function: bool
     for attribute in node.attribute:
         if attribute.ref_attr_name:
             raise ValueError(f"{label} takes an attribute from outside of the graph")
-        value = get_attribute_value(attribute)
+        value: Any = get_attribute_value(attribute)
         attributes[attribute.name] = value.decode(errors="replace") if isinstance(value, bytes) else value
         if op in KNOWN and attribute.type != KINDS.get(attribute.name, attribute.type):
             raise ValueError(f"{label} has an attribute {attribute.name} of another type than such nodes have")
@@ -288,8 +288,11 @@ def _term(node: NodeProto, args: tuple[Term, ...], opset: int, is_function: bool
         (name, value), *others = [*attributes.items()] or [("nothing", None)]
         if others or name not in KINDS:
             raise ValueError(f"{label} is given by {', '.join(attributes) or name}, which is not known")
+        if name == "value":
+            return Term("constant", label=label, tensor=value, folder=folder)
         dtype = {"value_float": np.float32, "value_floats": np.float32, "value_strings": object}.get(name, np.int64)
-        return Term("constant", label=label, tensor=value if name == "value" else np.array(value, dtype), folder=folder)
+        values = [text.decode() for text in value] if name == "value_strings" else value
+        return Term("constant", label=label, tensor=np.array(values, dtype))
     does_nothing = (
         op == "Identity"
         or (op == "Cast" and attributes.get("to") in FLOATS)

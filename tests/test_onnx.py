@@ -1025,6 +1025,11 @@ TO_LABELS = {
     ],
     "of the smallest": [("Neg", "p", "q"), ("ArgMax", "q", "i", {"axis": 1, "keepdims": 0}), ("Gather", "c i", "L")],
     "of others": [("Gather", "c places", "L")],
+    "in a node": [
+        ("Constant", "", "k", {"value_strings": [b"x", b"y", b"w"]}),
+        ("ArgMax", "p", "i", {"axis": 1, "keepdims": 0}),
+        ("Gather", "k i", "L"),
+    ],
 }
 
 
@@ -1033,7 +1038,7 @@ def test_labels_are_read_if_they_are_those_of_the_probabilities(kind):
     nodes = ("MatMul", "X W", "z"), ("Softmax", "z", "p"), *TO_LABELS[kind]
     constants = {"c": np.array(["x", "y", "w"], object), "places": np.array([0, 1])}
     model = graph(*nodes, outputs=("L", "p"), **constants)
-    if kind in ("of the largest", "by the logits"):
+    if kind in ("of the largest", "by the logits", "in a node"):
         got = from_onnx(model)
         assert got.classes_.tolist() == ["w", "x", "y"]
         np.testing.assert_array_equal(got.predict(Z), run(model, Z)["L"])
