@@ -454,6 +454,27 @@ def onnx_file(model: Model, **options: Any) -> tuple[bytes, list[tuple[str, str]
     return made.SerializeToString(), lines
 
 
+def c_file(model: Model, name: str = "network") -> tuple[bytes, list[tuple[str, str]]]:
+    """A header of C, and how it is used: labels and lines."""
+    text = fastnn.to_c(model, name)
+    declared = re.findall(
+        rf"^static inline (.*\b{name}_(?:predict|predict_proba|encode|forward|test)\(.*\))", text, re.M
+    )
+    return text.encode(), [*zip(["functions", *[""] * len(declared)], declared, strict=False)]
+
+
+def safetensors_file(model: Model) -> tuple[bytes, list[tuple[str, str]]]:
+    """A safetensors file, and what is in it: labels and lines."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = fastnn.to_safetensors(model, Path(folder) / "model.safetensors")
+        data = path.read_bytes()
+
+    from safetensors.numpy import load  # now: `to_safetensors` says what to install
+
+    told = [f"{name} {array.shape}, {array.dtype}" for name, array in sorted(load(data).items())]
+    return data, [*zip(["arrays", *[""] * len(told)], told, strict=False)]
+
+
 @dataclass(frozen=True)
 class Format:
     """What `fastnn export` writes.
@@ -473,7 +494,11 @@ class Format:
     options: tuple[str, ...] = ()
 
 
-FORMATS = {"onnx": Format(".onnx", onnx_file, ("dtype", "opset"))}
+FORMATS = {
+    "onnx": Format(".onnx", onnx_file, ("dtype", "opset")),
+    "c": Format(".h", c_file, ("name",)),
+    "safetensors": Format(".safetensors", safetensors_file),
+}
 if TYPE_CHECKING:
     OneOfTheFormats: TypeAlias = str
 else:
@@ -495,13 +520,17 @@ def export(
         typer.Option(help="What the network is computed in.", show_default="that of its parameters"),
     ] = None,
     opset: Annotated[int | None, typer.Option(help="Of onnx: the version of the operators.", show_default="18")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of c: what all names in it begin with.", show_default="network")
+    ] = None,
 ) -> None:
     """Write a model as other programs read it, and say what it takes and gives there."""
     from .model_files import read
 
     format_ = FORMATS[to]
-    options = {name: value for name, value in (("dtype", dtype), ("opset", opset)) if value is not None}
-    if foreign := [name for name in options if name not in format_.options]:
+    given = {"dtype": dtype, "opset": opset, "name": name}
+    options = {option: value for option, value in given.items() if value is not None}
+    if foreign := [option for option in options if option not in format_.options]:
         raise ValueError(f"{option_of(foreign[0])} is not for --to {to}")
     model, _ = read(model_file)
     if output is None:

@@ -902,6 +902,22 @@ class _MLP(CallbackSupport, BaseEstimator):
 
         return to_c(self, name)
 
+    def to_torch(self, logits: bool = False) -> Any:
+        """The model as a module of PyTorch: see `fastnn.to_torch`, which takes pipelines as well.
+
+        Parameters
+        ----------
+        logits : bool, default False
+            Whether it ends before the output activation, as PyTorch's losses want it.
+
+        Returns
+        -------
+        torch.nn.Sequential
+        """
+        from fastnn.export.torch import to_torch
+
+        return to_torch(self, logits=logits)
+
     def to_onnx(self, dtype: npt.DTypeLike | None = None, opset: int | None = None) -> Any:
         """The model as an ONNX graph, which onnxruntime and other programs compute (see `fastnn.to_onnx`).
 

@@ -663,6 +663,27 @@ def test_an_export_to_standard_output_is_the_file_and_nothing_else(folder, tmp_p
     onnx.checker.check_model(onnx.load_model_from_string(got.stdout))
 
 
+def test_a_model_is_exported_to_c(folder, tmp_path):
+    got = run("export", folder / "run/model.fastnn", "--to", "c", "--name", "flower", "--output", tmp_path / "flower.h")
+    assert (got.code, got.err) == (0, "")
+    assert "int flower_predict(const flower_row *" in got.out
+    assert (tmp_path / "flower.h").read_text().count("flower_predict_proba(") > 1
+    got = run("export", folder / "run/model.fastnn", "--to", "c", "--name", "1x", "--output", tmp_path / "x.h")
+    assert (got.code, got.err.split(",")[0]) == (2, "fastnn: name is '1x'")
+
+
+def test_a_model_is_exported_to_safetensors(tmp_path):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    model = fastnn.MLPRegressor(hidden_layer_sizes=(4,)).partial_fit(np.eye(3), np.arange(3.0))
+    fastnn.save(model, tmp_path / "model.fastnn")
+    file = tmp_path / "model.safetensors"
+    got = run("export", tmp_path / "model.fastnn", "--to", "safetensors", "--output", file)
+    assert got.out.splitlines()[1:3] == ["arrays     0.bias (4,), float64", "           0.weight (4, 3), float64"]
+    np.testing.assert_array_equal(safetensors.load_file(file)["0.weight"], model.coefs_[0].T)
+    got = run("export", tmp_path / "model.fastnn", "--to", "safetensors", "--opset", 18, "--output", file)
+    assert (got.code, got.err) == (2, "fastnn: --opset is not for --to safetensors\n")
+
+
 def test_an_export_without_onnx_says_what_to_install(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     got = run("export", folder / "run/model.fastnn", "--to", "onnx", "--output", tmp_path / "m.onnx")
