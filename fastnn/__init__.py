@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastnn import functional, reference
     from fastnn.displays import LearningCurveDisplay
+    from fastnn.ensembles import EnsembleClassifier, EnsembleRegressor
     from fastnn.estimators import MLPClassifier, MLPRegressor
     from fastnn.laws import activation, loss
+    from fastnn.many import fit_many
     from fastnn.model_files import load, save
     from fastnn.progress import Epoch, compilation, watch
+    from fastnn.searches import GridSearchCV, RandomizedSearchCV
     from fastnn.system import get_n_threads, set_n_threads, system_info
     from fastnn.tables import TableEncoder
     from fastnn.warming import warmup
@@ -22,13 +25,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "EnsembleClassifier",
+    "EnsembleRegressor",
     "Epoch",
+    "GridSearchCV",
     "LearningCurveDisplay",
     "MLPClassifier",
     "MLPRegressor",
+    "RandomizedSearchCV",
     "TableEncoder",
     "activation",
     "compilation",
+    "fit_many",
     "functional",
     "get_n_threads",
     "load",
@@ -43,10 +51,15 @@ __all__ = [
 
 _HOME = {
     "LearningCurveDisplay": "displays",
+    "EnsembleClassifier": "ensembles",
+    "EnsembleRegressor": "ensembles",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "activation": "laws",
     "loss": "laws",
+    "fit_many": "many",
+    "GridSearchCV": "searches",
+    "RandomizedSearchCV": "searches",
     "TableEncoder": "tables.encoder",
     "save": "model_files",
     "load": "model_files",

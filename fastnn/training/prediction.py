@@ -15,7 +15,7 @@ from fastnn.kernels.laws.activations import LINEAR, RELU
 from fastnn.kernels.machine.team import new_team
 from fastnn.network import Array, Network, aligned, common_dtype, layer_sizes_of_coefs
 from fastnn.system import get_n_threads
-from fastnn.training.calls import BRIEF, Kernel, examples, rows_of, team_of
+from fastnn.training.calls import Kernel, examples, here, rows_of, team_of
 from fastnn.training.memory import Buffer, line, new_model, new_table, padded, with_laws
 from fastnn.training.parameters import pack
 
@@ -222,7 +222,7 @@ class Predictor:
         X, seconds = examples(X, dtype), 1e-10 * self._flops_of_row * len(X)
         out = np.empty((len(X), self.network.layer_sizes[-1]), dtype)
         wanted = self._n_threads(len(X), n_threads)
-        if wanted == 1 and seconds < BRIEF:
+        if wanted == 1 and here.keeps_gil(seconds):
             if prediction.predict_at_once(self._alone.address, X, out):
                 _refuse(X, np.ones(1, np.bool_), self.estimator_name)
             return out
@@ -233,7 +233,7 @@ class Predictor:
             elif few.n_threads < most:
                 few = self._team = Few(self.network, self.coefs, self.intercepts, most)
             function = PREDICT_FEW.compile(dtype, few.address, X, out)
-            if prediction.predict_few_team(function, seconds < BRIEF, most, helpers, few.address, X, out):
+            if prediction.predict_few_team(function, here.keeps_gil(seconds), most, helpers, few.address, X, out):
                 _refuse(X, np.ones(1, np.bool_), self.estimator_name)
         return out
 
