@@ -465,10 +465,26 @@ class RandomizedSearchCV(_OnThreads, theirs.RandomizedSearchCV):
         What each parameter is drawn from: a list, or a distribution with `rvs`.
     n_iter : int, default 10
         How many candidates are drawn.
-    scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score, stop_weak
-        As in `GridSearchCV`.
+    scoring : str, callable, list, tuple or dict, default None
+        The score, or several, as in `GridSearchCV`.
+    n_jobs : int or None, default None
+        How many threads.
+    refit : bool, str or callable, default True
+        Whether to fit the best candidate on all the data; of several scores, by which.
+    cv : int, cross-validation generator or iterable, default None
+        The folds.
+    verbose : int, default 0
+        How much is printed.
+    pre_dispatch : int or str, default "2*n_jobs"
+        Of no effect.
     random_state : int, RandomState or None, default None
-        By which they are drawn.
+        By which the candidates are drawn.
+    error_score : "raise" or number, default nan
+        The score of a candidate that cannot be fitted.
+    return_train_score : bool, default False
+        Whether to score the data that were trained on, too.
+    stop_weak : int or None, default None
+        After which epoch the weak candidates stop, as in `GridSearchCV`.
 
     Attributes
     ----------
