@@ -540,3 +540,13 @@ def test_a_vector_that_is_none_is_refused(v):
 def test_samples_and_threads_are_positive_integers(parameters):
     with pytest.raises((ValueError, TypeError), match=r"n_samples|n_threads"):
         fastnn.expected_gradients(MODELS["a number"], X[:2], X, **parameters)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e300])
+def test_the_hessian_takes_vectors_of_any_size(size):
+    """H v is proportional to v: a factor changes the last digits alone."""
+    v = np.array([1.0, -2.0, 0.5, 3.0, 1.0])
+    expected = MODELS["activation tanh"].hessian_vector_product(X[:3], v)
+    got = MODELS["activation tanh"].hessian_vector_product(X[:3], size * v) / size
+    # Steps that differ by some eps change the differences of gradients, eps / step, by about 1e-10 of their size.
+    np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-9 * np.abs(expected).max())
