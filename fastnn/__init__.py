@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastnn import functional, reference
     from fastnn.displays import LearningCurveDisplay
+    from fastnn.embedded import input_gradient, jit, predict_batch, predict_one, train_step
     from fastnn.ensembles import EnsembleClassifier, EnsembleRegressor
     from fastnn.estimators import MLPClassifier, MLPRegressor
+    from fastnn.export.c import to_c
+    from fastnn.export.onnx import to_onnx
+    from fastnn.export.torch import to_safetensors, to_torch
+    from fastnn.foreign import from_onnx, from_torch
+    from fastnn.gradients import expected_gradients
     from fastnn.laws import activation, loss
     from fastnn.many import fit_many
     from fastnn.model_files import load, save
@@ -36,21 +42,39 @@ __all__ = [
     "TableEncoder",
     "activation",
     "compilation",
+    "expected_gradients",
     "fit_many",
+    "from_onnx",
+    "from_torch",
     "functional",
     "get_n_threads",
+    "input_gradient",
+    "jit",
     "load",
     "loss",
+    "predict_batch",
+    "predict_one",
     "reference",
     "save",
     "set_n_threads",
     "system_info",
+    "to_c",
+    "to_onnx",
+    "to_safetensors",
+    "to_torch",
+    "train_step",
     "warmup",
     "watch",
 ]
 
 _HOME = {
     "LearningCurveDisplay": "displays",
+    "expected_gradients": "gradients",
+    "input_gradient": "embedded",
+    "jit": "embedded",
+    "predict_batch": "embedded",
+    "predict_one": "embedded",
+    "train_step": "embedded",
     "EnsembleClassifier": "ensembles",
     "EnsembleRegressor": "ensembles",
     "MLPClassifier": "estimators",
@@ -61,6 +85,12 @@ _HOME = {
     "GridSearchCV": "searches",
     "RandomizedSearchCV": "searches",
     "TableEncoder": "tables.encoder",
+    "from_onnx": "foreign",
+    "from_torch": "foreign",
+    "to_c": "export.c",
+    "to_onnx": "export.onnx",
+    "to_safetensors": "export.torch",
+    "to_torch": "export.torch",
     "save": "model_files",
     "load": "model_files",
     "Epoch": "progress",

@@ -518,10 +518,18 @@ class _MLP(CallbackSupport, BaseEstimator):
         state = dict(super().__getstate__())
         for name in ("_kept", "_random_state"):  # made of coefs_ and intercepts_, or by every fit
             state.pop(name, None)
+        if state.get("_optimizer") is not None:  # as data alone: who loads it has no more classes to trust
+            from fastnn.training.optimizers import to_dict
+
+            state["_optimizer"] = to_dict(state["_optimizer"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        if isinstance(self.__dict__.get("_optimizer"), dict):  # what older ones have pickled was the object
+            from fastnn.training.optimizers import from_dict
+
+            self._optimizer = from_dict(self._optimizer)
         self.__dict__.pop("_theta", None)  # of 0.1.0, whose coefs_ were transposed views of it
         if hasattr(self, "coefs_"):
             self.coefs_, self._kept = [np.ascontiguousarray(coef) for coef in self.coefs_], {}
@@ -920,6 +928,76 @@ class _MLP(CallbackSupport, BaseEstimator):
         """
         return conversion.to_sklearn(self, self._theirs)
 
+    def to_c(self, name: str = "network") -> str:
+        """The same model as a header of C, without any dependency: see `fastnn.to_c`, which takes pipelines as well.
+
+        Parameters
+        ----------
+        name : str, default "network"
+            What all names in it begin with.
+
+        Returns
+        -------
+        str
+            The text of the header.
+        """
+        from fastnn.export.c import to_c
+
+        return to_c(self, name)
+
+    def to_torch(self, logits: bool = False) -> Any:
+        """The model as a module of PyTorch: see `fastnn.to_torch`, which takes pipelines as well.
+
+        Parameters
+        ----------
+        logits : bool, default False
+            Whether it ends before the output activation, as PyTorch's losses want it.
+
+        Returns
+        -------
+        torch.nn.Sequential
+        """
+        from fastnn.export.torch import to_torch
+
+        return to_torch(self, logits=logits)
+
+    def to_onnx(self, dtype: npt.DTypeLike | None = None, opset: int | None = None) -> Any:
+        """The model as an ONNX graph, which onnxruntime and other programs compute (see `fastnn.to_onnx`).
+
+        Parameters
+        ----------
+        dtype : {"float32", "float64"} or None, default None
+            What it is computed in; None for the dtype of the parameters.
+        opset : int or None, default None
+            The version of ONNX's operators, from 13 to 25; None for 18.
+
+        Returns
+        -------
+        onnx.ModelProto
+        """
+        from fastnn.export.onnx import to_onnx
+
+        return to_onnx(self, dtype=dtype, opset=opset)
+
+    def onnx_parser(self) -> Callable[..., None]:
+        """What skl2onnx asks for where it does not know a class: from then on it does."""
+        from fastnn.export.onnx import register
+
+        register(type(self))
+        return lambda scope=None, inputs=None: None  # the outputs are those of any classifier or regressor
+
+    def onnx_shape_calculator(self) -> Callable[..., None]:
+        """What tells skl2onnx the types of the outputs."""
+        from fastnn.export.onnx import infer_types
+
+        return infer_types
+
+    def onnx_converter(self) -> Callable[..., None]:
+        """What writes the network into a graph of skl2onnx."""
+        from fastnn.export.onnx import convert
+
+        return convert
+
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
         """A model of scikit-learn's own estimator: parameters, attributes and the state of the optimizer.
@@ -941,6 +1019,76 @@ class _MLP(CallbackSupport, BaseEstimator):
         if not isinstance(model, cls._theirs):
             raise TypeError(f"model must be scikit-learn's {cls._theirs.__name__}, got {model!r}")
         return conversion.from_sklearn(model, cls)
+
+    def jit(self, dtype: npt.DTypeLike | None = None, batch_size: int | None = None) -> Any:
+        """This model for compiled code, such as a user's own `@njit` functions.
+
+        Parameters
+        ----------
+        dtype : {float32, float64} or None, default None
+            Of the arrays that it will take; None for that of the parameters.
+        batch_size : int or None, default None
+            How many examples a `fastnn.train_step` takes at most; None for a network that only predicts.
+
+        Returns
+        -------
+        fastnn.embedded.CompiledNetwork
+            A copy of the parameters, for `fastnn.predict_one`, `predict_batch`, `input_gradient` and `train_step`.
+        """
+        from fastnn import embedded
+
+        return embedded.jit(self, dtype=dtype, batch_size=batch_size)
+
+    def cfunc(self) -> Any:
+        """A copy of this model for C: ``double f(int n, double *x, void *network)``.
+
+        Returns
+        -------
+        scipy.LowLevelCallable
+            See `fastnn.embedded.CompiledNetwork.cfunc`.
+        """
+        return self.jit().cfunc()
+
+    def input_gradient(self, X: npt.ArrayLike, raw: bool = False) -> Array:
+        """The derivatives of what is predicted by the numbers of each row.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_features)
+            Examples, one a row.
+        raw : bool, default False
+            Whether those of the outputs before the output activation are wanted, such as log odds.
+
+        Returns
+        -------
+        array (n_samples, n_features), or (n_samples, n_outputs, n_features)
+            Of a regressor's one number, or of two classes the probability of the second; or of all numbers, if there
+            are more.
+        """
+        from fastnn import gradients
+
+        return gradients.input_gradient(self, X, raw, self.n_threads)
+
+    def hessian_vector_product(self, X: npt.ArrayLike, v: npt.ArrayLike, raw: bool = False) -> Array:
+        """How the derivatives by the inputs change along a vector: H v, by central differences of `input_gradient`.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_features)
+            Examples, one a row.
+        v : array-like (n_features,) or (n_samples, n_features)
+            The vector, for all or for each.
+        raw : bool, default False
+            Whether it is about the outputs before the output activation.
+
+        Returns
+        -------
+        array (n_samples, n_features), or (n_samples, n_outputs, n_features)
+            float64, with about ten right digits where the activations are smooth.
+        """
+        from fastnn import gradients
+
+        return gradients.hessian_vector_product(self, X, v, raw, self.n_threads)
 
     def _check_solver(self) -> bool:
         if self.solver == "lbfgs":

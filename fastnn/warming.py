@@ -1,19 +1,23 @@
 """All kernels compiled ahead of time."""
 
 from math import inf
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from fastnn import functional as nn
+from fastnn.embedded import CompiledNetwork, input_gradient, predict_one, train_step, trainer_of
+from fastnn.estimators import MLPRegressor
+from fastnn.export.description import describe
 from fastnn.kernels.laws import units as laws
 from fastnn.kernels.laws.activations import ACTIVATIONS
 from fastnn.kernels.laws.losses import LOSSES, OUT_ACTIVATIONS
 from fastnn.kernels.laws.optimizers import RULES
 from fastnn.kernels.machine.workers import WORKERS
 from fastnn.kernels.predict import predict_at_once, predict_few_team
-from fastnn.network import Network
+from fastnn.network import Array, Network
 from fastnn.training import Adam, Trainer, unpack
 from fastnn.training.calls import examples, rows_of, team_of
 from fastnn.training.prediction import (
@@ -86,6 +90,10 @@ def compile_all(dtype: npt.DTypeLike) -> None:
         predict_at_once(*few_examples)
         with team_of(wanted, seconds) as (most, helpers):
             predict_few_team(PREDICT_FEW.compile(dtype, *few_examples), True, most, helpers, *few_examples)
+    model = MLPRegressor(hidden_layer_sizes=(9,), alpha=0.0).partial_fit(X.T, Y[0])
+    for way in (columns, units, online):
+        _embedded(model, X.T, Y.T, way)
+    _embedded(MLPRegressor(hidden_layer_sizes=(), alpha=0.0).partial_fit(X.T, Y[0]), X.T, Y.T, linear)
     for unit in (
         *map(laws.activation_unit, ACTIVATIONS.values()),
         *map(laws.output_unit, OUT_ACTIVATIONS),
@@ -94,3 +102,13 @@ def compile_all(dtype: npt.DTypeLike) -> None:
         *map(laws.advance_unit, RULES.values()),
     ):
         laws.address_of(unit, dtype)
+
+
+def _embedded(model: MLPRegressor, X: Array, Y: Array, way: ModuleType) -> None:
+    """All that a network in compiled code does."""
+    net = CompiledNetwork(describe(model), X.dtype, trainer_of(model, X.dtype, 1, way))
+    x, y, out = np.ascontiguousarray(X[0]), np.ascontiguousarray(Y[0]), np.empty(1, X.dtype)
+    predict_one(net, x, out)
+    input_gradient(net, x, np.empty_like(x))
+    train_step(net, x, y)
+    net.cfunc()

@@ -15,7 +15,7 @@ from numba import types
 from fastnn.kernels.laws.activations import RELU
 from fastnn.kernels.laws.units import activate
 from fastnn.kernels.machine.jit import entry, inline, kernel, packed, part, release_gil, take_gil, unit
-from fastnn.kernels.machine.records import keep, kept
+from fastnn.kernels.machine.records import kept
 from fastnn.kernels.machine.simd import (
     REGISTERS,
     fma,
@@ -327,7 +327,7 @@ def through_together(model, X, room, team, rank, size, out):
 
 
 def _contents(like):
-    """The type of what `keep_few` keeps, for arrays of this one's dtype."""
+    """The type of `Kept`, for arrays of this one's dtype."""
     vector, block = types.Array(like.dtype, 1, "C"), types.Array(like.dtype, 2, "C")
     whole, address = types.int64, types.int64
     model = types.NamedTuple([vector, types.int64[:, ::1], address, address, vector, types.boolean], Model)
@@ -345,12 +345,6 @@ class Kept(NamedTuple):
 
 
 kept_few = kept(_contents)
-
-
-@entry
-def keep_few(contents, memory):
-    """Keep this for many predictions: to hand it over takes as long as one."""
-    keep(contents, memory)
 
 
 @entry(nogil=False)

@@ -12,9 +12,10 @@ import pytest
 
 import fastnn
 from fastnn import training
-from fastnn.kernels import epochs, passes, predict, run, shuffle
+from fastnn.kernels import embedded, epochs, passes, predict, run, shuffle
 from fastnn.kernels.laws import units as laws
 from fastnn.kernels.machine import jit, peak, team
+from fastnn.kernels.machine.records import RecordType
 from fastnn.kernels.products import columns as products
 from fastnn.kernels.products.sparse import Rows
 from fastnn.network import Network
@@ -95,23 +96,28 @@ def float32_programs():
     model, room = sparse.room(network, theta, 1, 1, 20)
     texts = run.Run(model, batches._replace(X=rows), room, rule)
     calls.append((sparse.TRAIN.alone, (True, 1, team.new_team(1), texts, np.zeros((1, 2), np.float32))))
-    coefs, intercepts = training.unpack(network, theta)
+    coefs, _ = training.unpack(network, theta)
     rest = theta[coefs[0].size :]
     for kernel, (model, room), x in (
         (predict.predict, prediction.room_for_many(network, theta, 10, 1), X),
         (predict.predict_sparse, prediction.room_for_sparse(network, coefs[0], rest, 10, 1), rows),
     ):
         calls.append((kernel, (True, 1, team.new_team(1), model, x, room, Y, np.zeros(1, np.bool_))))
-    kept = predict.Kept(
-        *prediction.room_for_few(network, coefs, intercepts, 1), team.new_team(1), np.zeros(1, np.bool_)
-    )
     calls += [
-        (predict.keep_few, (kept, team.new_team(1))),
         (predict.predict_few, (True, 1, team.new_team(1), 0, X, Y)),
         (predict.predict_at_once, (0, X, Y)),
     ]
     A, b = np.zeros((4, 4), np.float32), np.zeros(4, np.float32)
+    net = fastnn.MLPRegressor(hidden_layer_sizes=(3,)).partial_fit(X, Y[:, 0]).jit(batch_size=10)
+    network, trained = (RecordType(numba.typeof(record)) for record in net._kept[::2])
+    blocks = np.zeros((1, 4, 4), np.float32)
     calls += [
+        (embedded.predict, (network, A, A)),
+        (embedded.input_gradient, (network, A, 0, False, blocks)),
+        (embedded.train_step, (trained, A, A, A)),
+        (embedded.call_predict, (True, 0, 0, A, A)),
+        (embedded.call_input_gradient, (True, 0, 0, A, 0, False, blocks)),
+        (embedded.call_train_step, (0, 0, A, A, A)),
         (passes.transpose, (A, A)),
         (team.serve, (team.new_team(1), 0)),
         (passes.affine, (A, b, A, A, A, False, 0)),
@@ -124,13 +130,15 @@ def float32_programs():
         (passes.sgd, (b, b, np.float32(1))),
         (peak.peak, (1, np.zeros((6, 64), np.float32))),
     ]
-    callers = {epochs.train_epochs, predict.predict_team, predict.predict_few_team}  # who add up in float64, or nothing
+    # Who add up in float64, or nothing; and what C calls with double numbers.
+    callers = {epochs.train_epochs, predict.predict_team, predict.predict_few_team}
+    callers |= {embedded.number_for_c_single, embedded.number_for_c_double}
     assert {call for call, _ in calls} | callers == {
         entry for entry in jit.ENTRIES if entry.__module__.startswith("fastnn.kernels")
     }
     programs = {}
     for entry, arguments in calls:
-        programs[f"{entry.__module__}.{entry.__name__}"] = program_of(entry, map(numba.typeof, arguments))
+        programs[f"{entry.__module__}.{entry.__name__}"] = program_of(entry, map(kind_of, arguments))
     for unit, args in list(jit.SYMBOLS.values()):
         if not any(getattr(kind, "dtype", None) == numba.float64 for kind in args) and unit is not epochs.steps_end:
             programs[unit.full_name] = program_of(unit, args)
@@ -142,13 +150,16 @@ def float32_programs():
     return programs
 
 
+def kind_of(argument):
+    return argument if isinstance(argument, numba.types.Type) else numba.typeof(argument)
+
+
 def program_of(function, kinds):
     """LLVM's text of what is made of it for arguments of these types, compiled anew."""
-    fresh = jit._njit(jit._CalledByPython, function.py_func, jit._EntryCompiler)
-    fresh.compile(tuple(kinds))
-    program = "\n".join(fresh.inspect_llvm().values())
     # The wrapper for Python turns its float objects into numbers: that is not in the kernel.
-    return re.sub(r"^define[^\n]*@_ZN7cpython.*?^}", "", program, flags=re.M | re.S)
+    fresh = jit._njit(jit._CalledByPython, function.py_func, jit._EntryCompiler, no_cpython_wrapper=True)
+    fresh.compile(tuple(kinds))
+    return "\n".join(fresh.inspect_llvm().values())
 
 
 def test_float32_kernels_hold_no_float64_arithmetic(float32_programs):

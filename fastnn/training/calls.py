@@ -212,7 +212,7 @@ def examples(array: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:
         view: Array = array.view()  # what `require` would find out, but sooner
     else:
         view = np.require(array, dtype, ["C", "A"]).view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 

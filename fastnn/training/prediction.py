@@ -3,7 +3,7 @@
 import ctypes
 from functools import lru_cache
 from operator import is_
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from scipy.sparse import issparse
 from fastnn.kernels import predict as prediction
 from fastnn.kernels import run
 from fastnn.kernels.laws.activations import LINEAR, RELU
+from fastnn.kernels.machine.records import in_memory
 from fastnn.kernels.machine.team import new_team
 from fastnn.network import Array, Network, aligned, common_dtype, layer_sizes_of_coefs
 from fastnn.system import get_n_threads
@@ -27,8 +28,6 @@ PREDICT_SERIAL_BELOW = 2e7
 #: The same of a few examples: 0.4e6 took 10.5 us alone and 19 together, 5.3e6 66 and 47; and of one, bytes of its
 #: weights, those that a core does not have in its caches: of 2.7e6 it took 47 us alone and 40 together.
 FEW_SERIAL_BELOW, ROW_SERIAL_BELOW = 4e6, 1.5e6
-#: Words of what is kept for many predictions.
-MEMORY = 64
 #: Up to so many rows are predicted by coefs and intercepts where they are; for more, theta is made of them.
 FEW = 1024
 #: How many examples go through the network at a time, so that they stay in the cache from layer to layer; of few.
@@ -148,9 +147,25 @@ class Few:
         self.n_threads = n_threads
         room = room_for_few(network, coefs, intercepts, n_threads)
         self._kept = prediction.Kept(*room, new_team(n_threads), np.zeros(n_threads, np.bool_))
-        self._memory = np.zeros(MEMORY, np.int64)
-        prediction.keep_few(self._kept, self._memory)
+        self._memory = in_memory(self._kept)
         self.address = self._memory.ctypes.data
+
+
+class _Head(ctypes.Structure):
+    """The beginning of an array: where its numbers and its shape are, and of which type it is."""
+
+    _fields_: ClassVar = [
+        ("data", ctypes.c_void_p),
+        ("n_dimensions", ctypes.c_int),
+        ("dimensions", ctypes.c_void_p),  # and strides, one after the other
+        ("strides", ctypes.c_void_p),
+        ("base", ctypes.c_void_p),
+        ("dtype", ctypes.c_void_p),
+    ]
+
+
+def _bytes_at(address: int, n: int) -> Any:
+    return (ctypes.c_char * n).from_address(address)
 
 
 class Predictor:
@@ -176,29 +191,34 @@ class Predictor:
         self.network, self.estimator_name, self._flops_of_row = network, estimator_name, 2 * network.n_params
         self.dtype = common_dtype(*coefs, *intercepts)
         self._given = [*coefs, *intercepts]
-        self._kinds = [(array.shape, array.strides, array.dtype) for array in self._given]
         arrays = [examples(array, self.dtype) for array in self._given]
-        # Where NumPy keeps the address of an array's numbers: to ask it for one takes a microsecond.
-        self._places = [ctypes.c_void_p.from_address(id(array) + object.__basicsize__) for array in self._given]
-        self._addresses = [array.ctypes.data for array in self._given]
-        self._is_in_place = (
-            all(map(np.may_share_memory, arrays, self._given))
-            and [place.value for place in self._places] == self._addresses
-        )
+        self._is_in_place = all(map(np.may_share_memory, arrays, self._given))
+        # What NumPy keeps of an array: to ask it for the parts takes several times as long.
+        heads = [_Head.from_address(id(array) + object.__basicsize__) for array in self._given]
+        self._heads = [_bytes_at(ctypes.addressof(head), ctypes.sizeof(head)) for head in heads]
+        self._shapes = [
+            _bytes_at(head.dimensions, 2 * array.ndim * ctypes.sizeof(ctypes.c_ssize_t))
+            for head, array in zip(heads, self._given, strict=True)
+        ]
+        self._known = [head.raw for head in self._heads], [shape.raw for shape in self._shapes]
         self.coefs, self.intercepts = arrays[: len(coefs)], arrays[len(coefs) :]
         # A few rows take less than what has to be made ready for them: so it is, once.  One call that keeps the GIL,
         # and one that has the team, use it at a time.
         self._alone = self._team = Few(network, self.coefs, self.intercepts, 1)
+        #: Up to so many rows take one thread.
+        self._at_once: int = min(FEW, int(FEW_SERIAL_BELOW / self._flops_of_row))
+        if self._flops_of_row // 2 * self.dtype.itemsize >= ROW_SERIAL_BELOW:
+            self._at_once = 0
 
-    def is_of(self, coefs: list[Array], intercepts: list[Array], activation: str, out_activation: str) -> bool:
+    def is_of(self, coefs: list[Array], intercepts: list[Array], activation: Any, out_activation: str) -> bool:
         """Whether it is that of these arrays, as they are now."""
-        arrays = [*coefs, *intercepts]
+        arrays, (heads, shapes) = [*coefs, *intercepts], self._known
         return (
             self._is_in_place
             and len(arrays) == len(self._given)
             and all(map(is_, arrays, self._given))
-            and [(array.shape, array.strides, array.dtype) for array in arrays] == self._kinds
-            and [place.value for place in self._places] == self._addresses
+            and [head.raw for head in self._heads] == heads
+            and [shape.raw for shape in self._shapes] == shapes  # which lie where the heads say
             and activation == self.network.activation
             and out_activation == self.network.out_activation
         )
@@ -209,6 +229,20 @@ class Predictor:
         On up to n_threads threads if it is worth it; X may be sparse.
         Raises scikit-learn's ValueError if X has NaN or infinity.
         """
+        if (
+            type(X) is np.ndarray
+            and X.dtype is self.dtype
+            and len(X) <= self._at_once
+            and here.keeps_gil(1e-10 * self._flops_of_row * len(X))
+        ):
+            if X.ndim != 2 or X.shape[1] != self.network.layer_sizes[0]:
+                raise ValueError(
+                    f"X has shape {X.shape}, but this network expects (n_samples, {self.network.layer_sizes[0]})"
+                )
+            out = np.empty((len(X), self.network.layer_sizes[-1]), self.dtype)
+            if prediction.predict_at_once(self._alone.address, examples(X, self.dtype), out):
+                _refuse(X, np.ones(1, np.bool_), self.estimator_name)
+            return out
         if issparse(X):
             return self._of_sparse(X, n_threads)
         dtype = self.dtype if X.dtype == self.dtype else common_dtype(X.dtype, self.dtype)

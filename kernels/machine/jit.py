@@ -365,6 +365,13 @@ def address_of(function, kinds):
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
+def c_address_of(function, kinds):
+    """The same for C: it takes these types, and returns what the `entry` returns."""
+    function.compile(kinds)
+    compiled = function.overloads[kinds]
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
+
+
 def _call(context, builder, address, kinds, values):
     wanted = [_usual(kind) for kind in kinds]
     values = [

@@ -4,6 +4,7 @@ Numba hands a tuple over field by field, and an array is seven fields or nine: w
 workers would be 160 arguments of every kernel.
 """
 
+import numpy as np
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
@@ -37,16 +38,33 @@ def record(typingctx, contents):
     return RecordType(contents)(contents), codegen
 
 
-@intrinsic
-def keep(typingctx, contents, memory):
-    """A copy of a NamedTuple in memory (any), int64, for many calls: see `kept`.  Its arrays are kept by others."""
+def in_memory(contents):
+    """A copy of a NamedTuple in words of memory, as LLVM lays it out, for many calls: see `kept`.
 
-    def codegen(context, builder, sig, args):
-        data = context.make_array(sig.args[1])(context, builder, args[1]).data
-        builder.store(args[0], builder.bitcast(data, args[0].type.as_pointer()), align=8)
-        return context.get_dummy_value()
+    Its arrays are kept alive by others.  (A kernel that takes it field by field would be seconds in compiling.)
+    """
+    parts, _ = _laid_out(contents)
+    memory = np.zeros(-(-len(parts) // 8), np.int64)
+    memory.view(np.uint8)[: len(parts)] = np.frombuffer(bytes(parts), np.uint8)
+    return memory
 
-    return types.void(contents, memory), codegen
+
+def _laid_out(value):
+    """The bytes of a value, and what their address must be a multiple of."""
+    if isinstance(value, tuple):
+        parts, most = bytearray(), 1
+        for each in value:
+            part, multiple = _laid_out(each)
+            parts += bytes(-len(parts) % multiple) + part
+            most = max(most, multiple)
+        return parts + bytes(-len(parts) % most), most
+    if isinstance(value, np.ndarray):  # meminfo and parent, which nobody looks at; and what it is
+        words = 0, 0, value.size, value.itemsize, value.ctypes.data, *value.shape, *value.strides
+        return bytearray(np.array(words, np.int64)), 8
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = np.int64(value)
+    scalar = np.asarray(value)
+    return bytearray(scalar.tobytes()), scalar.itemsize
 
 
 def kept(contents_of):
@@ -62,6 +80,16 @@ def kept(contents_of):
         return RecordType(contents)(address, like), codegen
 
     return at
+
+
+@intrinsic
+def contents(typingctx, record):
+    """The NamedTuple itself."""
+
+    def codegen(context, builder, sig, args):
+        return builder.load(args[0])
+
+    return record.contents(record), codegen
 
 
 @infer_getattr

@@ -800,17 +800,19 @@ def prefetch_to_write(typingctx, array, row, col):
     return _prefetch(array, row, col, 3, to_write=1)
 
 
-def _matrix(context, builder, kind, data, rows, cols):
-    """A (rows, cols) array at an address."""
-    itemsize = ir.Constant(rows.type, kind.dtype.bitwidth // 8)
+def array_at(context, builder, kind, data, *shape):
+    """A C-contiguous array of this shape at an address."""
+    itemsize = context.get_constant(types.intp, kind.dtype.bitwidth // 8)
     view = context.make_array(kind)(context, builder)
     view.meminfo = cgutils.get_null_value(view.meminfo.type)
     view.parent = cgutils.get_null_value(view.parent.type)
-    view.nitems = builder.mul(rows, cols)
-    view.itemsize = itemsize
-    view.data = data
-    view.shape = cgutils.pack_array(builder, [rows, cols])
-    view.strides = cgutils.pack_array(builder, [builder.mul(cols, itemsize), itemsize])
+    view.itemsize, view.data = itemsize, data
+    strides, size = [itemsize], context.get_constant(types.intp, 1)
+    for n in reversed(shape):
+        size = builder.mul(size, n)
+        strides.insert(0, builder.mul(strides[0], n))
+    view.nitems = size
+    view.shape, view.strides = cgutils.pack_array(builder, list(shape)), cgutils.pack_array(builder, strides[1:])
     return view._getvalue()
 
 
@@ -828,7 +830,7 @@ def matrix(typingctx, flat, offset, rows, cols):
             context.cast(builder, value, from_type, types.intp)
             for value, from_type in zip(args[1:], sig.args[1:], strict=True)
         )
-        return _matrix(context, builder, kind, builder.gep(source.data, [offset], inbounds=True), rows, cols)
+        return array_at(context, builder, kind, builder.gep(source.data, [offset], inbounds=True), rows, cols)
 
     return kind(flat, offset, rows, cols), codegen
 
@@ -844,6 +846,6 @@ def matrix_at(typingctx, like, address, rows, cols):
             for value, from_type in zip(args[1:], sig.args[1:], strict=True)
         )
         place = builder.inttoptr(address, context.get_data_type(kind.dtype).as_pointer())
-        return _matrix(context, builder, kind, place, rows, cols)
+        return array_at(context, builder, kind, place, rows, cols)
 
     return kind(like, address, rows, cols), codegen

@@ -1,0 +1,809 @@
+"""Networks within other compiled code: `predict_one` and its kin, in a user's own `@njit` functions or for C.
+
+A `CompiledNetwork` is a word to Numba: an address, at which there are those of machine code and of what it needs (see
+`kernels.embedded`).  A user's function is compiled without our kernels, in a moment, and what is kept of it may stay
+where fastnn or the network changes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections import deque
+from copy import copy
+from functools import cache, cached_property
+from numbers import Integral
+from types import ModuleType
+from typing import Any
+from weakref import WeakValueDictionary, finalize
+
+import numpy as np
+import numpy.typing as npt
+from numba import typeof, types
+from numba.core import cgutils
+from numba.core.errors import TypingError
+from numba.core.imputils import lower_constant
+from numba.extending import (
+    NativeValue,
+    box,
+    models,
+    overload,
+    overload_attribute,
+    register_model,
+    typeof_impl,
+    unbox,
+)
+from scipy import LowLevelCallable
+from sklearn.utils import check_array
+
+from fastnn.export.description import Description, Scaling, describe
+from fastnn.kernels import embedded as kernels
+from fastnn.kernels import run
+from fastnn.kernels.embedded import as_block, as_blocks, word
+from fastnn.kernels.machine.jit import address_of, c_address_of, call
+from fastnn.kernels.machine.records import RecordType, in_memory
+from fastnn.kernels.machine.team import new_team
+from fastnn.kernels.predict import Room
+from fastnn.network import Array, Network, aligned
+from fastnn.tables.columns import FARTHEST, Number, check_columns
+from fastnn.tables.frames import Frame
+from fastnn.training.calls import BRIEF, examples
+from fastnn.training.memory import new_model, new_table, padded, with_laws
+from fastnn.training.optimizers import Adam
+from fastnn.training.parameters import moments_by, pack, unpack
+from fastnn.training.trainer import Trainer
+
+#: The version of what a caller's machine code knows: the places of the words.
+ABI = 1
+#: Bytes of the stack that a call may take.
+STACK = 1 << 18
+#: How many rows of `predict_batch` go through the network together.
+TOGETHER = 32
+#: What is raised in compiled code: no text is made there, what came and what is wanted are arguments beside it.
+WRONG_X = "x has so many features, but the network expects so many (-1: it is gone, Python did not keep it):"
+WRONG_OUT = "out has so many numbers for an example, but the network predicts so many:"
+WRONG_ROWS = "X has so many rows, but out or Y so many:"
+WRONG_JACOBIAN = "out has so many numbers, but n_outputs * n_features (of one number predicted, n_features) are wanted:"
+WRONG_Y = "Y has so many targets for an example, but the network expects so many:"
+WRONG_BATCH = "X has so many examples, but a step takes 1 or more, up to the batch_size that model.jit() was told:"
+WRONG_CLASS = "Y holds this, but classes are numbers from 0 to one less than there are:"
+TOO_WIDE = f"the network is too wide for input_gradient, which would take more than {STACK:,} bytes of the stack"
+#: For how many steps the rates of an optimizer are made ready: after that, they stay.
+STEPS = 1 << 16
+
+
+class CompiledNetwork:
+    """A trained network for compiled code, made by `model.jit()`.
+
+    It has parameters of its own: a later `fit` of the model does not change it, nor a `fastnn.train_step` the model.
+    What compiled code has of it is its address: keep it in Python as long as a jitclass, a typed.List or a generator of
+    Numba's has it.
+
+    Attributes
+    ----------
+    dtype : dtype
+        float32 or float64: that of the arrays that it takes.
+    n_features, n_outputs : int
+        How many numbers an example has, and a prediction.
+    n_targets : int
+        How many numbers the target of an example has in `fastnn.train_step`.
+    batch_size : int
+        How many examples a `fastnn.train_step` takes at most; 0, if there is none.
+    has_categories : bool
+        Whether some of the numbers of an example are those of categories: see `rows`.
+    coefs_, intercepts_ : lists of arrays
+        Copies of the parameters, as an estimator has them.
+    """
+
+    def __init__(self, description: Description, dtype: npt.DTypeLike, trainer: Any = None) -> None:
+        sizes = (len(description.coefs[0]), *(coef.shape[1] for coef in description.coefs))
+        network = Network(sizes, tuple(description.activations), description.out_activation)
+        self._description, self._network, self._trainer = description, network, trainer
+        self.dtype = np.dtype(dtype)
+        self._theta = (
+            trainer.model.theta if trainer else pack(network, description.coefs, description.intercepts, dtype)
+        )
+        self._theta_T = aligned(network.n_params, dtype)
+        for block in network.blocks:
+            values = self._theta[block.start : block.end].reshape(block.shape)
+            self._theta_T[block.start : block.end] = values.T.ravel()
+        has_complement = description.task == "classes" and description.out_activation == "logistic"
+        columns = description.columns
+        self.n_features = sizes[0] if columns is None else len(columns)
+        self.has_categories = any(not isinstance(column, Number) for _, column in columns or [])
+        self.n_outputs = 2 if has_complement else sizes[-1]
+        is_of_classes = description.task == "classes" and description.out_activation == "softmax"
+        self.n_targets = 1 if is_of_classes else sizes[-1]
+        self.batch_size = trainer.batch_size if trainer else 0
+        # All that the words refer to, so that it lives as long.
+        self._kept: list[Any] = []
+        self._words = aligned(kernels.WORDS, np.int64)
+        self._words[[kernels.N_FEATURES, kernels.N_OUTPUTS, kernels.N_TARGETS, kernels.MOST_ROWS]] = (
+            self.n_features,
+            self.n_outputs,
+            self.n_targets,
+            self.batch_size,
+        )
+        self._n_numbers = sizes[-1]
+        self._words[kernels.N_CLASSES], self._words[kernels.N_NUMBERS] = sizes[-1] if is_of_classes else 0, sizes[-1]
+        record, two, three = self._embedded(has_complement), _array(self.dtype, 2), _array(self.dtype, 3)
+        self._words[kernels.NETWORK] = self._keep(record)
+        self._words[kernels.PREDICT] = _address(kernels.predict, self.dtype, record, two, two)
+        if record.gradient_rows:
+            kinds = two, types.int64, types.boolean, three
+            self._words[kernels.GRADIENT] = _address(kernels.input_gradient, self.dtype, record, *kinds)
+        if trainer:
+            trained = self._trained()
+            self._words[kernels.TRAINED] = self._keep(trained)
+            self._words[kernels.TRAIN] = _address(kernels.train_step, (self.dtype, trainer.way), trained, two, two, two)
+
+    @cached_property
+    def _address(self) -> int:
+        """Where the words are, for whoever asks for the first time: they outlive the network (see `_let_go`)."""
+        address = int(self._words.ctypes.data)
+        _lent[address] = self
+        finalize(self, _let_go, self._words).atexit = False
+        return address
+
+    def _keep(self, record: Any) -> int:
+        """The address of a record; what it refers to is kept."""
+        memory = in_memory(record)
+        self._kept += [record, memory]
+        return int(memory.ctypes.data)
+
+    def _embedded(self, has_complement: bool) -> kernels.Embedded:
+        network, dtype, description = self._network, self.dtype, self._description
+        layers, size = new_table(network), dtype.itemsize
+        width = padded(max(network.layer_sizes), dtype)
+        rows = _rows(2 * width * size)
+        gradient_bytes = (2 * len(layers) + 2) * width * size
+        gradient_rows = _rows(gradient_bytes) if gradient_bytes <= STACK else 0
+        for block in network.blocks:
+            layers[block.layer - 1, run.W if block.is_penalised else run.B] = (
+                self._theta_T.ctypes.data + block.start * size
+            )
+            if block.is_penalised:
+                layers[block.layer - 1, run.W_ROWS] = self._theta.ctypes.data + block.start * size
+        for l, layer in enumerate(layers):
+            layer[run.A_OUT], layer[run.SLOPE] = l % 2 * rows * width, 2 * l * gradient_rows * width
+        nothing = aligned(0, dtype)
+        model = with_laws(new_model(network, nothing, layers), network, is_trained=False)
+        forms = {"identity": kernels.IDENTITY, "logistic": kernels.LOGISTIC, "exp": kernels.EXP}
+        columns, scalings = _encoding(description, network.layer_sizes[0], dtype)
+        return kernels.Embedded(
+            model=model,
+            room=Room(work=aligned((0, 1), dtype), width=width, rows=np.arange(rows)),
+            size=2 * rows * width,
+            gradient_rows=gradient_rows,
+            gradient_size=2 * len(layers) * gradient_rows * width,
+            columns=columns,
+            scalings=scalings,
+            nothing=aligned((1, width), dtype),
+            output_form=forms.get(description.out_activation, kernels.SOFTMAX),
+            has_complement=has_complement,
+            is_sorted=description.is_sorted,
+        )
+
+    def _trained(self) -> kernels.Trained:
+        trainer = self._trainer
+        trainer.compile()
+        optimizer, n_rows = trainer.optimizer, trainer.batch_size
+        order = np.arange(n_rows)
+        numbers = optimizer.numbers(trainer.alpha, STEPS if isinstance(optimizer, Adam) else 1)
+        ready = trainer._run_of(trainer._batches(order, 0), numbers)
+        law = trainer.network.loss_law
+        scale = 1 / self._network.layer_sizes[-1] if law.is_mean_over_outputs else 1.0
+        return kernels.Trained(
+            run=ready,
+            train=trainer._address,
+            team=new_team(1),
+            order=order,
+            numbers=ready.rule.numbers,
+            done=np.zeros(1, np.int64),
+            costs=np.zeros((1, run.COSTS), self.dtype),
+            theta_T=self._theta_T,
+            scale=np.full(1, scale, self.dtype),
+        )
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """Copies of the weights (n_in, n_out) of each layer."""
+        return unpack(self._network, self._theta)[0]
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """Copies of the intercepts (n_out,) of each layer."""
+        return unpack(self._network, self._theta)[1]
+
+    def _predict(self, X: Array, out: Array) -> None:
+        seconds = 2e-10 * len(X) * self._network.n_params
+        words = int(self._words[kernels.PREDICT]), int(self._words[kernels.NETWORK])
+        kernels.call_predict(seconds < BRIEF, *words, examples(X, self.dtype), out)
+
+    def _input_gradient(self, X: Array, first: int, is_raw: bool, out: Array) -> None:
+        if not self._words[kernels.GRADIENT]:
+            raise ValueError(TOO_WIDE)
+        seconds = 2e-10 * len(X) * self._network.n_params * (1 + out.shape[1])
+        words = int(self._words[kernels.GRADIENT]), int(self._words[kernels.NETWORK])
+        kernels.call_input_gradient(seconds < BRIEF, *words, examples(X, self.dtype), first, is_raw, out)
+
+    def cfunc(self) -> LowLevelCallable:
+        """What C calls: ``double f(int n, double *x, void *network)``, with the network as its user data.
+
+        It returns what is predicted for the n numbers at x: the one number of a regressor, or of two classes the
+        probability of the second; where there are several, the last; NaN where n is not `n_features`.  Any thread may
+        call it, without the GIL.  It lives as long as the callable.
+
+        Returns
+        -------
+        scipy.LowLevelCallable
+            Whose `function` is a ctypes function, and whose `user_data` is a ctypes.c_void_p.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from scipy.integrate import quad
+        >>> import fastnn
+        >>> model = fastnn.MLPRegressor(hidden_layer_sizes=(), random_state=0).fit([[0.0], [1.0]], [0.0, 1.0])
+        >>> area, error = quad(model.jit().cfunc(), 0, 1)
+        """
+        key = "cfunc", self.dtype
+        if key not in _addresses:
+            kinds = types.intc, types.CPointer(types.float64), _type_of(self.dtype)
+            function = kernels.number_for_c_single if self.dtype == np.float32 else kernels.number_for_c_double
+            _addresses[key] = c_address_of(function, kinds)
+        kind = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, ctypes.POINTER(ctypes.c_double), ctypes.c_void_p)
+        network = ctypes.c_void_p(self._address)
+        network.network = self  # type: ignore[attr-defined]  # which lives as long
+        return LowLevelCallable(kind(_addresses[key]), network)
+
+    def rows(self, X: Any) -> Array:
+        """Rows of a table as compiled code takes them: a number for each column that is read.
+
+        Parameters
+        ----------
+        X : data frame or array (n_samples, n_columns)
+            As the model takes it.
+
+        Returns
+        -------
+        array (n_samples, n_features)
+            Of the network's dtype.  Of a TableEncoder's numbers, these, and NaN for missing ones; of dates the seconds
+            since 1970; of categories their places among those that the encoder knows, and -1 for others.
+
+        Raises
+        ------
+        ValueError
+            Where X has another number of features, or a column is missing.
+        """
+        columns, names, n_columns = self._description.columns, self._description.names, self._description.n_features_in
+        if columns is None:
+            X = check_array(
+                X, dtype=self.dtype, order="C", ensure_all_finite=False, ensure_min_samples=0, input_name="X"
+            )
+            _check_shape("X", X.shape, (len(X), n_columns))
+            return X
+        frame, at = Frame.of(X), {}
+        if frame.named and names != [f"x{j}" for j in range(n_columns)]:
+            check_columns(frame.names, [column.name for _, column in columns])
+            at = {name: j for j, name in enumerate(frame.names)}
+        elif len(frame.names) != n_columns:
+            raise ValueError(f"X has {len(frame.names)} features, but this network expects {n_columns}")
+        rows = np.empty((len(frame.rows), len(columns)), self.dtype)
+        for k, (place, column) in enumerate(columns):
+            values = frame.column(at.get(column.name, place))
+            if isinstance(column, Number):
+                rows[:, k] = column.values(values)
+            else:
+                codes = column.codes(values)
+                rows[:, k] = np.where(codes == -2, len(column.categories) if column.missing else -1, codes)
+        return rows
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a CompiledNetwork holds addresses of this process: pickle the model, and make another by jit()"
+        )
+
+    def __repr__(self) -> str:
+        train = f", batch_size={self.batch_size}" if self.batch_size else ""
+        return f"<CompiledNetwork {'-'.join(map(str, self._network.layer_sizes))}, {self.dtype}{train}>"
+
+
+#: The networks whose addresses compiled code has been told, by these.
+_lent: WeakValueDictionary[int, CompiledNetwork] = WeakValueDictionary()
+#: Words of networks that are gone.
+_gone: deque[Any] = deque(maxlen=10_000)
+
+
+def _let_go(words: Any) -> None:
+    """Have the next call raise an error: a jitclass, a list or a generator of Numba's does not keep the network."""
+    words[kernels.N_FEATURES] = -1
+    _gone.append(words)
+
+
+def _network_at(address: int) -> CompiledNetwork:
+    if (network := _lent.get(address)) is None:
+        raise ReferenceError("the network is gone: it must be kept in Python as long as compiled code has it")
+    return network
+
+
+def _array(dtype: npt.DTypeLike, n_dimensions: int) -> types.Array:
+    return types.Array(types.float32 if dtype == np.float32 else types.float64, n_dimensions, "C")
+
+
+#: Where machine code is, for each kind of record.
+_addresses: dict[Any, int] = {}
+
+
+def _address(function: Any, key: Any, record: Any, *kinds: Any) -> int:
+    """The address of the machine code of a kernel that takes this record and arguments of these types."""
+    if (function, key) not in _addresses:
+        _addresses[function, key] = address_of(function, (RecordType(typeof(record)), *kinds))
+    return _addresses[function, key]
+
+
+def _rows(n_bytes: int) -> int:
+    """How many rows go through the network together, where each takes so much of the stack."""
+    if n_bytes > STACK:
+        raise ValueError(
+            f"an example of this network takes {n_bytes:,} bytes of the stack, but compiled code has {STACK:,}"
+        )
+    return min(TOGETHER, STACK // (4 * n_bytes) or 1)
+
+
+def _encoding(description: Description, n_x: int, dtype: np.dtype[Any]) -> tuple[npt.NDArray[np.int64], Array]:
+    """What `kernels.embedded.encode` does before the network: columns, and stages of scalings."""
+    columns: list[tuple[int, int]] = []
+    stages = [_stage(scaling, dtype) for scaling in description.scalings]
+    if description.columns is not None:
+        first, place = np.zeros((n_x, kernels.SCALING)), 0
+        first[:, [kernels.LEAST, kernels.LOW]], first[:, [kernels.MOST, kernels.HIGH]] = -np.inf, np.inf
+        first[:, kernels.DIVISOR] = 1
+        for _, column in description.columns:
+            n_categories = 0 if isinstance(column, Number) else len(column.outputs)
+            columns.append((place, n_categories))
+            if isinstance(column, Number):
+                low, high = column.beyond(FARTHEST)
+                high_part = float(dtype.type(column.mean))
+                first[place] = (
+                    *(column.median, low, high),
+                    *(high_part, column.mean - high_part, column.scale, 0.0, -1e30, 1e30),
+                )
+            place += len(column.outputs)
+        stages.insert(0, first)
+    with np.errstate(over="ignore"):
+        return (
+            np.array(columns, np.int64).reshape(-1, kernels.COLUMN),
+            np.array(stages).reshape(-1, n_x, kernels.SCALING).astype(dtype),
+        )
+
+
+def _stage(scaling: Scaling, dtype: np.dtype[Any]) -> npt.NDArray[np.float64]:
+    shift = scaling.shift.astype(dtype).astype(np.float64)
+    nothing = np.full(shift.shape, np.nan)
+    columns = nothing, np.full(shift.shape, -np.inf), np.full(shift.shape, np.inf), shift, scaling.shift - shift
+    return np.stack([*columns, scaling.divisor, scaling.offset, scaling.low, scaling.high], axis=1)
+
+
+# ---- what Numba knows of it ----
+
+
+class NetworkType(types.Type):
+    """A `CompiledNetwork` of one dtype; what is kept of a user's function names this class, which stays here."""
+
+    def __init__(self, dtype: types.Type, abi: int) -> None:
+        self.dtype = dtype
+        super().__init__(name=f"fastnn.CompiledNetwork({dtype}, {abi})")
+
+
+@register_model(NetworkType)
+class _NetworkModel(models.PrimitiveModel):
+    def __init__(self, dmm: Any, fe_type: NetworkType) -> None:
+        super().__init__(dmm, fe_type, dmm.lookup(types.int64).get_value_type())
+
+
+@cache
+def _type_of(dtype: npt.DTypeLike) -> NetworkType:
+    return NetworkType(_array(dtype, 1).dtype, ABI)
+
+
+@typeof_impl.register(CompiledNetwork)
+def _typeof(network: CompiledNetwork, context: Any) -> NetworkType:
+    return _type_of(network.dtype)  # made once: Numba asks in every call from Python, and making one takes 6 us
+
+
+@unbox(NetworkType)
+def _unbox(kind: NetworkType, network: Any, c: Any) -> NativeValue:
+    address = c.pyapi.object_getattr_string(network, "_address")
+    value = c.pyapi.long_as_longlong(address)
+    c.pyapi.decref(address)
+    return NativeValue(value, is_error=cgutils.is_not_null(c.builder, c.pyapi.err_occurred()))
+
+
+@box(NetworkType)
+def _box(kind: NetworkType, address: Any, c: Any) -> Any:
+    find, number = c.pyapi.unserialize(c.pyapi.serialize_object(_network_at)), c.pyapi.long_from_longlong(address)
+    network = c.pyapi.call_function_objargs(find, [number])
+    c.pyapi.decref(find)
+    c.pyapi.decref(number)
+    return network
+
+
+#: Networks that compiled functions refer to as globals: their addresses are in the machine code.
+_pinned: list[CompiledNetwork] = []
+
+
+@lower_constant(NetworkType)
+def _constant(context: Any, builder: Any, kind: NetworkType, network: CompiledNetwork) -> Any:
+    _pinned.append(network)
+    address = context.add_dynamic_addr(builder, network._address, info="a fastnn network")  # so it is not cached
+    return builder.ptrtoint(address, context.get_value_type(types.int64))
+
+
+@overload_attribute(NetworkType, "n_features")
+def _n_features(net):  # type: ignore[no-untyped-def]
+    return lambda net: word(net, kernels.N_FEATURES)
+
+
+@overload_attribute(NetworkType, "n_outputs")
+def _n_outputs(net):  # type: ignore[no-untyped-def]
+    return lambda net: word(net, kernels.N_OUTPUTS)
+
+
+@overload_attribute(NetworkType, "n_targets")
+def _n_targets(net):  # type: ignore[no-untyped-def]
+    return lambda net: word(net, kernels.N_TARGETS)
+
+
+@overload_attribute(NetworkType, "batch_size")
+def _batch_size(net):  # type: ignore[no-untyped-def]
+    return lambda net: word(net, kernels.MOST_ROWS)
+
+
+def _check_types(name: str, network: Any, read: dict[str, Any], written: dict[str, Any]) -> None:
+    """Raise a TypingError, which a user reads when his function is compiled, unless these are types of such arrays."""
+    if not isinstance(network, NetworkType):
+        raise TypingError(f"{name} takes a network, as model.jit() makes it, first, got {network}")
+    for argument, (kind, dimensions) in {**read, **written}.items():
+        wanted = f"a C-contiguous array of {network.dtype} with {' or '.join(map(str, dimensions))} dimensions"
+        if not isinstance(kind, types.Array) or kind.ndim not in dimensions:
+            raise TypingError(f"{name} takes {wanted} for {argument}, got {kind}")
+        if kind.dtype != network.dtype:
+            advice = f": model.jit(dtype={str(kind.dtype)!r}) makes a network for it"
+            is_one_of_two = kind.dtype in (types.float32, types.float64)
+            raise TypingError(f"{name} takes {wanted} for {argument}, got {kind}{advice if is_one_of_two else ''}")
+        if kind.layout != "C":
+            advice = ": np.ascontiguousarray makes one" if argument in read else ""
+            raise TypingError(f"{name} takes {wanted} for {argument}, got {kind}{advice}")
+        if argument in written and not kind.mutable:
+            raise TypingError(f"{name} writes to {argument}, but it is read-only")
+
+
+# ---- what users call, in Python as in compiled code ----
+
+
+def predict_one(net: CompiledNetwork, x: Array, out: Array) -> None:
+    """What a model predicts for one example, for compiled code: its probabilities, or its numbers.
+
+    It can be called in `@njit` functions, in `prange` loops and from threads: nothing is allocated, and nothing but
+    `out` is written to.  A row with NaN or infinity in it gives NaN, where a model would raise.
+
+    Parameters
+    ----------
+    net : CompiledNetwork
+        What `model.jit()` has made.
+    x : array (n_features,)
+        C-contiguous, of the dtype of the network.  Of a Pipeline, as that takes it: scalings are part of the network;
+        for a TableEncoder, see `CompiledNetwork.rows`.
+    out : array (n_outputs,)
+        Becomes what `predict_proba` of a classifier says, or `predict` of a regressor.
+
+    Raises
+    ------
+    ValueError
+        Where x or out have another size.  (In a `prange` loop Numba raises a SystemError, or nothing: check before it.)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numba import njit
+    >>> import fastnn
+    >>> model = fastnn.MLPRegressor(random_state=0, max_iter=5).fit(np.eye(4), np.arange(4.0))
+    >>> @njit
+    ... def mean_of(net, X):
+    ...     out, total = np.empty(1), 0.0
+    ...     for i in range(len(X)):
+    ...         fastnn.predict_one(net, X[i], out)
+    ...         total += out[0]
+    ...     return total / len(X)
+    >>> bool(np.isclose(mean_of(model.jit(), np.eye(4)), model.predict(np.eye(4)).mean()))
+    True
+    """
+    X, into = _blocks("predict_one", net, {"x": x}, {"out": out}, (1,))
+    _check_shape("x", np.shape(x), (net.n_features,))
+    _check_shape("out", np.shape(out), (net.n_outputs,))
+    net._predict(X, into)
+
+
+def predict_batch(net: CompiledNetwork, X: Array, out: Array) -> None:
+    """What a model predicts for some examples, on the thread that calls; for compiled code: see `predict_one`.
+
+    Parameters
+    ----------
+    net : CompiledNetwork
+        What `model.jit()` has made.
+    X : array (n_samples, n_features)
+        C-contiguous, of the dtype of the network.
+    out : array (n_samples, n_outputs)
+        Becomes what `predict_proba` of a classifier says, or `predict` of a regressor.
+
+    Raises
+    ------
+    ValueError
+        Where X or out have another shape.
+    """
+    _blocks("predict_batch", net, {"X": X}, {"out": out}, (2,))
+    _check_shape("X", X.shape, (len(X), net.n_features))
+    _check_shape("out", out.shape, (len(X), net.n_outputs))
+    net._predict(X, out)
+
+
+def input_gradient(net: CompiledNetwork, x: Array, out: Array) -> None:
+    """The derivatives of what a model predicts by the numbers of an example; for compiled code: see `predict_one`.
+
+    Parameters
+    ----------
+    net : CompiledNetwork
+        What `model.jit()` has made.
+    x : array (n_features,)
+        C-contiguous, of the dtype of the network.
+    out : array (n_outputs, n_features), or (n_features,)
+        Becomes the Jacobian matrix of `predict_one`.  In one dimension: of the one number that is predicted, or of two
+        classes that of the probability of the second.  It is 0 where a number is missing or is cut off before the
+        network, and NaN for a category of a TableEncoder.
+
+    Raises
+    ------
+    ValueError
+        Where x or out have another size.
+    """
+    X, into = _blocks("input_gradient", net, {"x": x}, {"out": out}, (1, 2))
+    _check_shape("x", np.shape(x), (net.n_features,))
+    _check_shape("out", out.shape, (net.n_features,) if out.ndim == 1 else (net.n_outputs, net.n_features))
+    if out.ndim == 1 and net._n_numbers != 1:
+        raise ValueError(f"{net.n_outputs} numbers are predicted: out must be ({net.n_outputs}, {net.n_features})")
+    net._input_gradient(X, net.n_outputs - len(into), False, into[np.newaxis])
+
+
+def train_step(net: CompiledNetwork, X: Array, Y: Array) -> float:
+    """A step of training, for compiled code: the optimizer and the penalty are those of the model.
+
+    One thread at a time trains a network; others that predict with it meanwhile may see it half changed.
+
+    Parameters
+    ----------
+    net : CompiledNetwork
+        What `model.jit(batch_size=...)` has made.
+    X : array (n_samples, n_features) or (n_features,)
+        Examples, `net.batch_size` or fewer; C-contiguous, of the dtype of the network.
+    Y : array (n_samples, n_targets) or (n_targets,)
+        Numbers; for a classifier the number of the class of each example in `classes_`, or for several labels 0 and 1.
+
+    Returns
+    -------
+    float
+        The mean loss before the step, penalty included.
+
+    Raises
+    ------
+    ValueError
+        Where they have other shapes, or there is no such class.
+    """
+    read, target = _blocks("train_step", net, {"X": X, "Y": Y}, {}, (1, 2))
+    if not 1 <= len(read) <= net.batch_size:
+        raise ValueError(
+            f"X has {len(read)} examples, but this network takes 1 to {net.batch_size} in a step"
+            if net.batch_size
+            else "the network was made for predictions: model.jit(batch_size=...) makes one that can be trained"
+        )
+    _check_shape("X", read.shape, (len(read), net.n_features))
+    _check_shape("Y", target.shape, (len(read), net.n_targets))
+    n_classes = int(net._words[kernels.N_CLASSES])
+    if n_classes and not ((target >= 0) & (target < n_classes)).all():
+        raise ValueError(
+            f"Y holds {target.min():g} to {target.max():g}, but classes are numbers from 0 to {n_classes - 1}"
+        )
+    told = np.empty((1, 1), net.dtype)
+    words = int(net._words[kernels.TRAIN]), int(net._words[kernels.TRAINED])
+    kernels.call_train_step(*words, examples(read, net.dtype), examples(target, net.dtype), told)
+    return float(told[0, 0])
+
+
+def _check_shape(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    if shape != wanted:
+        raise ValueError(f"{name} has shape {shape}, but this network expects {wanted}")
+
+
+def _blocks(
+    name: str, net: Any, read: dict[str, Any], written: dict[str, Any], dimensions: tuple[int, ...]
+) -> list[Array]:
+    """The arrays as they are, a vector as one row; a TypeError for what a user's compiled function would not take."""
+    if not isinstance(net, CompiledNetwork):
+        raise TypeError(f"{name} takes a network, as model.jit() makes it, first, got {net!r}")
+    for argument, array in {**read, **written}.items():
+        if (
+            not isinstance(array, np.ndarray)
+            or array.dtype != net.dtype
+            or array.ndim not in dimensions
+            or not array.flags.c_contiguous
+            or not (array.flags.writeable or argument in read)
+        ):
+            try:
+                kind = typeof(array)
+            except (ValueError, TypingError):  # what Numba does not know
+                kind = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+            is_read = argument in read
+            try:
+                _check_types(
+                    name,
+                    typeof(net),
+                    *({argument: (kind, dimensions)} if is_read is each else {} for each in (True, False)),
+                )
+            except TypingError as error:
+                raise TypeError(str(error)) from None
+    return [np.atleast_2d(array) for array in (*read.values(), *written.values())]
+
+
+@overload(predict_one, strict=False)
+def _predict_one(net: Any, x: Any, out: Any) -> Any:
+    _check_types("predict_one", net, {"x": (x, (1,))}, {"out": (out, (1,))})
+
+    def implementation(net, x, out):  # type: ignore[no-untyped-def]
+        if x.size != word(net, kernels.N_FEATURES):
+            raise ValueError(WRONG_X, x.size, word(net, kernels.N_FEATURES))
+        if out.size != word(net, kernels.N_OUTPUTS):
+            raise ValueError(WRONG_OUT, out.size, word(net, kernels.N_OUTPUTS))
+        call(word(net, kernels.PREDICT), word(net, kernels.NETWORK), as_block(x), as_block(out))
+
+    return implementation
+
+
+@overload(predict_batch, strict=False)
+def _predict_batch(net: Any, X: Any, out: Any) -> Any:
+    _check_types("predict_batch", net, {"X": (X, (2,))}, {"out": (out, (2,))})
+
+    def implementation(net, X, out):  # type: ignore[no-untyped-def]
+        if X.shape[1] != word(net, kernels.N_FEATURES):
+            raise ValueError(WRONG_X, X.shape[1], word(net, kernels.N_FEATURES))
+        if out.shape[1] != word(net, kernels.N_OUTPUTS):
+            raise ValueError(WRONG_OUT, out.shape[1], word(net, kernels.N_OUTPUTS))
+        if out.shape[0] != X.shape[0]:
+            raise ValueError(WRONG_ROWS, X.shape[0], out.shape[0])
+        call(word(net, kernels.PREDICT), word(net, kernels.NETWORK), as_block(X), as_block(out))
+
+    return implementation
+
+
+@overload(input_gradient, strict=False)
+def _input_gradient(net: Any, x: Any, out: Any) -> Any:
+    _check_types("input_gradient", net, {"x": (x, (1,))}, {"out": (out, (1, 2))})
+    is_one = out.ndim == 1
+
+    def implementation(net, x, out):  # type: ignore[no-untyped-def]
+        n_outputs = word(net, kernels.N_OUTPUTS)
+        n_rows = 1 if is_one and word(net, kernels.N_NUMBERS) == 1 else n_outputs
+        if x.size != word(net, kernels.N_FEATURES):
+            raise ValueError(WRONG_X, x.size, word(net, kernels.N_FEATURES))
+        if out.shape[-1] != x.size or out.size != n_rows * x.size:
+            raise ValueError(WRONG_JACOBIAN, out.size, n_rows * x.size)
+        code, network = word(net, kernels.GRADIENT), word(net, kernels.NETWORK)
+        if code == 0:
+            raise ValueError(TOO_WIDE)
+        call(code, network, as_block(x), n_outputs - n_rows, False, as_blocks(out))
+
+    return implementation
+
+
+@overload(train_step, strict=False)
+def _train_step(net: Any, X: Any, Y: Any) -> Any:
+    _check_types("train_step", net, {"X": (X, (1, 2)), "Y": (Y, (1, 2))}, {})
+    zero = np.dtype(str(net.dtype)).type(0)
+
+    def implementation(net, X, Y):  # type: ignore[no-untyped-def]
+        read, target, n_classes = as_block(X), as_block(Y), word(net, kernels.N_CLASSES)
+        if read.shape[0] < 1 or read.shape[0] > word(net, kernels.MOST_ROWS):
+            raise ValueError(WRONG_BATCH, read.shape[0], word(net, kernels.MOST_ROWS))
+        if read.shape[1] != word(net, kernels.N_FEATURES):
+            raise ValueError(WRONG_X, read.shape[1], word(net, kernels.N_FEATURES))
+        if target.shape[1] != word(net, kernels.N_TARGETS):
+            raise ValueError(WRONG_Y, target.shape[1], word(net, kernels.N_TARGETS))
+        if target.shape[0] != read.shape[0]:
+            raise ValueError(WRONG_ROWS, read.shape[0], target.shape[0])
+        if n_classes:
+            for i in range(target.shape[0]):
+                if not (target[i, 0] >= 0 and target[i, 0] < n_classes):
+                    raise ValueError(WRONG_CLASS, target[i, 0], n_classes)
+        told = kernels.on_stack(zero, 1, 1)
+        call(word(net, kernels.TRAIN), word(net, kernels.TRAINED), read, target, told)
+        return told[0, 0]
+
+    return implementation
+
+
+# ---- how networks are made ----
+
+
+def jit(model: Any, *, dtype: npt.DTypeLike | None = None, batch_size: int | None = None) -> CompiledNetwork:
+    """A fitted model for compiled code: see `predict_one`, `predict_batch`, `input_gradient` and `train_step`.
+
+    Parameters
+    ----------
+    model : MLPClassifier, MLPRegressor or Pipeline
+        An estimator of fastnn or of scikit-learn; or a Pipeline that ends with one, after a `TableEncoder`, a
+        StandardScaler, MinMaxScaler, MaxAbsScaler or RobustScaler, or several of these.
+    dtype : {float32, float64} or None, default None
+        Of the arrays that it will take; None for that of the parameters.
+    batch_size : int or None, default None
+        How many examples a `train_step` takes at most; None for a network that only predicts.
+
+    Returns
+    -------
+    CompiledNetwork
+
+    Raises
+    ------
+    TypeError
+        Where the model is anything else.
+    ValueError
+        Where the parameters are not right, or what a model is trained with needs whole epochs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn
+    >>> model = fastnn.MLPClassifier(random_state=0, max_iter=5).fit(np.eye(3), [0, 1, 2])
+    >>> net, out = fastnn.jit(model), np.empty(3)
+    >>> fastnn.predict_one(net, np.array([0.0, 1.0, 0.0]), out)
+    >>> bool(np.allclose(out, model.predict_proba([[0.0, 1.0, 0.0]])[0]))
+    True
+    """
+    description = describe(model)
+    dtype = description.dtype if dtype is None else np.dtype(dtype)
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype}")
+    trainer = None if batch_size is None else trainer_of(model, dtype, batch_size)
+    return CompiledNetwork(description, dtype, trainer)
+
+
+def trainer_of(model: Any, dtype: npt.DTypeLike, batch_size: int, way: ModuleType | None = None) -> Trainer:
+    """What takes steps from where an estimator is, by this way of doing a step or the plan's."""
+    if not hasattr(model, "_trained_network"):
+        raise ValueError(f"batch_size is for an estimator of fastnn alone, but the model is a {type(model).__name__}")
+    if not isinstance(batch_size, Integral) or isinstance(batch_size, bool) or batch_size < 1:
+        raise ValueError(f"batch_size must be a positive integer or None, got {batch_size!r}")
+    for name, wanted in (
+        ("learning_rate", "constant"),
+        ("warmup", 0),
+        ("average", None),
+        ("label_smoothing", 0),
+        ("class_weight", None),
+    ):
+        if getattr(model, name, wanted) != wanted:
+            raise ValueError(f"{name}={getattr(model, name)!r} is not for single steps, for which it is {wanted!r}")
+    if model.solver == "lbfgs":
+        raise ValueError("solver='lbfgs' takes all examples at once: there are no single steps")
+    if describe(model).is_sorted:
+        raise ValueError("several quantiles are not for single steps")
+    network, optimizer, last = model._trained_network(), model._new_optimizer(), getattr(model, "_optimizer", None)
+    if type(last) is type(optimizer) and last.moments is not None:
+        optimizer = copy(last)
+        n_moments = optimizer.n_moments
+        optimizer.moments = moments_by(
+            network, last.moments[: n_moments * network.n_params], n_moments, last.by_inputs, False
+        )
+        optimizer.schedule = optimizer.average = None
+    theta = pack(network, model.coefs_, model.intercepts_, dtype)
+    is_of_classes = network.out_activation == "softmax"
+    X = aligned((batch_size, network.layer_sizes[0]), dtype)
+    Y = aligned((batch_size, 1 if is_of_classes else network.layer_sizes[-1]), dtype)
+    norms = {"clip_norm": model.clip_norm or 0.0, "max_norm": model.max_norm or 0.0}
+    return Trainer(network, theta, optimizer, X, Y, int(batch_size), model.alpha, n_threads=1, way=way, **norms)

@@ -1,0 +1,421 @@
+"""A network within other compiled code: one example or some, by whoever calls, with room of its own on his stack.
+
+Nothing is shared but what is read, so that any number of threads may call.  Who calls knows an address, and at it the
+words of a network: addresses of machine code and of records, and what there is to check.  He is compiled without the
+kernels here, and need not be compiled anew where they change; only the words keep their places.
+
+First, if columns of a table or scalings come before the network:
+
+    x_k = min(max((x_k - shift_k) / divisor_k + offset_k, low_k), high_k)     stage by stage
+
+then `predict.through`, and what the model makes of A_L; and the other way, for an output a of the model,
+
+    dA_{l-1} = W_l^T dZ_l     dZ_{l-1} = dA_{l-1} * g'(Z_{l-1})     da/dx_k = dA_0,k / divisor_k
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastnn.kernels.laws.activations import KEPT
+from fastnn.kernels.laws.elementary import exp
+from fastnn.kernels.laws.units import activate
+from fastnn.kernels.machine.jit import call, entry, kernel, part, release_gil, take_gil
+from fastnn.kernels.machine.records import contents
+from fastnn.kernels.machine.simd import array_at, lanes, load, matrix, matrix_at, store
+from fastnn.kernels.machine.team import clear
+from fastnn.kernels.predict import Room, activate_units, inner_product, through, units, units_of_one
+from fastnn.kernels.products.columns import transpose
+from fastnn.kernels.products.slopes import times_slope
+from fastnn.kernels.products.vectors import softmax
+from fastnn.kernels.run import FORM, LOSS, N_IN, N_OUT, PENALTY, SLOPE, VALUE, W_ROWS, B, Batches, Model, Rule, Run, W
+
+#: The words of a network: addresses of `predict`, `input_gradient` and `train_step`, of `Embedded` and `Trained`; how
+#: many numbers an example and a prediction have, and the targets of one; how many examples a step takes at most, 0
+#: where there is none; of classes, how many there are if a target is the number of one, else 0; and how many
+#: numbers A_L has.
+(
+    PREDICT,
+    GRADIENT,
+    TRAIN,
+    NETWORK,
+    TRAINED,
+    N_FEATURES,
+    N_OUTPUTS,
+    N_TARGETS,
+    MOST_ROWS,
+    N_CLASSES,
+    N_NUMBERS,
+    WORDS,
+) = range(12)
+#: What becomes of a number: the fields of a scaling.  A missing one, NaN, is INSTEAD; and kept between LEAST and MOST
+#: before.  The shift comes in two parts, because numbers such as dates are large beside their differences.
+(INSTEAD, LEAST, MOST, SHIFT, SHIFT_REST, DIVISOR, OFFSET, LOW, HIGH, SCALING) = range(10)
+#: What becomes of a column: the place of its first number in the matrix, and how many categories it has, or 0: then it
+#: is a number.  Of a category comes its number, and what is none is in none.
+PLACE, N_CATEGORIES, COLUMN = range(3)
+#: How g of the outputs is derived.
+IDENTITY, LOGISTIC, EXP, SOFTMAX = range(4)
+
+
+class Embedded(NamedTuple):
+    """What predictions have in common.
+
+    In the table of layers, W is the address of W^T (n_in, n_out), W_ROWS that of W, B that of b.  A_OUT is where the
+    activations of some examples are on the stack; and SLOPE, for gradients, where those of a layer are until the end.
+    """
+
+    model: Model
+    room: Room  # its `work` is on the stack; `rows` are as many as go together
+    size: int  # of the stack, in numbers,
+    gradient_rows: int  # and the same of gradients
+    gradient_size: int
+    columns: np.ndarray  # (n_columns, COLUMN); or (0, COLUMN), where a matrix comes
+    scalings: np.ndarray  # (n_stages, n_x, SCALING)
+    nothing: np.ndarray  # (1, widest): zeros
+    output_form: int  # how g of the outputs is derived
+    has_complement: bool  # whether there are two probabilities for the one output
+    is_sorted: bool  # whether the outputs are sorted
+
+
+class Trained(NamedTuple):
+    """What steps of training have in common."""
+
+    run: Run
+    train: int  # the address of the kernel that trains
+    team: np.ndarray  # of one
+    order: np.ndarray  # 0, 1 ... for as many examples as a step may have
+    numbers: np.ndarray  # (any, k): those of the optimizer in the first steps, and in all after the last of them
+    done: np.ndarray  # (1,): how many steps there were
+    costs: np.ndarray  # (1, COSTS)
+    theta_T: np.ndarray  # (n_params,): W^T and b, where `Embedded` has them, which follow theta
+    scale: np.ndarray  # (1,): what the loss is multiplied by when it is told
+
+
+@intrinsic
+def on_stack(typingctx, like, rows, cols):
+    """Room (rows, cols) for numbers of the kind of `like`, until the caller returns.  Not in a loop."""
+    kind = types.Array(getattr(like, "dtype", like), 2, "C")
+
+    def codegen(context, builder, sig, args):
+        rows, cols = (
+            context.cast(builder, value, from_type, types.intp)
+            for value, from_type in zip(args[1:], sig.args[1:], strict=True)
+        )
+        number = context.get_data_type(kind.dtype)
+        place = builder.alloca(number, builder.mul(rows, cols))
+        place.align = 64
+        return array_at(context, builder, kind, place, rows, cols)
+
+    return kind(like, rows, cols), codegen
+
+
+@intrinsic
+def word(typingctx, network, number):
+    """One of the words of a network, by its address."""
+
+    def codegen(context, builder, sig, args):
+        words = builder.inttoptr(args[0], context.get_value_type(types.int64).as_pointer())
+        return builder.load(builder.gep(words, [args[1]]))
+
+    return types.int64(network, types.int64), codegen
+
+
+def _seen_as(n_dimensions):
+    """An intrinsic: a C-contiguous array as one of so many dimensions, the first of which are 1; it costs nothing."""
+
+    @intrinsic
+    def seen_as(typingctx, array):
+        kind = types.Array(array.dtype, n_dimensions, "C")
+
+        def codegen(context, builder, sig, args):
+            source = context.make_array(array)(context, builder, args[0])
+            shape = [context.get_constant(types.intp, 1)] * (n_dimensions - array.ndim)
+            return array_at(context, builder, kind, source.data, *shape, *cgutils.unpack_tuple(builder, source.shape))
+
+        return kind(array), codegen
+
+    return seen_as
+
+
+as_block, as_blocks = _seen_as(2), _seen_as(3)
+
+
+@kernel
+def encode(net, X, i, m, A_0):
+    """The matrix A_0 (m, n_x or more) of the m rows of X (any, n_columns) from i on."""
+    columns, scalings, zero, one = net.columns, net.scalings, X.dtype.type(0), X.dtype.type(1)
+    for e in range(m):
+        for c in range(X.shape[1]):
+            x, place = X[i + e, c], c
+            if columns.shape[0]:
+                place = columns[c, PLACE]
+                n_categories = columns[c, N_CATEGORIES]
+                for k in range(n_categories):
+                    A_0[e, place + k] = one if x == X.dtype.type(k) else zero
+                if n_categories:
+                    continue
+            A_0[e, place] = x
+        for s in range(scalings.shape[0]):
+            for k in range(scalings.shape[1]):
+                by, x = scalings[s, k], A_0[e, k]
+                x = by[INSTEAD] if x - x != zero else x  # of infinity, too
+                x = by[LEAST] if x < by[LEAST] else (by[MOST] if x > by[MOST] else x)
+                x = ((x - by[SHIFT]) - by[SHIFT_REST]) / by[DIVISOR] + by[OFFSET]
+                A_0[e, k] = by[LOW] if x < by[LOW] else (by[HIGH] if x > by[HIGH] else x)
+
+
+@part
+def sort(out, i, n):
+    """Sort the first n numbers of row i."""
+    for j in range(1, n):
+        a, k = out[i, j], j
+        while k > 0 and out[i, k - 1] > a:
+            out[i, k] = out[i, k - 1]
+            k -= 1
+        out[i, k] = a
+
+
+@entry(no_cpython_wrapper=True)
+def predict(net, X, out):
+    """What the model predicts for each row of X (m, n_features): out (m, n_outputs)."""
+    layers, room = net.model.layers, net.room
+    n_x, n_y, rows = layers[0, N_IN], layers[layers.shape[0] - 1, N_OUT], room.rows.size
+    is_encoded = net.scalings.shape[0] > 0 or net.columns.shape[0] > 0
+    work, A_0 = on_stack(X, 1, net.size), on_stack(X, rows if is_encoded else 0, n_x)
+    for i in range(0, X.shape[0], rows):
+        m = min(rows, X.shape[0] - i)
+        if is_encoded:
+            encode(net, X, i, m, A_0)
+            x = A_0[:1] if X.shape[0] == 1 else A_0  # one by itself takes another way
+            through(net.model, x, room, work[0], 0, m, out[i : i + m])
+        else:
+            through(net.model, X, room, work[0], i, m, out)
+        if net.has_complement:
+            for e in range(i, i + m):
+                out[e, 1] = out[e, 0]
+                out[e, 0] = X.dtype.type(1) - out[e, 1]
+        if net.is_sorted:
+            for e in range(i, i + m):
+                sort(out, e, n_y)
+
+
+@kernel
+def forward_to_go_back(net, X, i, m, work):
+    """A_l of all hidden layers for m rows of X from i on, D_l = g'(Z_l) where it is kept, and Z_L."""
+    layers, width, x, row = net.model.layers, net.room.width, X, i
+    for l in range(layers.shape[0]):
+        layer = layers[l]
+        n_in, n_out = layer[N_IN], layer[N_OUT]
+        intercept = matrix_at(X, layer[B], 1, n_out)
+        A, D = matrix(work, layer[SLOPE], m, width), matrix(work, layer[SLOPE] + m * width, m, width)
+        if n_out == 1:
+            for e in range(m):
+                A[e, 0] = inner_product(x, row + e, matrix_at(X, layer[W], 1, n_in)) + intercept[0, 0]
+        elif X.shape[0] == 1:
+            units_of_one(x, row, matrix_at(X, layer[W], n_in, n_out), intercept, A, 0, n_out)
+        else:
+            units(x, row, m, matrix_at(X, layer[W], n_in, n_out), intercept, A)
+        if layer[FORM] == KEPT:
+            activate(layer[VALUE], A, D, 0, n_out)
+        else:
+            activate_units(net.model, layer, A, 0, n_out)
+        x, row = A, 0
+
+
+@part
+def output_slope(net, z, a, j, is_raw, dz):
+    """dz (n_y) = the derivative of output j of an example by z (n_y), its Z_L; a (1, n_y) gets A_L, if need be.
+
+    Of probabilities near 1 nothing is lost: 1 - a is formed by e^-|z|, or by the others.
+    """
+    zero, one = dz.dtype.type(0), dz.dtype.type(1)
+    for k in range(dz.size):
+        a[0, k], dz[k] = z[k], zero
+    if net.is_sorted:  # output j is the one that has j before it
+        for k in range(z.size):
+            n_before = 0
+            for other in range(z.size):
+                n_before += z[other] < z[k] or (z[other] == z[k] and other < k)
+            if n_before == j:
+                dz[k] = one
+        return
+    dz[j] = one
+    if is_raw or net.output_form == IDENTITY:
+        return
+    if net.output_form == SOFTMAX:
+        softmax(a)
+        others = zero
+        for k in range(z.size):
+            if k != j:
+                others += a[0, k]
+                dz[k] = -a[0, j] * a[0, k]
+        dz[j] = a[0, j] * others
+    elif net.output_form == LOGISTIC:
+        power = exp(-abs(z[j]))
+        dz[j] = power / ((one + power) * (one + power))
+    else:
+        dz[j] = exp(z[j])
+
+
+@part
+def back(net, X, m, work, dZ, dA):
+    """da/dA_0 (m, n_x or more), of dZ_L (m, n_y) in dZ.  It and dA (m, widest) take turns; returns which has it."""
+    layers, width = net.model.layers, net.room.width
+    for l in range(layers.shape[0] - 1, -1, -1):
+        n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
+        W_l, nothing = matrix_at(X, layers[l, W_ROWS], n_out, n_in), net.nothing[:, :n_in]
+        if X.shape[0] == 1:
+            units_of_one(dZ, 0, W_l, nothing, dA, 0, n_in)
+        else:
+            units(dZ, 0, m, W_l, nothing, dA)
+        if l > 0:
+            below, form = layers[l - 1], layers[l - 1, FORM]
+            kept = matrix(work, below[SLOPE] + (m * width if form == KEPT else 0), m, width)
+            for e in range(m):
+                for k in range(0, n_in, lanes(X)):
+                    store(dA, e, k, times_slope(load(dA, e, k), load(kept, e, k), form))
+        dZ, dA = dA, dZ
+    return dZ
+
+
+@kernel
+def to_columns(net, X, i, m, A_0, dA_0, out, j):
+    """out[i ..., j] (m, n_features) = the derivative by the numbers of the columns, of that by the matrix.
+
+    It is 0 where a number is missing or is cut off; NaN for a category, which has none.
+    """
+    columns, scalings, zero = net.columns, net.scalings, X.dtype.type(0)
+    for e in range(m):
+        for c in range(X.shape[1]):
+            k, x, is_number = c, X[i + e, c], True
+            if columns.shape[0]:
+                k, is_number = columns[c, PLACE], columns[c, N_CATEGORIES] == 0
+            da = dA_0[e, k]
+            for s in range(scalings.shape[0]):
+                by = scalings[s, k]
+                is_cut = x - x != zero or x < by[LEAST] or x > by[MOST]
+                x = ((x - by[SHIFT]) - by[SHIFT_REST]) / by[DIVISOR] + by[OFFSET]
+                da = zero if is_cut or x < by[LOW] or x > by[HIGH] else da / by[DIVISOR]
+            out[i + e, j, c] = da if is_number else zero / zero
+
+
+@entry(no_cpython_wrapper=True)
+def input_gradient(net, X, first, is_raw, out):
+    """The derivatives of the outputs of the model, from `first` on, by the numbers of each row of X (m, n_features).
+
+    out (m, n_outputs - first, n_features).  If raw, those of Z_L.
+    """
+    layers, width, rows = net.model.layers, net.room.width, min(net.gradient_rows, X.shape[0])
+    n_x, n_y = layers[0, N_IN], layers[layers.shape[0] - 1, N_OUT]
+    is_encoded = net.scalings.shape[0] > 0 or net.columns.shape[0] > 0
+    work, A_0, turns = (
+        on_stack(X, 1, net.gradient_size)[0],
+        on_stack(X, rows if is_encoded else 0, n_x),
+        on_stack(X, 2 * rows, width),
+    )
+    a, dz = on_stack(X, 1, n_y), on_stack(X, 1, n_y)
+    for i in range(0, X.shape[0], rows):
+        m = min(rows, X.shape[0] - i)
+        if is_encoded:
+            encode(net, X, i, m, A_0)
+            forward_to_go_back(net, A_0[:1] if X.shape[0] == 1 else A_0, 0, m, work)
+        else:
+            forward_to_go_back(net, X, i, m, work)
+        Z_L = matrix(work, layers[layers.shape[0] - 1, SLOPE], m, width)
+        for number in range(out.shape[1]):
+            j = number + first
+            for e in range(m):
+                output_slope(net, Z_L[e, :n_y], a, 0 if net.has_complement else j, is_raw, dz[0])
+                for k in range(n_y):
+                    turns[e, k] = -dz[0, k] if net.has_complement and j == 0 else dz[0, k]
+            dA_0 = back(net, X, m, work, turns[:rows], turns[rows:])
+            to_columns(net, X, i, m, A_0, dA_0, out, number)
+
+
+@entry(no_cpython_wrapper=True)
+def train_step(net, X, Y, told):
+    """A step of training on the rows of X (m, n_x) and Y (m, n_targets), of which there are no more than have room.
+
+    told (1, 1): the mean loss, penalty included, as it was before the step.
+    """
+    m, batches, rule, number = X.shape[0], net.run.batches, net.run.rule, net.done[0]
+    at = min(number, net.numbers.shape[0] - 1)
+    run = Run(
+        contents(net.run.model),
+        Batches(X, Y, batches.weights, net.order[:m], 0, m, 0, m, batches.seed, batches.number + number),
+        contents(net.run.room),
+        Rule(
+            rule.update,
+            rule.advance,
+            net.numbers[at : at + 1],
+            rule.constants,
+            rule.moments,
+            rule.clip_norm,
+            rule.max_norm,
+        ),
+    )
+    clear(net.team)
+    call(net.train, True, 1, net.team, run, net.costs)
+    net.done[0] = number + 1
+    theta, theta_T, layers = net.run.model.theta, net.theta_T, net.run.model.layers
+    for l in range(layers.shape[0]):
+        n_in, n_out, b = layers[l, N_IN], layers[l, N_OUT], layers[l, B]
+        transpose(matrix(theta, layers[l, W], n_out, n_in), matrix(theta_T, layers[l, W], n_in, n_out), 0, n_in)
+        for j in range(b, b + n_out):
+            theta_T[j] = theta[j]
+    told[0, 0] = net.costs[0, LOSS] * net.scale[0] + net.costs[0, PENALTY]
+
+
+@entry(nogil=False)
+def call_predict(keeps_gil, code, network, X, out):
+    """`predict`, from Python."""
+    gil = release_gil(keeps_gil)
+    call(code, network, X, out)
+    take_gil(gil)
+
+
+@entry(nogil=False)
+def call_input_gradient(keeps_gil, code, network, X, first, is_raw, out):
+    """`input_gradient`, from Python."""
+    gil = release_gil(keeps_gil)
+    call(code, network, X, first, is_raw, out)
+    take_gil(gil)
+
+
+@entry(nogil=False)
+def call_train_step(code, trained, X, Y, told):
+    """`train_step`, from Python."""
+    call(code, trained, X, Y, told)
+
+
+@intrinsic
+def number_at(typingctx, numbers, k):
+    """One of the numbers that C hands over."""
+
+    def codegen(context, builder, sig, args):
+        return builder.load(builder.gep(args[0], [args[1]]))
+
+    return numbers.dtype(numbers, types.int64), codegen
+
+
+def _number_for_c(name, number):
+    def number_for_c(n, x, network):
+        """The last number of what is predicted for the n numbers at x; NaN where there is another number of them."""
+        n_features, n_outputs = word(network, N_FEATURES), word(network, N_OUTPUTS)
+        if n != n_features:
+            return np.nan
+        X, out = on_stack(number(0), 1, n_features), on_stack(number(0), 1, n_outputs)
+        for k in range(n_features):
+            X[0, k] = number(number_at(x, k))
+        call(word(network, PREDICT), word(network, NETWORK), X, out)
+        return np.float64(out[0, n_outputs - 1])
+
+    number_for_c.__name__ = number_for_c.__qualname__ = f"number_for_c_{name}"
+    return entry(number_for_c, no_cpython_wrapper=True)
+
+
+number_for_c_single, number_for_c_double = _number_for_c("single", np.float32), _number_for_c("double", np.float64)
