@@ -10,7 +10,7 @@ try:
 
     FIT_CALLBACK: tuple[Any, ...] = (FitCallback,)
 except ImportError:  # scikit-learn before 1.9
-    CallbackSupport, FIT_CALLBACK = object, ()
+    CallbackSupport, FIT_CALLBACK = type("CallbackSupport", (), {}), ()
 
 from fastnn.progress import Epoch
 
@@ -74,7 +74,7 @@ class FitCallbacks:
         self._model, self._data = model, {"estimator": model, "X": X, "y": y, **metadata}
         self._fit: Any = None
         self._epoch: Any = None
-        if CallbackSupport is not object:
+        if FIT_CALLBACK:
             n_more = model.solver == "lbfgs"  # which begins an iteration before it knows whether it comes
             self._fit = model._init_callback_context(max_subtasks=model.max_iter + n_more)
             self._fit.call_on_fit_task_begin(**self._data)

@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from fastnn.estimators import MLPClassifier, MLPRegressor, refuse_masked
-from fastnn.many import fit_many, names_of_seeds
+from fastnn.many import fit_many, is_network, names_of_seeds
 from fastnn.network import Array
 
 
@@ -105,7 +105,7 @@ class _Ensemble(MetaEstimatorMixin, BaseEstimator):
 
     def _validated(self, X: Any, **more: Any) -> Any:
         """Data as all members take them; what others than networks take, they know themselves."""
-        if not isinstance(self._new_member(), MLPClassifier | MLPRegressor):
+        if not is_network(self._new_member()):
             return validate_data(self, X, skip_check_array=True, **more)
         refuse_masked(X, "X")
         refuse_masked(more.get("y"), "y")

@@ -86,7 +86,7 @@ def fit_many(
     >>> [(model.alpha, model.random_state) for model in models]
     [(0.0001, 0), (0.0001, 1), (0.0001, 2), (1.0, 0), (1.0, 1), (1.0, 2)]
     """
-    settings = [{}] if params is None else list(params)
+    estimator, settings = clone(estimator), [{}] if params is None else list(params)
     for setting in settings:
         if not isinstance(setting, Mapping):
             raise TypeError(f"params must be dicts of parameters, such as [{{'alpha': 0.1}}], got {setting!r}")
@@ -136,7 +136,7 @@ class Examples:
 
     def __init__(self, estimator: Any, X: Any, y: Any) -> None:
         self.X, self.y, self._names = X, y, None
-        if not isinstance(estimator, MLPClassifier | MLPRegressor) or estimator._has_callbacks():
+        if not is_network(estimator) or estimator._has_callbacks():
             return  # nobody knows what they look at
         refuse_masked(X, "X")
         refuse_masked(y, "y")
@@ -168,6 +168,11 @@ class Examples:
         if self._names is not None:
             model.feature_names_in_ = self._names
         return model
+
+
+def is_network(estimator: Any) -> bool:
+    """Whether it is one of our own, of which is known what it takes; a subclass may take anything."""
+    return type(estimator) in (MLPClassifier, MLPRegressor)
 
 
 def names_of_seeds(estimator: Any) -> list[str]:

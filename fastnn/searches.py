@@ -305,7 +305,7 @@ class _OnThreads(BaseSearchCV):
         finally:
             for each in trials.values():
                 each.stop()
-        return [results[place] for place in sorted(places)], {"stopped_epoch": stopped} if pauses else {}
+        return [results[place] for place in sorted(places)], {"stopped_epoch": stopped} if self.stop_weak else {}
 
     def _gone(self, trials: dict[tuple[int, int], _Trial]) -> dict[tuple[int, int], dict[str, Any]]:
         """What comes of trials, on to their next pauses."""

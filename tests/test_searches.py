@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import loguniform
-from sklearn import callback, datasets, model_selection, neural_network
+from sklearn import datasets, model_selection, neural_network
 from sklearn import model_selection as theirs
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
@@ -225,8 +225,8 @@ def test_a_search_of_ensembles_is_one_of_threads():
     assert_same_results(got.cv_results_, expected.cv_results_)
 
 
-@pytest.mark.skipif(not hasattr(callback, "ScoringMonitor"), reason="scikit-learn has callbacks from 1.9 on")
 def test_callbacks_of_the_search_are_called():
+    pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from 1.9 on")
     search = GridSearchCV(MLPClassifier(**SMALL), GRID, cv=2)
     told = []
 
@@ -369,6 +369,11 @@ def test_a_candidate_that_was_stopped_is_not_the_best_whatever_its_score_was():
     assert search.cv_results_["stopped_epoch"].tolist() == [2, 0]
     assert search.cv_results_["mean_test_score"].tolist() == [0.5, 0.1]
     assert search.best_params_ == {"learning_rate_init": 0.03}
+
+
+def test_one_candidate_alone_is_not_stopped():
+    search = GridSearchCV(MLPClassifier(**SMALL), {"alpha": [1.0]}, cv=2, stop_weak=3).fit(X, y)
+    assert search.cv_results_["stopped_epoch"].tolist() == [0]
 
 
 def test_fits_that_are_over_are_not_stopped_but_count():
