@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from fastnn.displays import LearningCurveDisplay
     from fastnn.embedded import input_gradient, jit, predict_batch, predict_one, train_step
     from fastnn.estimators import MLPClassifier, MLPRegressor
+    from fastnn.export.c import to_c
+    from fastnn.export.torch import to_safetensors, to_torch
+    from fastnn.foreign import from_torch
     from fastnn.gradients import expected_gradients
     from fastnn.laws import activation, loss
     from fastnn.model_files import load, save
@@ -32,6 +35,7 @@ __all__ = [
     "activation",
     "compilation",
     "expected_gradients",
+    "from_torch",
     "functional",
     "get_n_threads",
     "input_gradient",
@@ -44,6 +48,9 @@ __all__ = [
     "save",
     "set_n_threads",
     "system_info",
+    "to_c",
+    "to_safetensors",
+    "to_torch",
     "train_step",
     "warmup",
     "watch",
@@ -62,6 +69,10 @@ _HOME = {
     "activation": "laws",
     "loss": "laws",
     "TableEncoder": "tables.encoder",
+    "from_torch": "foreign",
+    "to_c": "export.c",
+    "to_safetensors": "export.torch",
+    "to_torch": "export.torch",
     "save": "model_files",
     "load": "model_files",
     "Epoch": "progress",

@@ -484,10 +484,18 @@ class _MLP(CallbackSupport, BaseEstimator):
         state = dict(super().__getstate__())
         for name in ("_kept", "_random_state"):  # made of coefs_ and intercepts_, or by every fit
             state.pop(name, None)
+        if state.get("_optimizer") is not None:  # as data alone: who loads it has no more classes to trust
+            from fastnn.training.optimizers import to_dict
+
+            state["_optimizer"] = to_dict(state["_optimizer"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        if isinstance(self.__dict__.get("_optimizer"), dict):  # what older ones have pickled was the object
+            from fastnn.training.optimizers import from_dict
+
+            self._optimizer = from_dict(self._optimizer)
         self.__dict__.pop("_theta", None)  # of 0.1.0, whose coefs_ were transposed views of it
         if hasattr(self, "coefs_"):
             self.coefs_, self._kept = [np.ascontiguousarray(coef) for coef in self.coefs_], {}
@@ -876,6 +884,23 @@ class _MLP(CallbackSupport, BaseEstimator):
             It shares no memory with this one.
         """
         return conversion.to_sklearn(self, self._theirs)
+
+    def to_c(self, name: str = "network") -> str:
+        """The same model as a header of C, without any dependency: see `fastnn.to_c`, which takes pipelines as well.
+
+        Parameters
+        ----------
+        name : str, default "network"
+            What all names in it begin with.
+
+        Returns
+        -------
+        str
+            The text of the header.
+        """
+        from fastnn.export.c import to_c
+
+        return to_c(self, name)
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:

@@ -5,6 +5,7 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 from sklearn import neural_network as theirs
@@ -16,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelBinarizer, StandardScaler
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor
+from fastnn import MLPClassifier, MLPRegressor, TableEncoder
 from fastnn.training import calls, prediction, trainer
 
 rng = np.random.default_rng(0)
@@ -205,6 +206,52 @@ def test_a_pickled_model_predicts_the_same_and_trains_on():
     assert all(coef.flags.c_contiguous for coef in copy.coefs_)
     np.testing.assert_array_equal(copy.predict_proba(X), model.predict_proba(X))
     np.testing.assert_array_equal(copy.partial_fit(X, y).predict_proba(X), model.partial_fit(X, y).predict_proba(X))
+
+
+@pytest.mark.parametrize("solver", ["adam", "adamw", "nadam", "rmsprop", "sgd"])
+@pytest.mark.parametrize(
+    "more", [{}, {"average": "ema", "learning_rate": "cosine", "warmup": 0.1}], ids=["", "average"]
+)
+def test_a_pickle_holds_the_optimizer_as_data(solver, more):
+    X, y = scaled(wine)
+    model = MLPClassifier(max_iter=3, random_state=0, solver=solver, **more).fit(X, y)
+    expected, state = model._optimizer, model.__getstate__()["_optimizer"]
+    assert {type(value) for value in state.values()} <= {int, float, bool, str, type(None), np.ndarray, dict}
+    got = pickle.loads(pickle.dumps(model))._optimizer
+    assert type(got) is type(expected)
+    assert got.state() == expected.state()
+    np.testing.assert_array_equal(got.moments, expected.moments)
+    np.testing.assert_array_equal(got.numbers(0.1, 3), expected.numbers(0.1, 3))  # of its schedule and average
+
+
+def test_a_pickle_of_an_older_fastnn_has_the_optimizer_itself():
+    X, y = scaled(wine)
+    model = MLPClassifier(max_iter=3, random_state=0).fit(X, y)
+    older = MLPClassifier()
+    older.__setstate__({**model.__getstate__(), "_optimizer": model._optimizer})
+    np.testing.assert_array_equal(older.partial_fit(X, y).coefs_[0], model.partial_fit(X, y).coefs_[0])
+
+
+@pytest.mark.filterwarnings("ignore:Unexpected keyword")
+def test_skops_has_nothing_to_trust_but_the_estimators():
+    sio = pytest.importorskip("skops.io")
+    X, y = scaled(wine)
+    table = pd.DataFrame(X).assign(kind=np.array(["a", "b", "c"])[y])
+    pipeline = make_pipeline(TableEncoder(), MLPRegressor(max_iter=3, average="swa", random_state=0)).fit(table, y)
+    models = {
+        "MLPClassifier": MLPClassifier(max_iter=3, early_stopping=True, random_state=0).fit(X, y),
+        "MLPRegressor": MLPRegressor(max_iter=3, solver="sgd", random_state=0).partial_fit(X, y),
+    }
+    for name, model in models.items():
+        data = sio.dumps(model)
+        assert sio.get_untrusted_types(data=data) == [f"fastnn.estimators.{name}"]
+        again = sio.loads(data, trusted=[f"fastnn.estimators.{name}"])
+        np.testing.assert_array_equal(again.predict(X), model.predict(X))
+        if name == "MLPRegressor":
+            np.testing.assert_array_equal(again.partial_fit(X, y).predict(X), model.partial_fit(X, y).predict(X))
+    data, trusted = sio.dumps(pipeline), ["fastnn.estimators.MLPRegressor", "fastnn.tables.encoder.TableEncoder"]
+    assert sio.get_untrusted_types(data=data) == trusted
+    np.testing.assert_array_equal(sio.loads(data, trusted=trusted).predict(table), pipeline.predict(table))
 
 
 def test_parameters_put_in_by_hand_count():

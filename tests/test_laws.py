@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import examples, reference_steps
+from numba import types as numba_types
 from sklearn.base import clone
 from test_jit import program_of
 
@@ -359,6 +360,18 @@ def test_a_law_that_refers_to_what_has_no_description_is_compiled_but_not_kept()
     assert type(units.activation_unit(law)._cache).__name__ == "NullCache"
     X, y = np.random.default_rng(0).random((40, 3)), np.arange(40.0)
     assert np.isfinite(MLPRegressor(activation=law, max_iter=1).fit(X, y).predict(X)).all()
+
+
+def test_two_laws_have_no_function_of_one_name():
+    """The linker would take the first for both, where other processes have numbered them alike."""
+    kinds = [numba_types.Array(numba_types.float32, 2, "C")] * 2 + [numba_types.intp] * 2
+    named = []
+    for name in "elu", "leaky_relu":
+        program = program_of(units.activation_unit(ACTIVATIONS[name]), kinds)
+        found = re.findall(r"^define[^@]*@([^(]*)", program, re.M)
+        named.append({re.sub(r"B\d+v\d+", "", function) for function in found})
+    assert all(len(names) > 1 for names in named)
+    assert not set.intersection(*named)
 
 
 def swish(z):

@@ -85,6 +85,16 @@ def test_the_python_examples_of_a_page_run_and_print_what_they_say(name, tmp_pat
         assert names["network"].predict(names["model"][0].transform(names["X_test"])).shape == names["y_test"].shape
 
 
+@pytest.mark.parametrize(("name", "example"), [(name, py) for name, page in PAGES.items() for py in blocks(page, "py")])
+def test_the_examples_for_other_packages_run_where_those_are(name, example, tmp_path, monkeypatch):
+    for package in re.findall(r"^(?:import|from) (\w+)", example, re.M):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for block in [*blocks(PAGES[name], "python"), example]:
+        exec(compile(block, name, "exec"), names)
+
+
 @pytest.mark.parametrize("example", docstrings())
 def test_the_examples_of_a_docstring_run_and_print_what_they_say(example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

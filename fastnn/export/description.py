@@ -107,8 +107,10 @@ def describe(model: Any) -> Description:
 
     from fastnn.tables.encoder import TableEncoder
 
-    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
-    *before, network = [step for step in steps if step is not None and not isinstance(step, str)] or [None]
+    steps = [model]
+    if isinstance(model, Pipeline):  # without those that are "passthrough"
+        steps = [step for _, step in model.steps if step is not None and not isinstance(step, str)]
+    *before, network = steps or [None]
     network = _network(network)
     for step in (*before, network):
         check_is_fitted(step)

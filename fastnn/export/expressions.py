@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,9 +29,11 @@ class BranchError(TypeError):
     """A branch that depends on a number, where none is expected."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Symbol:
     """An operation on symbols, or one of the leaves: "arg" (the name of an argument), "const" (a float).
+
+    Within a law, == is a branch, as < is; elsewhere, it says whether two expressions are the same.
 
     Parameters
     ----------
@@ -100,6 +102,14 @@ class Symbol:
     def __ge__(self, other: Number) -> Symbol:
         return _apply("le", other, self)
 
+    def __eq__(self, other: object) -> bool:
+        if _ways and isinstance(other, Symbol | float | int):
+            return bool(self <= other) and bool(self >= other)
+        return isinstance(other, Symbol) and _are_the_same(self, other)
+
+    def __hash__(self) -> int:
+        return hash((self.op, self.args))
+
     def __bool__(self) -> bool:
         if not _ways:
             raise BranchError("a symbol is neither true nor false")
@@ -146,6 +156,13 @@ _OF_NUMBERS: dict[str, Callable[..., float]] = {
     "abs": abs,
     **{name: getattr(math, name) for name in ("exp", "log", "sqrt", "tanh", "sin", "cos", "atan", "erf")},
 }
+
+
+def _are_the_same(a: Any, b: Any) -> bool:
+    """Whether two symbols, or what leaves hold, are the same."""
+    if not (isinstance(a, Symbol) and isinstance(b, Symbol)):
+        return type(a) is type(b) and bool(a == b)
+    return a is b or (a.op == b.op and all(map(_are_the_same, a.args, b.args)))
 
 
 def constant(value: float) -> Symbol:
@@ -232,8 +249,9 @@ class _Way:
         self.chosen, self.met = chosen, list[Symbol]()
 
     def choose(self, condition: Symbol) -> bool:
-        if condition in self.met:
-            return self.chosen[self.met.index(condition)]
+        for met, chosen in zip(self.met, self.chosen, strict=False):
+            if _are_the_same(met, condition):
+                return chosen
         self.met.append(condition)
         if len(self.met) > len(self.chosen):
             self.chosen.append(True)
@@ -268,12 +286,9 @@ def _as_seen(value: Any) -> Any:
 @cache
 def _of_symbols(function: FunctionType) -> FunctionType:
     names = {name: _as_seen(value) for name, value in vars(builtins).items() if name in ("abs", "min", "max", "float")}
-    copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, None)
-    if function.__closure__:
-        from types import CellType
-
-        cells = tuple(CellType(_as_seen(cell.cell_contents)) for cell in function.__closure__)
-        copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)
+    cells = tuple(CellType(_as_seen(cell.cell_contents)) for cell in function.__closure__ or ()) or None
+    copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)
+    copy.__kwdefaults__ = function.__kwdefaults__
     names["__builtins__"] = builtins
     for name, value in function.__globals__.items():
         if name in function.__code__.co_names:
@@ -351,6 +366,8 @@ def evaluate(expression: Symbol, **values: Any) -> Any:
     array
         In the dtype of the values.
     """
+    from scipy.special import erf
+
     functions: dict[str, Callable[..., Any]] = {
         **_OF_NUMBERS,
         "min": np.minimum,
@@ -361,6 +378,7 @@ def evaluate(expression: Symbol, **values: Any) -> Any:
         "where": np.where,
         **{name: getattr(np, name) for name in ("exp", "log", "sqrt", "tanh", "sin", "cos")},
         "atan": np.arctan,
+        "erf": erf,
     }
     known: dict[int, Any] = {}
 

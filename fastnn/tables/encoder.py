@@ -288,6 +288,17 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         encoder._keep_names(state["names"], state["named"])
         return encoder
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "columns_" in state:  # as data alone: who loads it has no more classes to trust
+            state["columns_"] = [columns.to_dict(column) for column in state["columns_"]]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if hasattr(self, "columns_"):  # what older ones have pickled were the objects
+            self.columns_ = [columns.from_dict(c) if isinstance(c, dict) else c for c in self.columns_]
+
     def _keep_names(self, names: list[str], named: bool) -> None:
         self._names = list(names)
         self.n_features_in_ = len(names)

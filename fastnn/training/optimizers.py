@@ -310,3 +310,26 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "nadam": NAdam,
     "rmsprop": RMSprop,
 }
+
+
+def to_dict(optimizer: Optimizer) -> dict[str, Any]:
+    """The optimizer as plain data, which others than fastnn can hold."""
+    state = dict(vars(optimizer), solver=next(name for name, kind in OPTIMIZERS.items() if kind is type(optimizer)))
+    for name in ("schedule", "average"):
+        if state.get(name) is not None:
+            state[name] = dict(vars(state[name]))
+    return state
+
+
+def from_dict(state: dict[str, Any]) -> Optimizer:
+    """The optimizer whose `to_dict` this is."""
+    state = dict(state)
+    kind = OPTIMIZERS[state.pop("solver")]
+    optimizer = kind.__new__(kind)
+    for name, of in ("schedule", Schedule), ("average", Average):
+        if state.get(name) is not None:
+            made: Any = of.__new__(of)
+            vars(made).update(state[name])
+            state[name] = made
+    vars(optimizer).update(state)
+    return optimizer

@@ -229,7 +229,7 @@ class Predictor:
         On up to n_threads threads if it is worth it; X may be sparse.
         Raises scikit-learn's ValueError if X has NaN or infinity.
         """
-        if X.dtype is self.dtype and len(X) <= self._at_once and type(X) is np.ndarray:
+        if type(X) is np.ndarray and X.dtype is self.dtype and len(X) <= self._at_once:
             if X.ndim != 2 or X.shape[1] != self.network.layer_sizes[0]:
                 raise ValueError(
                     f"X has shape {X.shape}, but this network expects (n_samples, {self.network.layer_sizes[0]})"

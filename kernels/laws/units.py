@@ -56,13 +56,19 @@ KINDS = {
 }
 
 
-def _unit_of(function, kind, name, *laws):
-    """A unit that is made of laws: their contents are in its name, and so in that of its kept machine code."""
+def _title_of(function, kind, name, *laws):
+    """A name that tells what is made of these laws from all else, and whether another process would find the same."""
     letters = "".join(letter for letter in name if letter.isalnum())
     try:
-        made = unit(function, name="_".join([kind, letters, *map(fingerprint, laws)]))
+        return "_".join([kind, letters, *map(fingerprint, laws)]), True
     except ValueError:  # it refers to what another process cannot know
-        made = unit(function, name=f"{kind}_{letters}_{id(function)}", is_kept=False)
+        return f"{kind}_{letters}_{id(function)}", False
+
+
+def _unit_of(function, kind, name, *laws):
+    """A unit that is made of laws: their contents are in its name, and so in that of its kept machine code."""
+    name_of_it, is_kept = _title_of(function, kind, name, *laws)
+    made = unit(function, name=name_of_it, is_kept=is_kept)
     made.about = f"the {KINDS[kind]} {name!r}"
     return made
 
@@ -108,6 +114,8 @@ def activation_unit(law):
 
     if law.form != KEPT:
         return _unit_of(activate, "activate", law.name, law.value)
+    # Of two functions of one name, which other processes compiled, the linker takes the first for both.
+    activate.__qualname__, _ = _title_of(activate, "activate_alone", law.name, law.value)
     activate_alone = kernel(activate)
     return _unit_of(activate_and_keep, "activate", law.name, law.value, law.slope)
 
