@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastnn.progress import Epoch, compilation, watch
     from fastnn.system import get_n_threads, set_n_threads, system_info
     from fastnn.tables import TableEncoder
+    from fastnn.tabular import PiecewiseLinearEncoder, TabularClassifier, TabularRegressor
     from fastnn.warming import warmup
 
 __version__ = "0.1.0"
@@ -31,7 +32,10 @@ __all__ = [
     "LearningCurveDisplay",
     "MLPClassifier",
     "MLPRegressor",
+    "PiecewiseLinearEncoder",
     "TableEncoder",
+    "TabularClassifier",
+    "TabularRegressor",
     "activation",
     "compilation",
     "expected_gradients",
@@ -68,7 +72,10 @@ _HOME = {
     "MLPRegressor": "estimators",
     "activation": "laws",
     "loss": "laws",
+    "PiecewiseLinearEncoder": "tabular",
     "TableEncoder": "tables.encoder",
+    "TabularClassifier": "tabular",
+    "TabularRegressor": "tabular",
     "from_torch": "foreign",
     "to_c": "export.c",
     "to_safetensors": "export.torch",

@@ -1,14 +1,15 @@
 """Networks for tables, with defaults that are the outcome of experiments: `TabularClassifier`, `TabularRegressor`.
 
 Plain networks lose to boosted trees on tables because each hidden unit sees sums of columns in their own units, and
-because a target jumps where a sum of smooth functions bends.  So three things come before the network: a table becomes
-a matrix (`TableEncoder`), each number is scaled by its quartiles and clipped smoothly, and beside it stand pieces of it
-(Gorishniy et al. 2022) and waves (`NumericEmbedding`).  Several networks, each with other first weights and another
+because a target jumps where a sum of smooth functions bends.  So this comes before the network: a table becomes a
+matrix (`TableEncoder`), each number is scaled by its quartiles and clipped smoothly, and beside it stand pieces of it
+(`PiecewiseLinearEncoder`, after Gorishniy et al. 2022).  Several networks, each with other first weights and another
 part of the rows to choose its epoch by, are averaged (Holzmüller et al. 2024 for the recipe of training).
 """
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from math import ceil
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -47,27 +48,21 @@ def _quantiles(x: Array, q: Array, weights: Array | None) -> Array:
     return np.interp(q * (ends[-1] - 1), places[order], values[order])
 
 
-class NumericEmbedding(TransformerMixin, BaseEstimator):
-    """Scale each column of a matrix by its quartiles, and put pieces and waves of it beside it.
+class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
+    """Scale each column of a matrix by its quartiles, and put pieces of it beside it.
 
     With z = s (x - median), clipped smoothly to between -3 and 3:
 
         z / sqrt(1 + (z / 3)^2)                              one column
         min(max((x - t_k) / (t_{k+1} - t_k), 0), 1) - 1/2    n_bins columns, with quantiles t_k
-        sqrt(2) cos(2 pi w_k z + b_k)                        n_frequencies columns, w_k ~ N(0, frequency_scale^2)
 
-    and for a column with one or two values only the first.
+    and for a column with one or two values only the first.  A network is piecewise linear in each column then, from its
+    first layer on, as fine as the data are dense.
 
     Parameters
     ----------
-    n_bins : int, default 32
-        Pieces of each column (Gorishniy et al. 2022); 0 for none.
-    n_frequencies : int, default 16
-        Waves of each column; 0 for none.
-    frequency_scale : float, default 0.3
-        The standard deviation of the frequencies w.
-    random_state : int, RandomState or None, default None
-        For w and b.
+    n_bins : int, default 48
+        Pieces of each column, fewer where quantiles are equal; 0 for none.
 
     Attributes
     ----------
@@ -75,37 +70,23 @@ class NumericEmbedding(TransformerMixin, BaseEstimator):
         The medians, and s = 1 / (q75 - q25); 2 / (max - min) where the quartiles are equal, 0 where all values are.
     edges_ : list of arrays
         t of each column; empty where it has no pieces.
-    frequencies_, phases_ : array (n_waving, n_frequencies)
-        w and b of the columns that have some.
     n_features_in_ : int
 
     Examples
     --------
     >>> import numpy as np
-    >>> from fastnn import NumericEmbedding
+    >>> from fastnn import PiecewiseLinearEncoder
     >>> X = np.random.default_rng(0).normal(size=(100, 3))
-    >>> NumericEmbedding(n_bins=4, n_frequencies=2).fit_transform(X).shape
-    (100, 21)
+    >>> PiecewiseLinearEncoder(n_bins=4).fit_transform(X).shape
+    (100, 15)
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_bins": [Interval(Integral, 0, None, closed="left")],
-        "n_frequencies": [Interval(Integral, 0, None, closed="left")],
-        "frequency_scale": [Interval(Real, 0, None, closed="left")],
-        "random_state": ["random_state"],
     }
 
-    def __init__(
-        self,
-        n_bins: int = 32,
-        n_frequencies: int = 16,
-        frequency_scale: float = 0.3,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
+    def __init__(self, n_bins: int = 48) -> None:
         self.n_bins = n_bins
-        self.n_frequencies = n_frequencies
-        self.frequency_scale = frequency_scale
-        self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: npt.ArrayLike, y: Any = None, sample_weight: npt.ArrayLike | None = None) -> Self:
@@ -132,7 +113,6 @@ class NumericEmbedding(TransformerMixin, BaseEstimator):
         n = X.shape[1]
         self.center_, self.scale_, self.edges_ = np.empty(n), np.empty(n), []
         levels = np.linspace(0, 1, self.n_bins + 1)
-        random = check_random_state(self.random_state)
         for j in range(n):
             low, middle, high = _quantiles(X[:, j], np.array([0.25, 0.5, 0.75]), weights)
             least, most = rows[:, j].min(), rows[:, j].max()
@@ -141,14 +121,10 @@ class NumericEmbedding(TransformerMixin, BaseEstimator):
             is_wide = least < most and ((rows[:, j] != least) & (rows[:, j] != most)).any()
             edges = np.unique(_quantiles(X[:, j], levels, weights)) if is_wide and self.n_bins else np.empty(0)
             self.edges_.append(edges if len(edges) > 1 else np.empty(0))
-            self._is_wide = np.append(self._is_wide, is_wide) if j else np.array([is_wide])
-        shape = int(self._is_wide.sum()), self.n_frequencies
-        self.frequencies_ = random.normal(0, self.frequency_scale, shape)
-        self.phases_ = random.uniform(-np.pi, np.pi, shape)
         return self
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """The columns, scaled and clipped, then pieces and waves.
+        """The columns, scaled and clipped, then their pieces.
 
         Parameters
         ----------
@@ -172,8 +148,6 @@ class NumericEmbedding(TransformerMixin, BaseEstimator):
                 pieces = (X[:, j, np.newaxis] - edges[:-1]) / np.diff(edges)
                 out[:, at : at + len(edges) - 1] = np.clip(pieces, 0, 1) - 0.5
                 at += len(edges) - 1
-        waves = 2 * np.pi * z[:, self._is_wide, np.newaxis] * self.frequencies_ + self.phases_
-        out[:, at:] = np.sqrt(2) * np.cos(waves).reshape(len(X), -1)
         return out
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
@@ -194,8 +168,6 @@ class NumericEmbedding(TransformerMixin, BaseEstimator):
         out = list(names)
         for name, edges in zip(names, self.edges_, strict=True):
             out += [f"{name} piece {k}" for k in range(len(edges) - 1)]
-        for name, is_wide in zip(names, self._is_wide, strict=True):
-            out += [f"{name} wave {k}" for k in range(self.n_frequencies * bool(is_wide))]
         return np.array(out, object)
 
     def __sklearn_tags__(self) -> Any:
@@ -217,9 +189,9 @@ _PARAMETERS = """    Parameters
         Networks whose predictions are averaged.
     activation : str or Activation, or a sequence of these, default "mish"
         g of the hidden layers: see `{network}`.
-    n_bins, n_frequencies, frequency_scale : int, int, float; defaults 32, 16, 0.3
-        What stands beside each number: see `NumericEmbedding`.
-    dropout : float, default 0.1
+    n_bins : int, default 48
+        How many pieces of each number stand beside it: see `PiecewiseLinearEncoder`.
+    dropout : float, default 0
         Which part of the hidden units is left out at random in each step.
     alpha : float, default 0.02
         Which part of themselves, times the step size, the weights lose in a step (AdamW).
@@ -237,7 +209,7 @@ _PARAMETERS = """    Parameters
     max_time : float or None, default None
         Seconds for the training of all members, of which each ends at the end of an epoch.
     random_state : int, RandomState or None, default None
-        For the frequencies, and in each member for the first weights, the order of the rows and those set aside.
+        In each member for the first weights, the order of the rows and those set aside.
     n_threads : int or None, default None
         How many threads at most; None for the limit of the process.  Each trains a member of its own.
 
@@ -245,7 +217,7 @@ _PARAMETERS = """    Parameters
     ----------
     estimators_ : list of {network}
         The members, on the matrix of the embedding.
-    encoder_, embedding_ : TableEncoder, NumericEmbedding
+    encoder_, embedding_ : TableEncoder, PiecewiseLinearEncoder
         What makes that matrix.
     history_ : list of dicts
         `history_` of each member.
@@ -264,9 +236,7 @@ class _Tabular(BaseEstimator):
     _network: ClassVar[type]
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_members": [Interval(Integral, 1, None, closed="left")],
-        "n_bins": NumericEmbedding._parameter_constraints["n_bins"],
-        "n_frequencies": NumericEmbedding._parameter_constraints["n_frequencies"],
-        "frequency_scale": NumericEmbedding._parameter_constraints["frequency_scale"],
+        "n_bins": PiecewiseLinearEncoder._parameter_constraints["n_bins"],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -287,16 +257,20 @@ class _Tabular(BaseEstimator):
         if hasattr(self.encoder_, "feature_names_in_"):
             self.feature_names_in_ = self.encoder_.feature_names_in_
         random = check_random_state(self.random_state)
-        seeds = random.randint(2**31 - 1, size=self.n_members + 1).tolist()
-        self.embedding_ = NumericEmbedding(self.n_bins, self.n_frequencies, self.frequency_scale, seeds.pop())
+        seeds = random.randint(2**31 - 1, size=self.n_members).tolist()
+        self.embedding_ = PiecewiseLinearEncoder(self.n_bins)
         matrix = self.embedding_.fit(matrix, sample_weight=sample_weight).transform(matrix)
         X_val, y_val, weights_val = held_out
         more: dict[str, Any] = {}
         if X_val is not None:
             more = dict(X_val=self._matrix(X_val), y_val=y_val, sample_weight_val=weights_val)
         is_validated = X_val is not None or can_set_aside
-        n_rows = len(matrix) if X_val is not None or not is_validated else len(matrix) * (1 - self.validation_fraction)
-        batch_size = next(size for most, size in BATCHES if n_rows <= most)
+        n_rows = len(matrix)
+        if X_val is None and is_validated:  # as scikit-learn's train_test_split cuts them
+            n_rows -= ceil(self.validation_fraction * n_rows)
+        batch_size = self.batch_size
+        if batch_size == "auto":
+            batch_size = next(size for most, size in BATCHES if n_rows <= most)
         wanted = min(get_n_threads(self.n_threads), self.n_members)
         turns = -(-self.n_members // wanted)
 
@@ -306,7 +280,7 @@ class _Tabular(BaseEstimator):
                 activation=self.activation,
                 solver="adamw",
                 alpha=self.alpha,
-                batch_size=min(batch_size if self.batch_size == "auto" else self.batch_size, len(matrix)),
+                batch_size=min(batch_size, n_rows),
                 learning_rate="coslog4",
                 learning_rate_init=self.learning_rate_init,
                 max_iter=self.max_iter,
@@ -400,10 +374,8 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         *,
         n_members: int = 5,
         activation: Any = "mish",
-        n_bins: int = 32,
-        n_frequencies: int = 16,
-        frequency_scale: float = 0.3,
-        dropout: float = 0.1,
+        n_bins: int = 48,
+        dropout: float = 0.0,
         alpha: float = 0.02,
         learning_rate_init: float = 0.003,
         batch_size: int | str = "auto",
@@ -421,8 +393,6 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         self.n_members = n_members
         self.activation = activation
         self.n_bins = n_bins
-        self.n_frequencies = n_frequencies
-        self.frequency_scale = frequency_scale
         self.dropout = dropout
         self.alpha = alpha
         self.learning_rate_init = learning_rate_init
@@ -563,10 +533,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
         *,
         n_members: int = 5,
         activation: Any = "mish",
-        n_bins: int = 32,
-        n_frequencies: int = 16,
-        frequency_scale: float = 0.3,
-        dropout: float = 0.1,
+        n_bins: int = 48,
+        dropout: float = 0.0,
         alpha: float = 0.02,
         learning_rate_init: float = 0.003,
         batch_size: int | str = "auto",
@@ -582,8 +550,6 @@ class TabularRegressor(RegressorMixin, _Tabular):
         self.n_members = n_members
         self.activation = activation
         self.n_bins = n_bins
-        self.n_frequencies = n_frequencies
-        self.frequency_scale = frequency_scale
         self.dropout = dropout
         self.alpha = alpha
         self.learning_rate_init = learning_rate_init

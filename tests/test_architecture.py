@@ -32,6 +32,7 @@ ORDER = [
     "fastnn.callbacks",
     "fastnn.checkpoints",
     "fastnn.estimators",
+    "fastnn.tabular",
     "fastnn.foreign",
     "fastnn.displays",
     "fastnn.scores",
