@@ -53,6 +53,7 @@ numpydoc_validation_checks = {
 
 numpydoc_validation_exclude = {
     r"fastnn\.Epoch$",  # a record: its attributes are its parameters
+    r"fastnn\.embedded\.CompiledNetwork$",  # jit() makes it
     r"fastnn\.reference\.(as_array|check_|common_dtype|layer_sizes_of|loss_law)",  # imported there, not on its page
     r"fastnn\.reference\.[A-Z_]+$",  # tables, no functions
 }

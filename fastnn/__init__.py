@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from fastnn.embedded import input_gradient, jit, predict_batch, predict_one, train_step
     from fastnn.estimators import MLPClassifier, MLPRegressor
     from fastnn.export.c import to_c
+    from fastnn.export.onnx import to_onnx
     from fastnn.export.torch import to_safetensors, to_torch
-    from fastnn.foreign import from_torch
+    from fastnn.foreign import from_onnx, from_torch
     from fastnn.gradients import expected_gradients
     from fastnn.laws import activation, loss
     from fastnn.model_files import load, save
@@ -39,6 +40,7 @@ __all__ = [
     "activation",
     "compilation",
     "expected_gradients",
+    "from_onnx",
     "from_torch",
     "functional",
     "get_n_threads",
@@ -53,6 +55,7 @@ __all__ = [
     "set_n_threads",
     "system_info",
     "to_c",
+    "to_onnx",
     "to_safetensors",
     "to_torch",
     "train_step",
@@ -76,8 +79,10 @@ _HOME = {
     "TableEncoder": "tables.encoder",
     "TabularClassifier": "tabular",
     "TabularRegressor": "tabular",
+    "from_onnx": "foreign",
     "from_torch": "foreign",
     "to_c": "export.c",
+    "to_onnx": "export.onnx",
     "to_safetensors": "export.torch",
     "to_torch": "export.torch",
     "save": "model_files",

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # what a shell calls the end by Ctrl-C
 MOST_PARAMETERS = 10**12  # some terabytes: no use to try
+MOST_TOLD = 40  # inputs of an exported model, which may have thousands
 LEFT_OUT = "left out"  # the kind of a column that is not read
 EXTRA = ("typer", "rich", "pandas", "matplotlib", "clevercsv")
 
@@ -96,9 +97,11 @@ def main(argv: list[str] | None = None) -> NoReturn:
         if status == INTERRUPTED:
             raise KeyboardInterrupt
         sys.exit(status)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         if error.name in EXTRA:
             fail_without(error.name)
+        if "pip install" in str(error):
+            fail(error)
         raise
     except (KeyboardInterrupt, typer.Abort):
         fail_interrupted()
@@ -432,26 +435,136 @@ def predicted(network: Network, X: Any, name: str) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def onnx_file(model: Model, **options: Any) -> tuple[bytes, list[tuple[str, str]]]:
+    """An ONNX file, and what there is to know of it: labels and lines."""
+    made = fastnn.to_onnx(model, **options)
+
+    from onnx import TensorProto  # now: `to_onnx` says what to install
+
+    def described(value: Any) -> str:
+        of = value.type.tensor_type
+        shape = ", ".join(dim.dim_param or str(dim.dim_value) for dim in of.shape.dim)
+        return f"{value.name} ({shape}), {TensorProto.DataType.Name(of.elem_type).lower()}: {value.doc_string}"
+
+    lines = [("", f"ONNX, opset {made.opset_import[0].version}: {made.doc_string}")]
+    for label, values in ("inputs", made.graph.input), ("outputs", made.graph.output):
+        told = [*map(described, values[:MOST_TOLD])]
+        told += [f"and {len(values) - MOST_TOLD:,} more"] * (len(values) > MOST_TOLD)
+        lines += zip([label, *[""] * len(told)], told, strict=False)
+    return made.SerializeToString(), lines
+
+
+def c_file(model: Model, name: str = "network") -> tuple[bytes, list[tuple[str, str]]]:
+    """A header of C, and how it is used: labels and lines."""
+    text = fastnn.to_c(model, name)
+    declared = re.findall(
+        rf"^static inline (.*\b{name}_(?:predict|predict_proba|encode|forward|test)\(.*\))", text, re.M
+    )
+    return text.encode(), [*zip(["functions", *[""] * len(declared)], declared, strict=False)]
+
+
+def safetensors_file(model: Model) -> tuple[bytes, list[tuple[str, str]]]:
+    """A safetensors file, and what is in it: labels and lines."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = fastnn.to_safetensors(model, Path(folder) / "model.safetensors")
+        data = path.read_bytes()
+
+    from safetensors.numpy import load  # now: `to_safetensors` says what to install
+
+    told = [f"{name} {array.shape}, {array.dtype}" for name, array in sorted(load(data).items())]
+    return data, [*zip(["arrays", *[""] * len(told)], told, strict=False)]
+
+
+@dataclass(frozen=True)
+class Format:
+    """What `fastnn export` writes.
+
+    Parameters
+    ----------
+    ending : str
+        Of its files.
+    make : callable
+        What makes the bytes of a file of a model, and lines (label, text) about it.
+    options : tuple of str
+        What that takes besides.
+    """
+
+    ending: str
+    make: Callable[..., tuple[bytes, list[tuple[str, str]]]]
+    options: tuple[str, ...] = ()
+
+
+FORMATS = {
+    "onnx": Format(".onnx", onnx_file, ("dtype", "opset")),
+    "c": Format(".h", c_file, ("name",)),
+    "safetensors": Format(".safetensors", safetensors_file),
+}
+if TYPE_CHECKING:
+    OneOfTheFormats: TypeAlias = str
+else:
+    OneOfTheFormats = Literal[tuple(FORMATS)]
+
+
+@app.command()
+def export(
+    model_file: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file that fastnn wrote.")],
+    to: Annotated[OneOfTheFormats, typer.Option("--to", help="What to write.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File to write; - is standard output.", show_default="MODEL's name, with its ending"
+        ),
+    ] = None,
+    dtype: Annotated[
+        Literal["float32", "float64"] | None,
+        typer.Option(help="What the network is computed in.", show_default="that of its parameters"),
+    ] = None,
+    opset: Annotated[int | None, typer.Option(help="Of onnx: the version of the operators.", show_default="18")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of c: what all names in it begin with.", show_default="network")
+    ] = None,
+) -> None:
+    """Write a model as other programs read it, and say what it takes and gives there."""
+    from .model_files import read
+
+    format_ = FORMATS[to]
+    given = {"dtype": dtype, "opset": opset, "name": name}
+    options = {option: value for option, value in given.items() if value is not None}
+    if foreign := [option for option in options if option not in format_.options]:
+        raise ValueError(f"{option_of(foreign[0])} is not for --to {to}")
+    model, _ = read(model_file)
+    if output is None:
+        output = Path(f"{model_file.stem}{format_.ending}")
+    data, lines = format_.make(model, **options)
+    with complete_file(output, is_text=False) as file:
+        file.write(data)
+    if output != Path("-"):
+        say("written", str(output))
+        for label, text in lines:
+            say(label, text)
+
+
 @contextmanager
-def complete_file(path: Path) -> Iterator[TextIO]:
-    """A text file to write, which stands under its name once it is complete; - is standard output."""
+def complete_file(path: Path, is_text: bool = True) -> Iterator[Any]:
+    """A file to write, which stands under its name once it is complete; - is standard output."""
     from pandas.io.common import get_handle  # which compresses a file called .gz
 
     if path == Path("-"):
-        if isinstance(sys.stdout, io.TextIOWrapper):  # a file, whatever the terminal speaks
+        if is_text and isinstance(sys.stdout, io.TextIOWrapper):  # a file, whatever the terminal speaks
             sys.stdout.reconfigure(encoding="utf-8", newline="")
-        yield sys.stdout
+        yield sys.stdout if is_text else sys.stdout.buffer
         return
+    mode = "w" if is_text else "wb"
     target = path.resolve()  # a link stays one
     if path.exists() and not path.is_file():  # a device or a pipe; or a folder, which is refused
-        with get_handle(path, "w", encoding="utf-8") as opened:
+        with get_handle(path, mode, encoding="utf-8", is_text=is_text) as opened:
             yield opened.handle
         return
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
     with tempfile.TemporaryDirectory(prefix=".fastnn-", dir=target.parent) as folder:
         part = Path(folder) / target.name
-        with get_handle(part, "w", encoding="utf-8", compression="infer") as opened:
+        with get_handle(part, mode, encoding="utf-8", compression="infer", is_text=is_text) as opened:
             yield opened.handle
         os.replace(part, target)
 

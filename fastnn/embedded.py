@@ -8,10 +8,13 @@ where fastnn or the network changes.
 from __future__ import annotations
 
 import ctypes
+from collections import deque
 from copy import copy
+from functools import cache, cached_property
 from numbers import Integral
 from types import ModuleType
 from typing import Any
+from weakref import WeakValueDictionary, finalize
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +24,7 @@ from numba.core.errors import TypingError
 from numba.core.imputils import lower_constant
 from numba.extending import (
     NativeValue,
+    box,
     models,
     overload,
     overload_attribute,
@@ -29,6 +33,7 @@ from numba.extending import (
     unbox,
 )
 from scipy import LowLevelCallable
+from sklearn.utils import check_array
 
 from fastnn.export.description import Description, Scaling, describe
 from fastnn.kernels import embedded as kernels
@@ -39,7 +44,7 @@ from fastnn.kernels.machine.records import RecordType, in_memory
 from fastnn.kernels.machine.team import new_team
 from fastnn.kernels.predict import Room
 from fastnn.network import Array, Network, aligned
-from fastnn.tables.columns import FARTHEST, Number
+from fastnn.tables.columns import FARTHEST, Number, check_columns
 from fastnn.tables.frames import Frame
 from fastnn.training.calls import BRIEF, examples
 from fastnn.training.memory import new_model, new_table, padded, with_laws
@@ -54,13 +59,14 @@ STACK = 1 << 18
 #: How many rows of `predict_batch` go through the network together.
 TOGETHER = 32
 #: What is raised in compiled code: no text is made there, what came and what is wanted are arguments beside it.
-WRONG_X = "x has so many features, but the network expects so many:"
+WRONG_X = "x has so many features, but the network expects so many (-1: it is gone, Python did not keep it):"
 WRONG_OUT = "out has so many numbers for an example, but the network predicts so many:"
 WRONG_ROWS = "X has so many rows, but out or Y so many:"
 WRONG_JACOBIAN = "out has so many numbers, but n_outputs * n_features (of one number predicted, n_features) are wanted:"
 WRONG_Y = "Y has so many targets for an example, but the network expects so many:"
 WRONG_BATCH = "X has so many examples, but a step takes 1 or more, up to the batch_size that model.jit() was told:"
 WRONG_CLASS = "Y holds this, but classes are numbers from 0 to one less than there are:"
+TOO_WIDE = f"the network is too wide for input_gradient, which would take more than {STACK:,} bytes of the stack"
 #: For how many steps the rates of an optimizer are made ready: after that, they stay.
 STEPS = 1 << 16
 
@@ -68,7 +74,9 @@ STEPS = 1 << 16
 class CompiledNetwork:
     """A trained network for compiled code, made by `model.jit()`.
 
-    It has parameters of its own: neither does a later `fit` of the model change it, nor a `train_step` the model.
+    It has parameters of its own: a later `fit` of the model does not change it, nor a `fastnn.train_step` the model.
+    What compiled code has of it is its address: keep it in Python as long as a jitclass, a typed.List or a generator of
+    Numba's has it.
 
     Attributes
     ----------
@@ -77,9 +85,9 @@ class CompiledNetwork:
     n_features, n_outputs : int
         How many numbers an example has, and a prediction.
     n_targets : int
-        How many numbers the target of an example has in `train_step`.
+        How many numbers the target of an example has in `fastnn.train_step`.
     batch_size : int
-        How many examples a `train_step` takes at most; 0, if there is none.
+        How many examples a `fastnn.train_step` takes at most; 0, if there is none.
     has_categories : bool
         Whether some of the numbers of an example are those of categories: see `rows`.
     coefs_, intercepts_ : lists of arrays
@@ -120,14 +128,21 @@ class CompiledNetwork:
         record, two, three = self._embedded(has_complement), _array(self.dtype, 2), _array(self.dtype, 3)
         self._words[kernels.NETWORK] = self._keep(record)
         self._words[kernels.PREDICT] = _address(kernels.predict, self.dtype, record, two, two)
-        self._words[kernels.GRADIENT] = _address(
-            kernels.input_gradient, self.dtype, record, two, types.int64, types.boolean, three
-        )
+        if record.gradient_rows:
+            kinds = two, types.int64, types.boolean, three
+            self._words[kernels.GRADIENT] = _address(kernels.input_gradient, self.dtype, record, *kinds)
         if trainer:
             trained = self._trained()
             self._words[kernels.TRAINED] = self._keep(trained)
             self._words[kernels.TRAIN] = _address(kernels.train_step, (self.dtype, trainer.way), trained, two, two, two)
-        self._address = int(self._words.ctypes.data)
+
+    @cached_property
+    def _address(self) -> int:
+        """Where the words are, for whoever asks for the first time: they outlive the network (see `_let_go`)."""
+        address = int(self._words.ctypes.data)
+        _lent[address] = self
+        finalize(self, _let_go, self._words).atexit = False
+        return address
 
     def _keep(self, record: Any) -> int:
         """The address of a record; what it refers to is kept."""
@@ -140,7 +155,8 @@ class CompiledNetwork:
         layers, size = new_table(network), dtype.itemsize
         width = padded(max(network.layer_sizes), dtype)
         rows = _rows(2 * width * size)
-        gradient_rows = _rows((2 * len(layers) + 2) * width * size)
+        gradient_bytes = (2 * len(layers) + 2) * width * size
+        gradient_rows = _rows(gradient_bytes) if gradient_bytes <= STACK else 0
         for block in network.blocks:
             layers[block.layer - 1, run.W if block.is_penalised else run.B] = (
                 self._theta_T.ctypes.data + block.start * size
@@ -204,6 +220,8 @@ class CompiledNetwork:
         kernels.call_predict(seconds < BRIEF, *words, examples(X, self.dtype), out)
 
     def _input_gradient(self, X: Array, first: int, is_raw: bool, out: Array) -> None:
+        if not self._words[kernels.GRADIENT]:
+            raise ValueError(TOO_WIDE)
         seconds = 2e-10 * len(X) * self._network.n_params * (1 + out.shape[1])
         words = int(self._words[kernels.GRADIENT]), int(self._words[kernels.NETWORK])
         kernels.call_input_gradient(seconds < BRIEF, *words, examples(X, self.dtype), first, is_raw, out)
@@ -230,7 +248,7 @@ class CompiledNetwork:
         """
         key = "cfunc", self.dtype
         if key not in _addresses:
-            kinds = types.intc, types.CPointer(types.float64), NetworkType(_array(self.dtype, 1).dtype, ABI)
+            kinds = types.intc, types.CPointer(types.float64), _type_of(self.dtype)
             function = kernels.number_for_c_single if self.dtype == np.float32 else kernels.number_for_c_double
             _addresses[key] = c_address_of(function, kinds)
         kind = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, ctypes.POINTER(ctypes.c_double), ctypes.c_void_p)
@@ -251,12 +269,25 @@ class CompiledNetwork:
         array (n_samples, n_features)
             Of the network's dtype.  Of a TableEncoder's numbers, these, and NaN for missing ones; of dates the seconds
             since 1970; of categories their places among those that the encoder knows, and -1 for others.
+
+        Raises
+        ------
+        ValueError
+            Where X has another number of features, or a column is missing.
         """
-        columns = self._description.columns
+        columns, names, n_columns = self._description.columns, self._description.names, self._description.n_features_in
         if columns is None:
-            return np.ascontiguousarray(X, self.dtype)
-        frame = Frame.of(X)
-        at = {name: j for j, name in enumerate(frame.names)}
+            X = check_array(
+                X, dtype=self.dtype, order="C", ensure_all_finite=False, ensure_min_samples=0, input_name="X"
+            )
+            _check_shape("X", X.shape, (len(X), n_columns))
+            return X
+        frame, at = Frame.of(X), {}
+        if frame.named and names != [f"x{j}" for j in range(n_columns)]:
+            check_columns(frame.names, [column.name for _, column in columns])
+            at = {name: j for j, name in enumerate(frame.names)}
+        elif len(frame.names) != n_columns:
+            raise ValueError(f"X has {len(frame.names)} features, but this network expects {n_columns}")
         rows = np.empty((len(frame.rows), len(columns)), self.dtype)
         for k, (place, column) in enumerate(columns):
             values = frame.column(at.get(column.name, place))
@@ -275,6 +306,24 @@ class CompiledNetwork:
     def __repr__(self) -> str:
         train = f", batch_size={self.batch_size}" if self.batch_size else ""
         return f"<CompiledNetwork {'-'.join(map(str, self._network.layer_sizes))}, {self.dtype}{train}>"
+
+
+#: The networks whose addresses compiled code has been told, by these.
+_lent: WeakValueDictionary[int, CompiledNetwork] = WeakValueDictionary()
+#: Words of networks that are gone.
+_gone: deque[Any] = deque(maxlen=10_000)
+
+
+def _let_go(words: Any) -> None:
+    """Have the next call raise an error: a jitclass, a list or a generator of Numba's does not keep the network."""
+    words[kernels.N_FEATURES] = -1
+    _gone.append(words)
+
+
+def _network_at(address: int) -> CompiledNetwork:
+    if (network := _lent.get(address)) is None:
+        raise ReferenceError("the network is gone: it must be kept in Python as long as compiled code has it")
+    return network
 
 
 def _array(dtype: npt.DTypeLike, n_dimensions: int) -> types.Array:
@@ -352,9 +401,14 @@ class _NetworkModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, dmm.lookup(types.int64).get_value_type())
 
 
+@cache
+def _type_of(dtype: npt.DTypeLike) -> NetworkType:
+    return NetworkType(_array(dtype, 1).dtype, ABI)
+
+
 @typeof_impl.register(CompiledNetwork)
 def _typeof(network: CompiledNetwork, context: Any) -> NetworkType:
-    return NetworkType(_array(network.dtype, 1).dtype, ABI)
+    return _type_of(network.dtype)  # made once: Numba asks in every call from Python, and making one takes 6 us
 
 
 @unbox(NetworkType)
@@ -363,6 +417,15 @@ def _unbox(kind: NetworkType, network: Any, c: Any) -> NativeValue:
     value = c.pyapi.long_as_longlong(address)
     c.pyapi.decref(address)
     return NativeValue(value, is_error=cgutils.is_not_null(c.builder, c.pyapi.err_occurred()))
+
+
+@box(NetworkType)
+def _box(kind: NetworkType, address: Any, c: Any) -> Any:
+    find, number = c.pyapi.unserialize(c.pyapi.serialize_object(_network_at)), c.pyapi.long_from_longlong(address)
+    network = c.pyapi.call_function_objargs(find, [number])
+    c.pyapi.decref(find)
+    c.pyapi.decref(number)
+    return network
 
 
 #: Networks that compiled functions refer to as globals: their addresses are in the machine code.
@@ -386,6 +449,16 @@ def _n_outputs(net):  # type: ignore[no-untyped-def]
     return lambda net: word(net, kernels.N_OUTPUTS)
 
 
+@overload_attribute(NetworkType, "n_targets")
+def _n_targets(net):  # type: ignore[no-untyped-def]
+    return lambda net: word(net, kernels.N_TARGETS)
+
+
+@overload_attribute(NetworkType, "batch_size")
+def _batch_size(net):  # type: ignore[no-untyped-def]
+    return lambda net: word(net, kernels.MOST_ROWS)
+
+
 def _check_types(name: str, network: Any, read: dict[str, Any], written: dict[str, Any]) -> None:
     """Raise a TypingError, which a user reads when his function is compiled, unless these are types of such arrays."""
     if not isinstance(network, NetworkType):
@@ -395,10 +468,12 @@ def _check_types(name: str, network: Any, read: dict[str, Any], written: dict[st
         if not isinstance(kind, types.Array) or kind.ndim not in dimensions:
             raise TypingError(f"{name} takes {wanted} for {argument}, got {kind}")
         if kind.dtype != network.dtype:
-            advice = f"model.jit(dtype={str(kind.dtype)!r}) makes a network for it"
-            raise TypingError(f"{name} takes {wanted} for {argument}, got {kind}: {advice}")
+            advice = f": model.jit(dtype={str(kind.dtype)!r}) makes a network for it"
+            is_one_of_two = kind.dtype in (types.float32, types.float64)
+            raise TypingError(f"{name} takes {wanted} for {argument}, got {kind}{advice if is_one_of_two else ''}")
         if kind.layout != "C":
-            raise TypingError(f"{name} takes {wanted} for {argument}, got {kind}: np.ascontiguousarray makes one")
+            advice = ": np.ascontiguousarray makes one" if argument in read else ""
+            raise TypingError(f"{name} takes {wanted} for {argument}, got {kind}{advice}")
         if argument in written and not kind.mutable:
             raise TypingError(f"{name} writes to {argument}, but it is read-only")
 
@@ -425,7 +500,7 @@ def predict_one(net: CompiledNetwork, x: Array, out: Array) -> None:
     Raises
     ------
     ValueError
-        Where x or out have another size.  (In a `prange` loop, exceptions are lost: Numba's rule.)
+        Where x or out have another size.  (In a `prange` loop Numba raises a SystemError, or nothing: check before it.)
 
     Examples
     --------
@@ -564,8 +639,8 @@ def _blocks(
         ):
             try:
                 kind = typeof(array)
-            except ValueError:
-                kind = type(array).__name__
+            except (ValueError, TypingError):  # what Numba does not know
+                kind = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
             is_read = argument in read
             try:
                 _check_types(
@@ -575,7 +650,7 @@ def _blocks(
                 )
             except TypingError as error:
                 raise TypeError(str(error)) from None
-    return [array.reshape(-1, array.shape[-1]) for array in (*read.values(), *written.values())]
+    return [np.atleast_2d(array) for array in (*read.values(), *written.values())]
 
 
 @overload(predict_one, strict=False)
@@ -621,6 +696,8 @@ def _input_gradient(net: Any, x: Any, out: Any) -> Any:
         if out.shape[-1] != x.size or out.size != n_rows * x.size:
             raise ValueError(WRONG_JACOBIAN, out.size, n_rows * x.size)
         code, network = word(net, kernels.GRADIENT), word(net, kernels.NETWORK)
+        if code == 0:
+            raise ValueError(TOO_WIDE)
         call(code, network, as_block(x), n_outputs - n_rows, False, as_blocks(out))
 
     return implementation
@@ -701,7 +778,7 @@ def trainer_of(model: Any, dtype: npt.DTypeLike, batch_size: int, way: ModuleTyp
     """What takes steps from where an estimator is, by this way of doing a step or the plan's."""
     if not hasattr(model, "_trained_network"):
         raise ValueError(f"batch_size is for an estimator of fastnn alone, but the model is a {type(model).__name__}")
-    if not isinstance(batch_size, Integral) or batch_size < 1:
+    if not isinstance(batch_size, Integral) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"batch_size must be a positive integer or None, got {batch_size!r}")
     for name, wanted in (
         ("learning_rate", "constant"),

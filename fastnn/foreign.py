@@ -2,20 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastnn.chains import chain
 from fastnn.estimators import MLPClassifier, MLPRegressor
+from fastnn.export.onnx import OF_LOSS
 from fastnn.export.torch import LAYERS
 from fastnn.kernels.laws.activations import ACTIVATIONS, Activation
-from fastnn.kernels.laws.losses import OUT_ACTIVATIONS
+from fastnn.kernels.laws.losses import LOSSES, OUT_ACTIVATIONS
 from fastnn.network import Array, common_dtype, layer_sizes_of_coefs
 
 #: Layers of PyTorch that do nothing to a row, once training is over.
 _NOTHING = ("Identity", "Dropout", "AlphaDropout", "FeatureAlphaDropout")
+
+
+def from_onnx(source: Any, *, classes: npt.ArrayLike | None = None) -> MLPClassifier | MLPRegressor:
+    """The network of an ONNX file as a fitted estimator, which predicts the same and may be trained further.
+
+    What is read are chains of Gemm, MatMul and Add with the activations that fastnn has, as nodes or as what other
+    programs write for them: files of `to_onnx`, of skl2onnx (scikit-learn's MLPs) and of PyTorch (nn.Sequential).  What
+    scales the columns before the first layer becomes a part of it.  Nothing of the file is run.
+
+    Parameters
+    ----------
+    source : path, bytes or onnx.ModelProto
+        Data that lie beside a file are read from its folder.
+    classes : array-like (n_classes,) or None, default None
+        The labels, in the order of the outputs; None for those of the file, or 0, 1 ... where it has none.  If the
+        outputs are neither of softmax nor of sigmoid, but there are labels, they are taken for the logits of these.
+
+    Returns
+    -------
+    MLPClassifier or MLPRegressor
+        A classifier, where the outputs are probabilities.  Its `classes_` are sorted, and so are the columns of
+        `predict_proba`.  What a file does not hold, such as `solver`, is as by default.
+
+    Raises
+    ------
+    ImportError
+        onnx is not installed.
+    TypeError
+        The classes are of several types.
+    ValueError
+        It is no ONNX model, or holds something else than such a network: the message names the node.
+    OSError
+        The file cannot be opened.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> model = fastnn.MLPClassifier((5,), max_iter=1, tol=10, n_iter_no_change=1).fit([[0.0], [1.0]], ["no", "yes"])
+    >>> again = fastnn.from_onnx(fastnn.to_onnx(model))
+    >>> again.classes_.tolist()
+    ['no', 'yes']
+    """
+    found = chain(source)
+    labels = found.labels if classes is None else classes
+    are_logits = found.out_activation == "identity" and labels is not None
+    return _estimator(
+        found.coefs,
+        found.intercepts,
+        [ACTIVATIONS[name] for name in found.activations],
+        "logits" if are_logits else found.out_activation,
+        labels,
+        found.feature_names,
+        found.parameters,
+    )
 
 
 def from_torch(module: Any, *, classes: npt.ArrayLike | None = None) -> MLPClassifier | MLPRegressor:
@@ -181,6 +237,8 @@ def _estimator(
     activations: Sequence[Activation],
     out_activation: str,
     classes: npt.ArrayLike | None,
+    feature_names: Sequence[str] = (),
+    told: Mapping[str, Any] | None = None,
 ) -> MLPClassifier | MLPRegressor:
     """A fitted estimator with these parameters.
 
@@ -193,6 +251,9 @@ def _estimator(
         "logits": those of the classes, of one output or of as many as there are classes.
     classes : array-like (n_classes,) or None
         In the order of the outputs; None: 0, 1 ...
+    feature_names : sequence of str
+    told : mapping or None
+        What the network was trained for: its loss, and the parameters of that; forgotten, if it has no such outputs.
     """
     sizes, dtype = layer_sizes_of_coefs(coefs, intercepts), common_dtype(*coefs, *intercepts)
     coefs = [np.ascontiguousarray(coef, dtype) for coef in coefs]
@@ -212,10 +273,18 @@ def _estimator(
         model = MLPClassifier(**parameters)
         coefs[-1], intercepts[-1] = _of_classes(model, coefs[-1], intercepts[-1], out_activation, classes)
         out_activation = model._out_activation()
+    if told and (told.get("loss"), out_activation) in LOSSES:
+        known = {name: value for name, value in told.items() if name in ("loss", *OF_LOSS)}
+        model.set_params(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+        model._validate_params()
+        if isinstance(model, MLPRegressor) and len(model._quantiles()) not in (0, sizes[-1]):
+            raise ValueError(f"there are {len(model._quantiles())} quantiles, but {sizes[-1]} outputs")
     model.coefs_, model.intercepts_, model.out_activation_ = coefs, intercepts, out_activation
     model.n_features_in_, model.n_outputs_, model.n_layers_ = sizes[0], coefs[-1].shape[1], len(sizes)
     model.n_iter_ = model.t_ = model._no_improvement_count = 0
     model._kept = {}
+    if feature_names:
+        model.feature_names_in_ = np.array(feature_names, object)
     return model
 
 
@@ -238,6 +307,8 @@ def _of_classes(
                 "several"
             )
         labels = np.eye(n_outputs, dtype=int)
+    elif labels.shape == (1,) == (n_outputs,):
+        pass  # of one class, which is always predicted
     elif labels.shape != (n_classes,) or len(set(labels.tolist())) != n_classes:
         raise ValueError(f"classes are {labels.tolist()}, but {n_outputs} outputs take {n_classes} different ones")
     elif len({isinstance(label, str) for label in np.asarray(classes, object).flat}) > 1:

@@ -1,11 +1,13 @@
 """Derivatives of what a model predicts by its inputs, and explanations by them."""
 
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_scalar
 
 from fastnn.embedded import CompiledNetwork, jit
 from fastnn.network import Array, common_dtype
@@ -65,7 +67,12 @@ def input_gradient(model: Any, X: Any, raw: bool = False, n_threads: int | None 
 def hessian_vector_product(model: Any, X: Any, v: Any, raw: bool = False, n_threads: int | None = None) -> Array:
     """The product of each row's Hessian matrix with a vector: see the method of the estimators."""
     net, rows = _network(model, X)
-    vectors = np.broadcast_to(np.asarray(v, np.float64), rows.shape)
+    v = np.asarray(v, np.float64)
+    if v.shape not in (rows.shape, rows.shape[1:]):
+        raise ValueError(f"v has shape {v.shape}, but {rows.shape[1:]} or {rows.shape} is wanted")
+    if not np.isfinite(v).all():
+        raise ValueError("v holds NaN or infinity, but a vector of numbers is wanted")
+    vectors = np.broadcast_to(v, rows.shape)
     # In float64, where the two gradients differ enough for a step that is short enough.
     net = net if net.dtype == np.float64 else jit(model, dtype=np.float64)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -127,12 +134,13 @@ def expected_gradients(
     >>> bool(np.allclose(phi, (X[:5] - X.mean(axis=0)) * model.coefs_[0].T, atol=0.2))
     True
     """
+    check_scalar(n_samples, "n_samples", Integral, min_val=1)
+    if n_threads is not None:
+        check_scalar(n_threads, "n_threads", Integral, min_val=1)
     net, rows = _network(model, X)
     _, others = _network(model, background)
     if net.has_categories or not (np.isfinite(rows).all() and np.isfinite(others).all()):
         raise ValueError("expected_gradients is for numbers, but there are categories or missing values in the table")
-    if n_samples < 1 or not len(others):
-        raise ValueError(f"n_samples is {n_samples}, and background has {len(others)} rows, but one or more are wanted")
     random = check_random_state(random_state)
     which = np.concatenate([random.permutation(len(others)) for _ in range(-(-n_samples // len(others)))])[:n_samples]
     t = (random.permutation(n_samples) + random.uniform(size=n_samples)) / n_samples

@@ -27,6 +27,8 @@ ORDER = [
     "fastnn.initialization",
     "fastnn.tables",
     "fastnn.export",
+    "fastnn.graphs",
+    "fastnn.chains",
     "fastnn.embedded",
     "fastnn.gradients",
     "fastnn.callbacks",

@@ -602,6 +602,14 @@ def bad(tmp_path_factory, folder):
         ("predict good.fastnn none.csv", "no such file: none.csv"),
         ("predict good.fastnn good.csv", "no column 'sepal length (cm)', 'sepal width (cm)'"),
         ("predict good.fastnn", "Missing argument 'DATA'"),
+        ("export none.fastnn --to onnx", "none.fastnn: No such file or directory"),
+        ("export good.csv --to onnx", "good.csv is not a fastnn model file"),
+        ("export good.fastnn", "Missing option '--to'"),
+        ("export good.fastnn --to coreml", "'coreml' is not one of"),
+        ("export good.fastnn --to onnx --dtype float16", "'float16' is not one of 'float32', 'float64'"),
+        ("export good.fastnn --to onnx --opset 3", "opset is 3, but a number from 13 to"),
+        ("export good.fastnn --to onnx -o none/m.onnx", "none: No such file or directory"),
+        ("export good.fastnn --to onnx -o .", ".: Is a directory"),
         ("teach", "No such command 'teach'"),
     ],
 )
@@ -614,6 +622,73 @@ def test_bad_input_gets_one_line_and_status_2(bad, monkeypatch, arguments, messa
     assert got.err.startswith("fastnn: ")
     assert got.err.count("\n") == 1
     assert message.lower() in got.err.lower()
+
+
+def test_a_model_is_exported_and_told_what_it_takes_and_gives(folder, flowers, tmp_path, monkeypatch):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.onnx").write_text("what is there is written over")
+    got = run("export", folder / "run/model.fastnn", "--to", "onnx", "--opset", 17)
+    assert (got.code, got.err) == (0, "")
+    assert got.out.splitlines() == [
+        "written    model.onnx",
+        "           ONNX, opset 17: a multilayer perceptron of 7 - 16 - 3 units",
+        "inputs     sepal length (cm) (n_samples, 1), double: a number; NaN where it is missing",
+        "           sepal width (cm) (n_samples, 1), double: a number; NaN where it is missing",
+        "           petal length (cm) (n_samples, 1), double: a number; NaN where it is missing",
+        "           petal width (cm) (n_samples, 1), double: a number; NaN where it is missing",
+        "           colour (n_samples, 1), string: a text; '' where it is missing",
+        "outputs    label (n_samples), string: the class",
+        "           probabilities (n_samples, 3), float: of each class",
+    ]
+    session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+    feeds = {
+        column.name: flowers[[column.name]].fillna("").to_numpy(object)
+        if column.type == "tensor(string)"
+        else flowers[[column.name]].to_numpy(float)
+        for column in session.get_inputs()
+    }
+    expected = fastnn.load(folder / "run/model.fastnn").predict(flowers)
+    assert session.run(["label"], feeds)[0].tolist() == expected.tolist()
+
+
+def test_an_export_to_standard_output_is_the_file_and_nothing_else(folder, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    arguments = ["export", str(folder / "run/model.fastnn"), "--to", "onnx", "--dtype", "float64", "--output"]
+    command = [sys.executable, "-m", "fastnn.cli", *arguments]
+    got = subprocess.run([*command, "-"], capture_output=True, check=True)
+    assert subprocess.run([*command, tmp_path / "m.onnx"], check=False, capture_output=True).returncode == 0
+    assert got.stdout == (tmp_path / "m.onnx").read_bytes()
+    onnx.checker.check_model(onnx.load_model_from_string(got.stdout))
+
+
+def test_a_model_is_exported_to_c(folder, tmp_path):
+    got = run("export", folder / "run/model.fastnn", "--to", "c", "--name", "flower", "--output", tmp_path / "flower.h")
+    assert (got.code, got.err) == (0, "")
+    assert "int flower_predict(const flower_row *" in got.out
+    assert (tmp_path / "flower.h").read_text().count("flower_predict_proba(") > 1
+    got = run("export", folder / "run/model.fastnn", "--to", "c", "--name", "1x", "--output", tmp_path / "x.h")
+    assert (got.code, got.err.split(",")[0]) == (2, "fastnn: name is '1x'")
+
+
+def test_a_model_is_exported_to_safetensors(tmp_path):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    model = fastnn.MLPRegressor(hidden_layer_sizes=(4,)).partial_fit(np.eye(3), np.arange(3.0))
+    fastnn.save(model, tmp_path / "model.fastnn")
+    file = tmp_path / "model.safetensors"
+    got = run("export", tmp_path / "model.fastnn", "--to", "safetensors", "--output", file)
+    assert got.out.splitlines()[1:3] == ["arrays     0.bias (4,), float64", "           0.weight (4, 3), float64"]
+    np.testing.assert_array_equal(safetensors.load_file(file)["0.weight"], model.coefs_[0].T)
+    got = run("export", tmp_path / "model.fastnn", "--to", "safetensors", "--opset", 18, "--output", file)
+    assert (got.code, got.err) == (2, "fastnn: --opset is not for --to safetensors\n")
+
+
+def test_an_export_without_onnx_says_what_to_install(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    got = run("export", folder / "run/model.fastnn", "--to", "onnx", "--output", tmp_path / "m.onnx")
+    assert (got.code, got.err) == (2, 'fastnn: onnx is not installed: pip install "fastnn-mlp[onnx]"\n')
+    assert not (tmp_path / "m.onnx").exists()
 
 
 def test_a_missing_extra_is_named_with_what_installs_it(folder, monkeypatch):

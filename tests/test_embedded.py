@@ -1,6 +1,7 @@
 """Networks in a user's own compiled code: `predict_one` and its kin."""
 
 import ctypes
+import gc
 import os
 import pickle
 import subprocess
@@ -18,6 +19,7 @@ from numba.core.errors import TypingError
 from numba.core.runtime import _nrt_python, rtsys
 from scipy import LowLevelCallable
 from scipy.integrate import quad
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -179,6 +181,22 @@ def test_tables_are_rows_of_numbers():
     assert (slopes[:, 2] != 0).all()
 
 
+def test_rows_of_another_table_are_refused():
+    table = pd.DataFrame(X, columns=list("abcde")).assign(f=np.where(X[:, 0] > 0, "x", "y"))
+    net = fastnn.jit(make_pipeline(TableEncoder(), MLPRegressor(**QUICK)).fit(table, X[:, 0]))
+    np.testing.assert_array_equal(net.rows(table[list("fedcba")].assign(g=0)), net.rows(table))
+    np.testing.assert_array_equal(net.rows(table.to_numpy()), net.rows(table))
+    with pytest.raises(ValueError, match=r"no column 'a' .meant: 'A'"):
+        net.rows(table.rename(columns={"a": "A"}))
+    with pytest.raises(ValueError, match="X has 5 features, but this network expects 6"):
+        net.rows(table.to_numpy()[:, :5])
+    plain = MODELS["a number"].jit()
+    with pytest.raises(ValueError, match=r"\(120, 4\), but .* \(120, 5\)"):
+        plain.rows(X[:, :4])
+    with pytest.raises(TypeError, match="toarray"):
+        plain.rows(csr_array(X))
+
+
 def test_a_missing_number_is_passed_on():
     for name in "activation relu", "activation gelu", "four classes", "quantiles":
         net = fastnn.jit(MODELS[name])
@@ -266,6 +284,37 @@ def test_a_network_may_be_a_global():
     assert of_global(X[0]) == pytest.approx(MODELS["a number"].predict(X[:1])[0])
 
 
+def test_compiled_code_gives_a_network_back():
+    net = MODELS["a number"].jit(batch_size=3)
+
+    @njit
+    def same(net):
+        return net, (net.n_features, net.n_outputs, net.n_targets, net.batch_size)
+
+    got, numbers = same(net)
+    assert got is net
+    assert numbers == (5, 1, 1, 3)
+
+
+def test_a_network_that_python_has_not_kept_is_an_error():
+    """As with a jitclass or a typed list, all that a generator has is an address."""
+
+    @njit
+    def predictions(net, x):
+        out = np.empty(1)
+        for _ in range(2):
+            fastnn.predict_one(net, x, out)
+            yield out[0]
+
+    net = MODELS["a number"].jit()
+    assert next(predictions(net, X[0])) == pytest.approx(MODELS["a number"].predict(X[:1])[0])
+    left = predictions(net, X[0])
+    del net
+    gc.collect()
+    with pytest.raises(ValueError, match=r"-1: it is gone.*5, -1"):
+        next(left)
+
+
 def test_c_calls_it():
     model = MLPRegressor(**QUICK, activation="tanh").fit(X[:, :1], np.sin(X[:, 0]))
     expected, _ = quad(lambda x: model.predict([[x]])[0], 0, 2)
@@ -294,6 +343,8 @@ def test_c_calls_it():
         (lambda net: steps(net, np.zeros((9, 5)), np.zeros((9, 1)), 9), "so many examples.*9, 8"),
         (lambda net: steps(net, np.zeros((2, 5)), np.zeros((2, 2)), 2), "so many targets.*2, 1"),
         (lambda net: fastnn.predict_one(net, np.zeros(4), np.zeros(1)), r"\(4,\), but .* \(5,\)"),
+        (lambda net: fastnn.predict_one(net, np.zeros(0), np.zeros(1)), r"\(0,\), but .* \(5,\)"),
+        (lambda net: rows_one_by_one(net, np.zeros((1, 0)), np.zeros((1, 1))), "so many features.*0, 5"),
         (lambda net: fastnn.predict_batch(net, np.zeros((2, 5)), np.zeros((3, 1))), r"\(3, 1\), but .* \(2, 1\)"),
         (lambda net: fastnn.input_gradient(net, np.zeros(5), np.zeros(4)), r"\(4,\), but .* \(5,\)"),
         (lambda net: fastnn.train_step(net, np.zeros((9, 5)), np.zeros((9, 1))), "9 examples, but .* 1 to 8"),
@@ -317,7 +368,14 @@ def test_a_class_that_is_none_is_refused():
     ("x", "out", "message"),
     [
         (X[0].astype(np.float32), np.empty(1), "model.jit\\(dtype='float32'\\)"),
-        (X[:, 0], np.empty(1), "C-contiguous"),
+        (X[:, 0], np.empty(1), "array\\(float64, 1d, A\\): np.ascontiguousarray makes one$"),
+        (
+            X[0].copy(),
+            np.empty(4)[::2],
+            "out, got array\\(float64, 1d, A\\)$",
+        ),  # what is written to a copy would be lost
+        (X[0].astype(np.float16), np.empty(1), "array\\(float16, 1d, C\\)$"),  # for which there is no network
+        (X[0].astype(int), np.empty(1), "array\\(int64, 1d, C\\)$"),
         (X[:1], np.empty(1), "1 dimensions for x"),
         ([1.0] * 5, np.empty(1), "1 dimensions for x"),
     ],
@@ -329,10 +387,17 @@ def test_arrays_of_another_kind_are_refused_when_it_is_compiled(x, out, message)
     def one(net, x, out):
         fastnn.predict_one(net, x, out)
 
-    with pytest.raises(TypingError, match=message):
+    with pytest.raises(TypingError, match=f"(?m){message}"):
         one(net, numba.typed.List(x) if isinstance(x, list) else x, out)
     with pytest.raises(TypeError, match=message):
         fastnn.predict_one(net, x, out)
+
+
+def test_what_numba_has_no_name_for_is_refused():
+    net = MODELS["a number"].jit()
+    for x, message in ((X[0].astype(">f8"), ">f8"), (pd.Series(X[0]), "Series")):
+        with pytest.raises(TypeError, match=f"predict_one takes .* for x, got .*{message}"):
+            fastnn.predict_one(net, x, np.empty(1))
 
 
 def test_read_only_arrays_are_read_and_not_written():
@@ -361,13 +426,29 @@ def test_what_is_for_whole_epochs_is_refused(parameters, message):
         model.jit(batch_size=1)
 
 
+def test_a_network_too_wide_for_gradients_predicts():
+    model = MLPRegressor(**{**QUICK, "hidden_layer_sizes": (6_000,), "max_iter": 1}).fit(X, X[:, 0])
+    net, out = model.jit(), np.empty((3, 1))
+    rows_one_by_one(net, X[:3], out)
+    # Sums of 6000 terms, in another order: 6000 eps of numbers near 1.
+    np.testing.assert_allclose(out[:, 0], model.predict(X[:3]), atol=1e-12)
+    for call in (
+        lambda: gradient(net, X[0], np.empty(5)),
+        lambda: fastnn.input_gradient(net, X[0], np.empty(5)),
+        lambda: model.input_gradient(X),
+    ):
+        with pytest.raises(ValueError, match="too wide"):
+            call()
+
+
 def test_what_is_no_model_is_refused():
     with pytest.raises(TypeError, match="Ridge"):
         fastnn.jit(Ridge())
     with pytest.raises(ValueError, match="float16"):
         MODELS["a number"].jit(dtype=np.float16)
-    with pytest.raises(ValueError, match="batch_size"):
-        MODELS["a number"].jit(batch_size=0)
+    for batch_size in 0, 2.0, True:
+        with pytest.raises(ValueError, match="batch_size"):
+            MODELS["a number"].jit(batch_size=batch_size)
     with pytest.raises(ValueError, match="Pipeline"):
         fastnn.jit(MODELS["scaled"], batch_size=1)
     with pytest.raises(ValueError, match="stack"):
@@ -447,3 +528,15 @@ def test_nothing_is_allocated():
     finally:
         if not enabled:
             _nrt_python.memsys_disable_stats()
+
+
+@pytest.mark.parametrize("v", [np.ones(4), np.ones((3, 5)), 1.0, np.full(5, np.nan)])
+def test_a_vector_that_is_none_is_refused(v):
+    with pytest.raises(ValueError, match=r"v has shape|v holds NaN"):
+        MODELS["a number"].hessian_vector_product(X[:2], v)
+
+
+@pytest.mark.parametrize("parameters", [dict(n_samples=0), dict(n_samples=2.5), dict(n_threads=0), dict(n_threads=-1)])
+def test_samples_and_threads_are_positive_integers(parameters):
+    with pytest.raises((ValueError, TypeError), match=r"n_samples|n_threads"):
+        fastnn.expected_gradients(MODELS["a number"], X[:2], X, **parameters)

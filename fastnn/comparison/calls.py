@@ -142,32 +142,17 @@ class Predict(Call):
 
 
 def onnxruntime_session(model: Any, X: NDArray[Any]) -> Callable[[], object]:
-    """Return the prediction of a fitted regressor (relu, float32) by onnxruntime, with the threads that suit it."""
+    """Return the prediction of a fitted regressor (float32) by onnxruntime, with the threads that suit it."""
     import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
 
-    nodes, weights, A = [], [], "X"
-    for l, (W, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True), start=1):
-        if l > 1:
-            nodes.append(helper.make_node("Relu", [A], [f"A{l - 1}"]))
-            A = f"A{l - 1}"
-        nodes.append(helper.make_node("Gemm", [A, f"W{l}", f"b{l}"], [f"Z{l}"]))
-        weights += [numpy_helper.from_array(W, f"W{l}"), numpy_helper.from_array(b, f"b{l}")]
-        A = f"Z{l}"
-    given, answer = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, n_columns])
-        for name, n_columns in (("X", X.shape[1]), (A, model.n_outputs_))
-    )
-    graph = helper.make_graph(nodes, "network", [given], [answer], weights)
-    # The versions are such as every onnxruntime of recent years reads: the newest ones of onnx may be newer than it.
-    file = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
+    file = model.to_onnx().SerializeToString()
 
     # Outputs are named, because unnamed ones are looked up in every call.
     def session(n_threads: int) -> Callable[[], object]:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = n_threads
         run = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"]).run
-        return lambda: run([A], {"X": X})[0]
+        return lambda: run(["variable"], {"X": X})[0]
 
     return quickest([session(n_threads) for n_threads in (0, *steps.thread_counts())])  # 0 is onnxruntime's own choice
 

@@ -99,6 +99,8 @@ def describe(model: Any) -> Description:
     ------
     TypeError
         Where it is anything else.
+    ValueError
+        Where its parameters do not fit one another, or what comes in.
     sklearn.exceptions.NotFittedError
         Where it is not fitted.
     """
@@ -122,7 +124,13 @@ def describe(model: Any) -> Description:
     for step in before:
         scalings.append(_scaling(step))
     names = getattr(first, "feature_names_in_", None)
-    layer_sizes_of_coefs(network.coefs_, network.intercepts_)  # raises where they do not fit
+    sizes = layer_sizes_of_coefs(network.coefs_, network.intercepts_)
+    n_columns = sum(len(column.outputs) for _, column in columns) if columns else int(first.n_features_in_)
+    if (sizes[0], sizes[-1]) != (n_columns, network.n_outputs_):
+        raise ValueError(
+            f"coefs_ are those of {sizes[0]} features and {sizes[-1]} outputs, but {n_columns} and "
+            f"{network.n_outputs_} are what the model has"
+        )
     n_hidden = len(network.coefs_) - 1
     task, classes = "numbers", None
     if hasattr(network, "classes_"):
