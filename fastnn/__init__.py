@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fastnn import functional, reference
     from fastnn.displays import LearningCurveDisplay
     from fastnn.embedded import input_gradient, jit, predict_batch, predict_one, train_step
+    from fastnn.ensembles import EnsembleClassifier, EnsembleRegressor
     from fastnn.estimators import MLPClassifier, MLPRegressor
     from fastnn.export.c import to_c
     from fastnn.export.onnx import to_onnx
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from fastnn.foreign import from_onnx, from_torch
     from fastnn.gradients import expected_gradients
     from fastnn.laws import activation, loss
+    from fastnn.many import fit_many
     from fastnn.model_files import load, save
     from fastnn.progress import Epoch, compilation, watch
+    from fastnn.searches import GridSearchCV, RandomizedSearchCV
     from fastnn.system import get_n_threads, set_n_threads, system_info
     from fastnn.tables import TableEncoder
     from fastnn.tabular import PiecewiseLinearEncoder, TabularClassifier, TabularRegressor
@@ -29,17 +32,22 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "EnsembleClassifier",
+    "EnsembleRegressor",
     "Epoch",
+    "GridSearchCV",
     "LearningCurveDisplay",
     "MLPClassifier",
     "MLPRegressor",
     "PiecewiseLinearEncoder",
+    "RandomizedSearchCV",
     "TableEncoder",
     "TabularClassifier",
     "TabularRegressor",
     "activation",
     "compilation",
     "expected_gradients",
+    "fit_many",
     "from_onnx",
     "from_torch",
     "functional",
@@ -71,11 +79,16 @@ _HOME = {
     "predict_batch": "embedded",
     "predict_one": "embedded",
     "train_step": "embedded",
+    "EnsembleClassifier": "ensembles",
+    "EnsembleRegressor": "ensembles",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "activation": "laws",
     "loss": "laws",
     "PiecewiseLinearEncoder": "tabular",
+    "fit_many": "many",
+    "GridSearchCV": "searches",
+    "RandomizedSearchCV": "searches",
     "TableEncoder": "tables.encoder",
     "TabularClassifier": "tabular",
     "TabularRegressor": "tabular",

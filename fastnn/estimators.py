@@ -3,11 +3,11 @@
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from inspect import signature
 from itertools import pairwise
 from math import nan
@@ -21,7 +21,7 @@ from scipy.optimize import OptimizeResult, minimize
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.metrics import accuracy_score, check_scoring, get_scorer_names
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import _multilayer_perceptron as multilayer_perceptron
 from sklearn.preprocessing import LabelBinarizer
@@ -94,7 +94,7 @@ def _takes_weights(scorer: Callable[..., Any]) -> bool:
     return "sample_weight" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
-def _refuse_masked(array: Any, name: str) -> None:
+def refuse_masked(array: Any, name: str) -> None:
     """Raise a ValueError for missing values: scikit-learn would take the numbers under the mask."""
     if np.ma.is_masked(array):
         raise ValueError(
@@ -126,12 +126,37 @@ class _MLP(CallbackSupport, BaseEstimator):
         classes: Any = None,
         held_out: tuple[Any, Any, Any] = (None, None, None),
     ) -> Self:
-        from fastnn import training
-
         if incremental and sample_weight is None and classes is None and self._fit_again(X, y):
             return self
         if "_epoch" in self.__dict__ and not incremental:
             raise RuntimeError(f"this {type(self).__name__} is being fitted: a callback may fit a clone of it")
+        wanted = None if incremental else progress.parts_wanted()
+        pauses = wanted.pauses if wanted else ()
+        parts = self._fit_in_parts(X, y, sample_weight, incremental, classes, held_out, pauses)
+        next(parts)
+        if wanted:
+            wanted.fits.append(parts)
+        else:
+            for _ in parts:
+                pass
+        return self
+
+    def _fit_in_parts(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        incremental: bool,
+        classes: Any,
+        held_out: tuple[Any, Any, Any],
+        pauses: Collection[int],
+    ) -> Generator[int, None, None]:
+        """Yields when all is known to fit together, and after the epochs of `pauses`, of which it yields the number.
+
+        At a pause the model predicts, and whoever closes this there has it as if training had ended.
+        """
+        from fastnn import training
+
         callbacks = None if incremental or not self._has_callbacks() else FitCallbacks(self, X, y, sample_weight)
         # Nothing in it is changed in place, but for records that grow: these are cut, because they may be long.
         before = dict(self.__dict__)
@@ -159,13 +184,14 @@ class _MLP(CallbackSupport, BaseEstimator):
                     network, theta, X, Y, y, sample_weight, incremental, self._held_out(*held_out), callbacks
                 )
             training.pack(network, self.coefs_, self.intercepts_, theta.dtype, theta, issparse(X))
+            yield 0
         except BaseException:
             refuse()
             raise
         is_interrupted, is_kept = False, True
         try:
             with progress.bar(self.max_iter) if self.verbose == "bar" else nullcontext():
-                train()
+                yield from train(pauses)
         except KeyboardInterrupt:
             is_interrupted = True
         except Warning:  # such as that there was no convergence, where it is an error: it is trained
@@ -187,7 +213,6 @@ class _MLP(CallbackSupport, BaseEstimator):
             raise ValueError(_NOT_FINITE)
         if callbacks:
             callbacks.ends()
-        return self
 
     def _trained_network(self) -> Network:
         """The network as it is trained: with its loss, and dropout."""
@@ -305,8 +330,8 @@ class _MLP(CallbackSupport, BaseEstimator):
         if incremental:
             self._check_classes(y, classes)
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        _refuse_masked(X, "X")
-        _refuse_masked(y, "y")
+        refuse_masked(X, "X")
+        refuse_masked(y, "y")
         X, Y = self._validate_input(X, y, incremental, reset=first_pass)
         if issparse(X):
             X = X.tocsr()
@@ -358,9 +383,18 @@ class _MLP(CallbackSupport, BaseEstimator):
                 f"{self.out_activation_}: {advice}"
             )
 
+    @classmethod
+    @cache
+    def _get_param_names(cls) -> list[str]:
+        """As scikit-learn's, which finds them out anew for each copy and each change of a parameter."""
+        return super()._get_param_names()
+
     def _validate_params(self) -> None:
         """As scikit-learn's, which takes longer than many an epoch: parameters that are right are so another time."""
-        values: list[Any] = list(map(self.__dict__.get, self._parameter_constraints))
+        named = {name: self.__dict__.get(name) for name in self._parameter_constraints}
+        seed, values = named["random_state"], named.values()
+        if type(seed) is int and 0 <= seed < 2**32:  # one is as right as another
+            named["random_state"] = 0
         parameters = tuple((value, type(value)) for value in values)
         # What cannot change, and is the same as what is equal to it: in a tuple, a float might be equal.
         are_plain = all(
@@ -401,7 +435,7 @@ class _MLP(CallbackSupport, BaseEstimator):
             return None
         if X is None or y is None:
             raise ValueError(f"X_val and y_val belong together, got {'X_val' if y is None else 'y_val'} alone")
-        _refuse_masked(X, "X_val")
+        refuse_masked(X, "X_val")
         X, Y = self._validated(X), self._numbers_of(y)
         if Y.shape[0] != X.shape[0]:
             raise ValueError(f"X_val has {X.shape[0]} examples, but y_val {Y.shape[0]}")
@@ -521,8 +555,8 @@ class _MLP(CallbackSupport, BaseEstimator):
         Y: Array,
         sample_weight: Any,
         callbacks: FitCallbacks | None,
-    ) -> Callable[[], None]:
-        """Ready to minimise the cost over all the examples, theta being trained in place."""
+    ) -> Callable[[Collection[int]], Iterable[int]]:
+        """Ready to minimise the cost over all the examples, theta being trained in place; without pauses."""
         from fastnn import training
 
         objective = training.Objective(
@@ -547,7 +581,7 @@ class _MLP(CallbackSupport, BaseEstimator):
             if callbacks:
                 callbacks.epoch_begins(partial(self._as_it_is, network, theta, issparse(X)))
 
-        def minimise() -> None:
+        def minimise(pauses: Collection[int]) -> Iterable[int]:
             nonlocal start, end
             self.n_iter_, start = 0, time.perf_counter()
             if callbacks:
@@ -565,6 +599,7 @@ class _MLP(CallbackSupport, BaseEstimator):
             if result.status != 99:  # or one of us has stopped it, and that is why it is no optimum
                 self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
             theta[:], self.loss_ = result.x, np.float64(result.fun)
+            return ()
 
         return minimise
 
@@ -579,7 +614,7 @@ class _MLP(CallbackSupport, BaseEstimator):
         incremental: bool,
         held_out: tuple[Any, Array, Any, Any] | None,
         callbacks: FitCallbacks | None,
-    ) -> "partial[None]":
+    ) -> "partial[Iterator[int]]":
         """Ready to run epochs of minibatch steps, theta being trained in place."""
         from fastnn import training
 
@@ -692,7 +727,9 @@ class _MLP(CallbackSupport, BaseEstimator):
         incremental: bool,
         callbacks: FitCallbacks | None,
         checkpoint: Any,
-    ) -> None:
+        pauses: Collection[int],
+    ) -> Iterator[int]:
+        """The epochs, as a generator that yields at pauses."""
         from fastnn import training
 
         decides = "loss"
@@ -730,7 +767,8 @@ class _MLP(CallbackSupport, BaseEstimator):
                 one_by_one = is_told or self.verbose or score or self._optimizer.is_for_one_epoch
                 if callbacks and epochs.is_at_the_start:
                     callbacks.epoch_begins(as_it_is)
-                told = epochs.run(1 if one_by_one else max_iter - self.n_iter_)
+                last = min((pause for pause in pauses if self.n_iter_ < pause < max_iter), default=max_iter)
+                told = epochs.run(1 if one_by_one else last - self.n_iter_)
                 n_epochs = told.loss.size
                 if not n_epochs:
                     if checkpoint and checkpoint.is_due():
@@ -749,6 +787,11 @@ class _MLP(CallbackSupport, BaseEstimator):
                     checkpoint.write(epochs, is_over)
                 if is_over:
                     return
+                if self.n_iter_ in pauses and self.n_iter_ < max_iter:
+                    self.__dict__.update(self._as_it_is(network, epochs.best, trainer.is_sparse))
+                    start = time.perf_counter()
+                    yield self.n_iter_
+                    end += time.perf_counter() - start
                 start = time.perf_counter()
             if not incremental:
                 warnings.warn(
@@ -869,7 +912,7 @@ class _MLP(CallbackSupport, BaseEstimator):
         ):
             return X  # the predictor looks at its numbers
         check_is_fitted(self)
-        _refuse_masked(X, "X")
+        refuse_masked(X, "X")
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)  # no text, even if it is of digits
         if X.dtype.kind not in "fiub":
             raise ValueError(f"X holds {X.dtype}, but {type(self).__name__} expects numbers")
@@ -1454,6 +1497,30 @@ class MLPClassifier(ClassifierMixin, _MLP):
         """
         return np.log(self.predict_proba(X))
 
+    def score(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> float:
+        """The accuracy: which part of the examples is predicted rightly, of several labels with all of them.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+            Examples, one a row.
+        y : array-like (n_samples,) or (n_samples, n_labels)
+            Their classes.
+        sample_weight : array-like (n_samples,) or None
+            What each example counts for; None for 1.
+
+        Returns
+        -------
+        float
+        """
+        labels = self.predict(X)
+        is_plain = (
+            sample_weight is None and type(y) is np.ndarray and y.dtype == labels.dtype and y.dtype.kind in "iubU"
+        )
+        if is_plain and y.shape == labels.shape == (len(y),):  # as scikit-learn's, which takes longer than to predict
+            return float((labels == y).mean())
+        return accuracy_score(y, labels, sample_weight=sample_weight)
+
     def _check_classes(self, y: Any, classes: Any) -> None:
         if _check_partial_fit_first_call(self, classes):
             self._label_binarizer = LabelBinarizer()
@@ -1462,7 +1529,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
     def _learn_classes(self, y: Any) -> None:
         """As LabelBinarizer().fit(y), which takes longer than many an epoch."""
         self._label_binarizer = LabelBinarizer()
-        if y.ndim == 1 and y.dtype.kind in "iub" and len(y):
+        if y.ndim == 1 and y.dtype.kind in "iubU" and len(y):
             self._label_binarizer.classes_ = np.unique(y)
             self._label_binarizer.y_type_ = "multiclass" if len(self._label_binarizer.classes_) > 2 else "binary"
             self._label_binarizer.sparse_input_ = False
@@ -1488,7 +1555,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         return places if places is None or self._out_activation() == "softmax" else places == 1
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        if type(y) is np.ndarray and y.dtype.kind in "iub" and self._are_plain(X, y, reset):
+        if type(y) is np.ndarray and y.dtype.kind in "iubU" and self._are_plain(X, y, reset):
             if not incremental and reset:
                 self._learn_classes(y)
             Y = self._plain_targets(y)
@@ -1903,7 +1970,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         return y if is_right else None
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        if not self._are_plain(X, y, reset):
+        if not (type(y) is np.ndarray and y.dtype.kind in "fiub" and self._are_plain(X, y, reset)):
             X, y = validate_data(
                 self,
                 X,

@@ -1,12 +1,12 @@
 """Looking on: what happens in a fit, epoch by epoch, and what is being compiled."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,35 @@ def report(epoch: Epoch) -> None:
     """Tell whoever watches."""
     for callback in _watchers.get():
         callback(epoch)
+
+
+class Parts(NamedTuple):
+    """Fits that are done in parts: after which epochs each pauses, and what is left of them to do."""
+
+    pauses: Collection[int]
+    fits: list[Generator[int, None, None]]
+
+
+_parts: ContextVar[Parts | None] = ContextVar("parts", default=None)
+
+
+@contextmanager
+def in_parts(pauses: Collection[int]) -> Iterator[list[Generator[int, None, None]]]:
+    """Have each `fit` within the block return before it trains, and leave an iterator that does.
+
+    That yields after these epochs, where the model predicts as if training had ended, which `close` makes true.
+    """
+    parts = Parts(pauses, [])
+    token = _parts.set(parts)
+    try:
+        yield parts.fits
+    finally:
+        _parts.reset(token)
+
+
+def parts_wanted() -> Parts | None:
+    """Whether the fits that begin here are done in parts, and in which."""
+    return _parts.get()
 
 
 _noticed = False

@@ -8,7 +8,7 @@ part of the rows to choose its epoch by, are averaged (Holzmüller et al. 2024 f
 """
 
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from math import ceil
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -23,6 +23,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastnn.estimators import MLPClassifier, MLPRegressor
+from fastnn.many import at_once
 from fastnn.network import Array
 from fastnn.system import get_n_threads
 from fastnn.tables import TableEncoder
@@ -294,17 +295,13 @@ class _Tabular(BaseEstimator):
                 n_iter_no_change=self.max_iter,
                 max_time=None if self.max_time is None else self.max_time / turns,
                 random_state=seed,
-                n_threads=1 if wanted > 1 else self.n_threads,
+                n_threads=self.n_threads,
             )
             return network.fit(matrix, y, sample_weight, **more)
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is trained for as many epochs as were wanted
-            if wanted == 1:
-                self.estimators_ = list(map(member, seeds))
-            else:
-                with ThreadPoolExecutor(wanted) as pool:
-                    self.estimators_ = list(pool.map(member, seeds))
+            self.estimators_ = at_once([partial(member, seed) for seed in seeds], self.n_threads)
         self.history_ = [network.history_ for network in self.estimators_]
         self.n_iter_ = max(network.n_iter_ for network in self.estimators_)
         return self

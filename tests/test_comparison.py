@@ -9,7 +9,7 @@ import pytest
 from sklearn.neural_network import MLPClassifier
 
 from fastnn.comparison import calls, clock, options, steps
-from fastnn.comparison.calls import CALLS, FullBatch, Predict, Search, Text
+from fastnn.comparison.calls import CALLS, FullBatch, Many, Predict, Search, Text
 from fastnn.comparison.steps import LIBRARIES, WORKLOADS, Timing, Workload, data, fastest, measure, minibatches, pieces
 
 TASKS = {"binary": 1, "multiclass": 3, "regression": 1}
@@ -194,6 +194,7 @@ def small(call):
     sizes = {
         Predict: {"n_rows": 2, "layer_sizes": (3, 5, 4)},
         Search: {"max_iter": 1, "n_jobs": 1},
+        Many: {"max_iter": 1, "n_networks": 2},
         Text: {"n_rows": 30, "n_columns": 200, "n_per_row": 6, "n_hidden": 3},
         FullBatch: {"n_samples": 50, "n_steps": 3},
         calls.Fit: {"max_iter": 2},
@@ -262,6 +263,8 @@ def test_every_call_can_be_called_again(name):
         "predict-wide-100",
         "fit-iris-early",
         "search-digits-1",
+        "search-digits-threads",
+        "many-8",
         "text-hashed",
         "text-4000-predict",
         "full-batch",
@@ -285,6 +288,14 @@ def test_both_libraries_fit_the_same_model():
     for name in "fit-iris", "fit-diabetes", "text-hashed":
         ours, theirs = (small(CALLS[name]).prepare(library)() for library in ("fastnn", "sklearn"))
         np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+
+
+def test_both_libraries_search_and_fit_many_with_the_same_result():
+    ours, theirs = (small(CALLS["search-digits-threads"]).prepare(library)() for library in ("fastnn", "sklearn"))
+    assert type(ours).__module__ == "fastnn.searches"
+    np.testing.assert_allclose(ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"])
+    ours, theirs = (small(CALLS["many-8"]).prepare(library)() for library in ("fastnn", "sklearn"))
+    np.testing.assert_allclose([each.loss_ for each in ours], [each.loss_ for each in theirs], rtol=1e-9)
 
 
 def test_onnxruntime_predicts_what_fastnn_predicts():

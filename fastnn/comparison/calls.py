@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn import datasets
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler, normalize
+from sklearn.utils.parallel import Parallel, delayed
 
 from . import steps
 from .clock import interleaved
@@ -174,17 +176,42 @@ class Fit(Call):
 
 
 @dataclass(frozen=True)
+class Many(Call):
+    """`fit` of regressors that differ in their seeds, each on one core: by `fit_many`, or by joblib's processes."""
+
+    n_networks: int = 8
+    max_iter: int = 200
+
+    @property
+    def n_parts(self) -> int:
+        return self.n_networks
+
+    def prepare(self, library: str) -> Callable[[], object]:
+        X, y = examples("regressor", 1000, 20)
+        model, seeds = estimator(library, "regressor")(max_iter=self.max_iter), range(self.n_networks)
+        if library == "fastnn":
+            return quiet(lambda: import_module("fastnn").fit_many(model, X, y, seeds=seeds))
+
+        def fit(seed: int) -> Any:
+            return clone(model).set_params(random_state=seed).fit(X, y)
+
+        return quiet(lambda: Parallel(n_jobs=-1)(delayed(fit)(seed) for seed in seeds))
+
+
+@dataclass(frozen=True)
 class Search(Call):
-    """`GridSearchCV` of six candidates on the digits, in three folds."""
+    """`GridSearchCV` of six candidates on the digits, in three folds: scikit-learn's, or fastnn's own for fastnn."""
 
     n_jobs: int
     max_iter: int = 30
+    is_own: bool = False
 
     def prepare(self, library: str) -> Callable[[], object]:
-        X, y, kind = table("digits")
-        model = estimator(library, kind)(max_iter=self.max_iter, random_state=0)
+        X, y, task = table("digits")
+        model = estimator(library, task)(max_iter=self.max_iter, random_state=0)
         candidates = {"hidden_layer_sizes": [(50,), (100,)], "alpha": [1e-4, 1e-3, 1e-2]}
-        search = GridSearchCV(model, candidates, cv=3, n_jobs=self.n_jobs)
+        kind = import_module("fastnn").GridSearchCV if self.is_own and library == "fastnn" else GridSearchCV
+        search = kind(model, candidates, cv=3, n_jobs=self.n_jobs)
         return quiet(lambda: search.fit(X, y))
 
 
@@ -318,6 +345,8 @@ def rows_of_the_table() -> list[Call]:
     for n_jobs in 1, 2:
         what = f"GridSearchCV of digits, 6 candidates, 3 folds, 30 epochs, n_jobs={n_jobs}"
         calls.append(Search(f"search-digits-{n_jobs}", what, n_jobs))
+    calls.append(Search("search-digits-threads", f"the same by fastnn's own, on {n_jobs} threads", n_jobs, is_own=True))
+    calls.append(Many("many-8", "a fit of eight at once, regressors 20-100-1, 1000 rows"))
     for text in (
         Text("text-4000", "4000 x 20 000, 40 words a row, (100,), 2 epochs", 4000, 20_000, 40, 100),
         Text("text-11000", "11 000 x 100 000, 120 words a row, (25,), 2 epochs", 11_000, 100_000, 120, 25, 20),

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 from typing import Any, NamedTuple
@@ -26,6 +27,8 @@ from fastnn.network import Array
 
 #: Seconds below which a call keeps the GIL: a busy thread gives it back after as long as this.
 BRIEF = SWITCH = sys.getswitchinterval()
+#: The same where other threads of ours are at work, which give it back soon.
+BRIEF_AMONG_OURS = 5e-5
 #: For what part of the time that a call takes, at most, it waits for helpers that are asleep.
 PATIENCE = 0.05
 #: Seconds between short calls, and of a call, for which helpers are woken.
@@ -34,6 +37,29 @@ RARE = 1e-3
 _addresses: dict[tuple[Any, np.dtype[Any]], int] = {}
 
 progress.report_compilations()
+
+
+class Stopped(BaseException):
+    """Another thread has told this one to stop: see `fastnn.many`."""
+
+
+class Here(threading.local):
+    """What a call has to know of the thread that it is made in."""
+
+    brief = BRIEF
+    is_stopped: Callable[[], bool] | None = None
+
+    def keeps_gil(self, seconds: float) -> bool:
+        """Whether a call of so many seconds keeps the GIL."""
+        return seconds < self.brief
+
+    def go_on(self) -> None:
+        """Raise `Stopped` where the thread is to stop."""
+        if self.is_stopped and self.is_stopped():
+            raise Stopped
+
+
+here = Here()
 
 
 class Helpers:
@@ -154,10 +180,11 @@ class Kernel(NamedTuple):
     def __call__(self, wanted: int, seconds: float, dtype: np.dtype[Any], *args: Any) -> None:
         """Call it on up to `wanted` threads, if they can be had, for about so many seconds."""
         if wanted == 1:
-            self.alone(seconds < BRIEF, 1, new_team(1), *args)
+            self.alone(here.keeps_gil(seconds), 1, new_team(1), *args)
             return
         with team_of(wanted, seconds) as (most, helpers):
-            self.caller(self.compile(dtype, *args), seconds < BRIEF, most, new_team(most), helpers, *args)
+            keeps_gil = here.keeps_gil(seconds)
+            self.caller(self.compile(dtype, *args), keeps_gil, most, new_team(most), helpers, *args)
 
     def is_compiled(self, dtype: np.dtype[Any]) -> bool:
         """Whether there is machine code for arrays of a dtype already."""

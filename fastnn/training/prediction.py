@@ -16,7 +16,7 @@ from fastnn.kernels.machine.records import in_memory
 from fastnn.kernels.machine.team import new_team
 from fastnn.network import Array, Network, aligned, common_dtype, layer_sizes_of_coefs
 from fastnn.system import get_n_threads
-from fastnn.training.calls import BRIEF, Kernel, examples, rows_of, team_of
+from fastnn.training.calls import Kernel, examples, here, rows_of, team_of
 from fastnn.training.memory import Buffer, line, new_model, new_table, padded, with_laws
 from fastnn.training.parameters import pack
 
@@ -205,8 +205,8 @@ class Predictor:
         # A few rows take less than what has to be made ready for them: so it is, once.  One call that keeps the GIL,
         # and one that has the team, use it at a time.
         self._alone = self._team = Few(network, self.coefs, self.intercepts, 1)
-        #: Up to so many rows take one thread, and so little time that it keeps the GIL.
-        self._at_once = min(FEW, int(BRIEF / (1e-10 * self._flops_of_row)), int(FEW_SERIAL_BELOW / self._flops_of_row))
+        #: Up to so many rows take one thread.
+        self._at_once: int = min(FEW, int(FEW_SERIAL_BELOW / self._flops_of_row))
         if self._flops_of_row // 2 * self.dtype.itemsize >= ROW_SERIAL_BELOW:
             self._at_once = 0
 
@@ -229,7 +229,12 @@ class Predictor:
         On up to n_threads threads if it is worth it; X may be sparse.
         Raises scikit-learn's ValueError if X has NaN or infinity.
         """
-        if type(X) is np.ndarray and X.dtype is self.dtype and len(X) <= self._at_once:
+        if (
+            type(X) is np.ndarray
+            and X.dtype is self.dtype
+            and len(X) <= self._at_once
+            and here.keeps_gil(1e-10 * self._flops_of_row * len(X))
+        ):
             if X.ndim != 2 or X.shape[1] != self.network.layer_sizes[0]:
                 raise ValueError(
                     f"X has shape {X.shape}, but this network expects (n_samples, {self.network.layer_sizes[0]})"
@@ -251,7 +256,7 @@ class Predictor:
         X, seconds = examples(X, dtype), 1e-10 * self._flops_of_row * len(X)
         out = np.empty((len(X), self.network.layer_sizes[-1]), dtype)
         wanted = self._n_threads(len(X), n_threads)
-        if wanted == 1 and seconds < BRIEF:
+        if wanted == 1 and here.keeps_gil(seconds):
             if prediction.predict_at_once(self._alone.address, X, out):
                 _refuse(X, np.ones(1, np.bool_), self.estimator_name)
             return out
@@ -262,7 +267,7 @@ class Predictor:
             elif few.n_threads < most:
                 few = self._team = Few(self.network, self.coefs, self.intercepts, most)
             function = PREDICT_FEW.compile(dtype, few.address, X, out)
-            if prediction.predict_few_team(function, seconds < BRIEF, most, helpers, few.address, X, out):
+            if prediction.predict_few_team(function, here.keeps_gil(seconds), most, helpers, few.address, X, out):
                 _refuse(X, np.ones(1, np.bool_), self.estimator_name)
         return out
 

@@ -18,7 +18,7 @@ from fastnn.kernels.machine.team import new_team
 from fastnn.kernels.shuffle import N
 from fastnn.network import Array, Network, aligned
 from fastnn.system import get_n_threads
-from fastnn.training.calls import BRIEF, examples, rows_of, team_of
+from fastnn.training.calls import examples, here, rows_of, team_of
 from fastnn.training.crew import CALL, SLICE, Crew
 from fastnn.training.memory import around_steps_wished_for, laws_wished_for, no_epochs, with_laws
 from fastnn.training.optimizers import OPTIMIZERS, NoStep, Optimizer
@@ -239,8 +239,10 @@ class Trainer:
 
         def do() -> Array:
             start, seconds = time.perf_counter(), self.crew.fastest
+            here.go_on()
             with team_of(self.crew.size, seconds) as (most, helpers):
-                train_epochs(self._address, seconds < BRIEF, most, new_team(most), helpers, run, costs, outside)
+                keeps_gil = here.keeps_gil(seconds)
+                train_epochs(self._address, keeps_gil, most, new_team(most), helpers, run, costs, outside)
             self.crew.note(1, time.perf_counter() - start)
             return costs[:, : kernels.NORM]
 
@@ -270,6 +272,7 @@ class Trainer:
             if order.ndim != 1 or not order.size or order.min() < 0 or order.max() >= self._shape[0]:
                 raise ValueError(f"order must hold numbers of rows from 0 to {self._shape[0] - 1}, got {order}")
             self._order = order
+        here.go_on()
         self.compile()
         steps_per_epoch = -(-order.size // self.batch_size)
         first_step %= steps_per_epoch
@@ -289,7 +292,7 @@ class Trainer:
                 for begin in range(0, self.batch_size, self._piece):
                     piece = run._replace(batches=batches._replace(begin=begin, end=begin + self._piece))
                     done = train_epochs(
-                        self._address, seconds < BRIEF, most, new_team(most), helpers, piece, costs, around
+                        self._address, here.keeps_gil(seconds), most, new_team(most), helpers, piece, costs, around
                     )
             except KeyboardInterrupt:  # what was done before it was heard counts
                 self.optimizer.steps_end(int(epochs.carried[TAKEN] - before))
