@@ -18,7 +18,7 @@ def example(request, monkeypatch):
 
 def test_all_scripts_are_here():
     named = {name.removeprefix("test_").partition("_says_")[0] for name in globals() if "_says_" in name}
-    assert {file.stem for file in EXAMPLES.glob("*.py")} - {"search"} == named
+    assert {file.stem for file in EXAMPLES.glob("*.py")} == named
 
 
 def test_ode_says_where_the_pendulum_goes(example, capsys):
@@ -43,6 +43,17 @@ def test_tree_search_says_how_long_the_ways_are(example, capsys):
     assert shortest <= moves_by_tiles
     assert n_seen < 1000, "of 181440"
     assert "the shortest ways" in capsys.readouterr().out
+
+
+def test_search_says_who_was_stopped_and_who_is_best(example, capsys):
+    search, ensemble, (alone, together) = example.main(n_rows=400, max_iter=30)
+    stopped = search.cv_results_["stopped_epoch"]
+    assert (
+        sorted(stopped) == [0] * 2 + [4] * 12 + [12] * 4
+    )  # a third of 18 goes on, then a third of 6; 36 epochs never come
+    assert len(ensemble.estimators_) == 8
+    assert min(alone, together) > 0.85
+    assert f"the best network, in the test: {alone:.3f}" in capsys.readouterr().out
 
 
 def test_online_control_says_how_far_from_upright(example, capsys):

@@ -2,7 +2,6 @@
 
 import doctest
 import importlib
-import os
 import pkgutil
 import re
 import shlex
@@ -32,9 +31,6 @@ COMMANDS = dict.fromkeys(
     for block in blocks(page, "sh")
     for command in re.findall(r"^fastnn [^\n#]*", block, re.M)
 )
-
-
-SCRIPTS = sorted(ROOT.glob("examples/*.py"))
 
 
 def docstrings():
@@ -133,20 +129,6 @@ def test_the_commands_run(command, tmp_path_factory):
         check=False,
     )
     assert (got.returncode, got.stderr) == (0, "")
-
-
-@pytest.mark.parametrize("script", SCRIPTS, ids=[script.name for script in SCRIPTS])
-def test_the_scripts_run(script, tmp_path):
-    got = subprocess.run(
-        [sys.executable, script],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (got.returncode, got.stderr) == (0, "")
-    assert got.stdout
 
 
 def test_the_layout_names_files_that_exist():
