@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fastnn.searches import GridSearchCV, RandomizedSearchCV
     from fastnn.system import get_n_threads, set_n_threads, system_info
     from fastnn.tables import TableEncoder
+    from fastnn.tabular import PiecewiseLinearEncoder, TabularClassifier, TabularRegressor
     from fastnn.warming import warmup
 
 __version__ = "0.1.0"
@@ -38,8 +39,11 @@ __all__ = [
     "LearningCurveDisplay",
     "MLPClassifier",
     "MLPRegressor",
+    "PiecewiseLinearEncoder",
     "RandomizedSearchCV",
     "TableEncoder",
+    "TabularClassifier",
+    "TabularRegressor",
     "activation",
     "compilation",
     "expected_gradients",
@@ -81,10 +85,13 @@ _HOME = {
     "MLPRegressor": "estimators",
     "activation": "laws",
     "loss": "laws",
+    "PiecewiseLinearEncoder": "tabular",
     "fit_many": "many",
     "GridSearchCV": "searches",
     "RandomizedSearchCV": "searches",
     "TableEncoder": "tables.encoder",
+    "TabularClassifier": "tabular",
+    "TabularRegressor": "tabular",
     "from_onnx": "foreign",
     "from_torch": "foreign",
     "to_c": "export.c",

@@ -535,7 +535,13 @@ def export(
     model, _ = read(model_file)
     if output is None:
         output = Path(f"{model_file.stem}{format_.ending}")
-    data, lines = format_.make(model, **options)
+    read_from = model_file if model_file.is_file() else Path(f"{model_file}.fastnn")
+    if output.is_file() and output.samefile(read_from):
+        raise ValueError(f"{output} is the model itself: --output has to be another file")
+    try:
+        data, lines = format_.make(model, **options)
+    except TypeError as error:  # a table, or labels, for which the format has no place
+        raise ValueError(str(error)) from error
     with complete_file(output, is_text=False) as file:
         file.write(data)
     if output != Path("-"):

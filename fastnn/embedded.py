@@ -124,7 +124,8 @@ class CompiledNetwork:
             self.batch_size,
         )
         self._n_numbers = sizes[-1]
-        self._words[kernels.N_CLASSES], self._words[kernels.N_NUMBERS] = sizes[-1] if is_of_classes else 0, sizes[-1]
+        n_classes = 0 if description.task == "numbers" else sizes[-1] if is_of_classes else 2
+        self._words[kernels.N_CLASSES], self._words[kernels.N_NUMBERS] = n_classes, sizes[-1]
         record, two, three = self._embedded(has_complement), _array(self.dtype, 2), _array(self.dtype, 3)
         self._words[kernels.NETWORK] = self._keep(record)
         self._words[kernels.PREDICT] = _address(kernels.predict, self.dtype, record, two, two)
@@ -267,8 +268,9 @@ class CompiledNetwork:
         Returns
         -------
         array (n_samples, n_features)
-            Of the network's dtype.  Of a TableEncoder's numbers, these, and NaN for missing ones; of dates the seconds
-            since 1970; of categories their places among those that the encoder knows, and -1 for others.
+            Of the network's dtype: float32 has seven digits, which for dates of today are two minutes.  Of a
+            TableEncoder's numbers, these, and NaN for missing ones; of dates the seconds since 1970; of categories
+            their places among those that the encoder knows, and -1 for others.
 
         Raises
         ------
@@ -288,11 +290,11 @@ class CompiledNetwork:
             at = {name: j for j, name in enumerate(frame.names)}
         elif len(frame.names) != n_columns:
             raise ValueError(f"X has {len(frame.names)} features, but this network expects {n_columns}")
-        rows = np.empty((len(frame.rows), len(columns)), self.dtype)
+        rows, most = np.empty((len(frame.rows), len(columns)), self.dtype), float(np.finfo(self.dtype).max)
         for k, (place, column) in enumerate(columns):
             values = frame.column(at.get(column.name, place))
             if isinstance(column, Number):
-                rows[:, k] = column.values(values)
+                rows[:, k] = np.clip(column.values(values), -most, most)  # infinite would be missing
             else:
                 codes = column.codes(values)
                 rows[:, k] = np.where(codes == -2, len(column.categories) if column.missing else -1, codes)
@@ -350,6 +352,7 @@ def _rows(n_bytes: int) -> int:
     return min(TOGETHER, STACK // (4 * n_bytes) or 1)
 
 
+@np.errstate(over="ignore")  # limits that are beyond the dtype are none
 def _encoding(description: Description, n_x: int, dtype: np.dtype[Any]) -> tuple[npt.NDArray[np.int64], Array]:
     """What `kernels.embedded.encode` does before the network: columns, and stages of scalings."""
     columns: list[tuple[int, int]] = []
@@ -363,18 +366,20 @@ def _encoding(description: Description, n_x: int, dtype: np.dtype[Any]) -> tuple
             columns.append((place, n_categories))
             if isinstance(column, Number):
                 low, high = column.beyond(FARTHEST)
-                high_part = float(dtype.type(column.mean))
+                high_part = float(np.float64(column.mean).astype(dtype))
                 first[place] = (
                     *(column.median, low, high),
                     *(high_part, column.mean - high_part, column.scale, 0.0, -1e30, 1e30),
                 )
             place += len(column.outputs)
         stages.insert(0, first)
-    with np.errstate(over="ignore"):
-        return (
-            np.array(columns, np.int64).reshape(-1, kernels.COLUMN),
-            np.array(stages).reshape(-1, n_x, kernels.SCALING).astype(dtype),
+    numbers = np.array(stages).reshape(-1, n_x, kernels.SCALING).astype(dtype)
+    shifts, divisors = numbers[:, :, kernels.SHIFT], numbers[:, :, kernels.DIVISOR]
+    if not (np.isfinite(shifts) & np.isfinite(divisors) & (divisors != 0)).all():
+        raise ValueError(
+            f"the model scales by numbers that no {dtype} can hold: fastnn.jit(model, dtype='float64') does"
         )
+    return np.array(columns, np.int64).reshape(-1, kernels.COLUMN), numbers
 
 
 def _stage(scaling: Scaling, dtype: np.dtype[Any]) -> npt.NDArray[np.float64]:
@@ -587,6 +592,7 @@ def train_step(net: CompiledNetwork, X: Array, Y: Array) -> float:
         Examples, `net.batch_size` or fewer; C-contiguous, of the dtype of the network.
     Y : array (n_samples, n_targets) or (n_targets,)
         Numbers; for a classifier the number of the class of each example in `classes_`, or for several labels 0 and 1.
+        Of two classes, and of labels, it may be between 0 and 1.
 
     Returns
     -------
@@ -608,10 +614,11 @@ def train_step(net: CompiledNetwork, X: Array, Y: Array) -> float:
     _check_shape("X", read.shape, (len(read), net.n_features))
     _check_shape("Y", target.shape, (len(read), net.n_targets))
     n_classes = int(net._words[kernels.N_CLASSES])
-    if n_classes and not ((target >= 0) & (target < n_classes)).all():
-        raise ValueError(
-            f"Y holds {target.min():g} to {target.max():g}, but classes are numbers from 0 to {n_classes - 1}"
-        )
+    if n_classes:  # of two, how likely the second is may be a target, too
+        is_one = (target >= 0) & (target <= n_classes - 1) & ((n_classes == 2) | (target == np.floor(target)))
+        if not is_one.all():
+            numbers = "numbers" if n_classes == 2 else "whole numbers"
+            raise ValueError(f"Y holds {target[~is_one][0]:g}, but classes are {numbers} from 0 to {n_classes - 1}")
     told = np.empty((1, 1), net.dtype)
     words = int(net._words[kernels.TRAIN]), int(net._words[kernels.TRAINED])
     kernels.call_train_step(*words, examples(read, net.dtype), examples(target, net.dtype), told)
@@ -720,8 +727,10 @@ def _train_step(net: Any, X: Any, Y: Any) -> Any:
             raise ValueError(WRONG_ROWS, read.shape[0], target.shape[0])
         if n_classes:
             for i in range(target.shape[0]):
-                if not (target[i, 0] >= 0 and target[i, 0] < n_classes):
-                    raise ValueError(WRONG_CLASS, target[i, 0], n_classes)
+                for k in range(target.shape[1]):
+                    y = target[i, k]
+                    if not (y >= 0 and y <= n_classes - 1 and (n_classes == 2 or y == np.floor(y))):
+                        raise ValueError(WRONG_CLASS, y, n_classes)
         told = kernels.on_stack(zero, 1, 1)
         call(word(net, kernels.TRAIN), word(net, kernels.TRAINED), read, target, told)
         return told[0, 0]
@@ -754,7 +763,8 @@ def jit(model: Any, *, dtype: npt.DTypeLike | None = None, batch_size: int | Non
     TypeError
         Where the model is anything else.
     ValueError
-        Where the parameters are not right, or what a model is trained with needs whole epochs.
+        Where the parameters are not right, what a model is trained with needs whole epochs, or the scales of its
+        columns do not fit the dtype.
 
     Examples
     --------

@@ -75,11 +75,14 @@ def hessian_vector_product(model: Any, X: Any, v: Any, raw: bool = False, n_thre
     vectors = np.broadcast_to(v, rows.shape)
     # In float64, where the two gradients differ enough for a step that is short enough.
     net = net if net.dtype == np.float64 else jit(model, dtype=np.float64)
+    # H v is proportional to v, whose squares are neither to overflow nor to vanish.
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    vectors = vectors / np.where(largest > 0, largest, 1.0)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     sizes = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
     steps = np.finfo(np.float64).eps ** (1 / 3) * sizes / np.where(norms > 0, norms, 1.0)
     ahead, behind = (_jacobians(net, rows + sign * steps * vectors, raw, n_threads) for sign in (1, -1))
-    out = (ahead - behind) / (2 * steps[:, :, np.newaxis])
+    out = (ahead - behind) / (2 * steps[:, :, np.newaxis]) * largest[:, :, np.newaxis]
     return out[:, 0] if net._n_numbers == 1 else out
 
 

@@ -36,6 +36,7 @@ ORDER = [
     "fastnn.estimators",
     "fastnn.foreign",
     "fastnn.many",
+    "fastnn.tabular",
     "fastnn.ensembles",
     "fastnn.searches",
     "fastnn.displays",

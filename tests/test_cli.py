@@ -610,6 +610,9 @@ def bad(tmp_path_factory, folder):
         ("export good.fastnn --to onnx --opset 3", "opset is 3, but a number from 13 to"),
         ("export good.fastnn --to onnx -o none/m.onnx", "none: No such file or directory"),
         ("export good.fastnn --to onnx -o .", ".: Is a directory"),
+        ("export good.fastnn --to safetensors", "a tensor holds numbers alone"),
+        ("export good.fastnn --to onnx -o ./good.fastnn", "good.fastnn is the model itself"),
+        ("export good --to c -o good.fastnn", "good.fastnn is the model itself"),
         ("teach", "No such command 'teach'"),
     ],
 )

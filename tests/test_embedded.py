@@ -181,6 +181,33 @@ def test_tables_are_rows_of_numbers():
     assert (slopes[:, 2] != 0).all()
 
 
+def test_numbers_beyond_float32_are_not_missing():
+    table = pd.DataFrame(X, columns=list("abcde"))
+    model = make_pipeline(TableEncoder(), MLPRegressor(**QUICK)).fit(table, X[:, 0])
+    table.loc[0, "a"], table.loc[1, "b"], table.loc[2, "c"] = 1e300, -1e39, np.inf
+    net = fastnn.jit(model)
+    rows, got = net.rows(table), np.empty((len(X), 1), np.float32)
+    batch(net, rows, got)
+    assert np.isfinite(rows[:2]).all()
+    assert np.isnan(rows[2, 2]), "infinity is missing"
+    np.testing.assert_allclose(got[:, 0], model.predict(table), rtol=1e-4, atol=1e-5)
+
+
+def test_scales_beyond_the_dtype_are_refused():
+    for size in 1e60, 1e-60:
+        pipeline = make_pipeline(StandardScaler(), MLPRegressor(**QUICK)).fit(size * X, X[:, 0])
+        table = pd.DataFrame(size * X, columns=list("abcde"))
+        encoded = make_pipeline(TableEncoder(), MLPRegressor(**QUICK)).fit(table, X[:, 0])
+        for model, rows in (pipeline, size * X), (encoded, table):
+            with pytest.raises(ValueError, match=r"scales by numbers that no float32 can hold: .*float64"):
+                fastnn.jit(model, dtype="float32")
+            net = fastnn.jit(model, dtype="float64")
+            got = np.empty((len(X), 1))
+            batch(net, net.rows(rows), got)
+            # The encoder's matrix is float32.
+            np.testing.assert_allclose(got[:, 0], model.predict(rows), rtol=1e-4, atol=1e-5)
+
+
 def test_rows_of_another_table_are_refused():
     table = pd.DataFrame(X, columns=list("abcde")).assign(f=np.where(X[:, 0] > 0, "x", "y"))
     net = fastnn.jit(make_pipeline(TableEncoder(), MLPRegressor(**QUICK)).fit(table, X[:, 0]))
@@ -357,11 +384,29 @@ def test_what_does_not_fit_is_said(call, message):
 
 def test_a_class_that_is_none_is_refused():
     net = MODELS["four classes"].jit(batch_size=1)
-    for y in -1.0, 4.0, np.nan:
+    for y in -1.0, 4.0, np.nan, np.inf:
         with pytest.raises(ValueError, match="class"):
             steps(net, X[:1], np.array([[y]]), 1)
         with pytest.raises(ValueError, match="class"):
             fastnn.train_step(net, X[:1], np.array([[y]]))
+
+
+def test_a_class_that_is_between_two_is_refused():
+    net = MODELS["four classes"].jit(batch_size=1)
+    with pytest.raises(ValueError, match=r"class.*1\.5, 4"):
+        steps(net, X[:1], np.array([[1.5]]), 1)
+    with pytest.raises(ValueError, match=r"1\.5, but classes are whole numbers from 0 to 3"):
+        fastnn.train_step(net, X[:1], np.array([[1.5]]))
+
+
+@pytest.mark.parametrize(("name", "y"), [("two classes", [[5.0]]), ("labels", [[0.0, 1.0, 5.0]])])
+def test_targets_of_logistic_outputs_are_between_0_and_1(name, y):
+    net = MODELS[name].jit(batch_size=1)
+    with pytest.raises(ValueError, match=r"class.*5\.0, 2"):
+        steps(net, X[:1], np.array(y), 1)
+    with pytest.raises(ValueError, match="5, but classes are numbers from 0 to 1"):
+        fastnn.train_step(net, X[:1], np.array(y))
+    assert np.isfinite(fastnn.train_step(net, X[:1], np.clip(y, 0.25, 0.75)))
 
 
 @pytest.mark.parametrize(
@@ -540,3 +585,13 @@ def test_a_vector_that_is_none_is_refused(v):
 def test_samples_and_threads_are_positive_integers(parameters):
     with pytest.raises((ValueError, TypeError), match=r"n_samples|n_threads"):
         fastnn.expected_gradients(MODELS["a number"], X[:2], X, **parameters)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e300])
+def test_the_hessian_takes_vectors_of_any_size(size):
+    """H v is proportional to v: a factor changes the last digits alone."""
+    v = np.array([1.0, -2.0, 0.5, 3.0, 1.0])
+    expected = MODELS["activation tanh"].hessian_vector_product(X[:3], v)
+    got = MODELS["activation tanh"].hessian_vector_product(X[:3], size * v) / size
+    # Steps that differ by some eps change the differences of gradients, eps / step, by about 1e-10 of their size.
+    np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-9 * np.abs(expected).max())

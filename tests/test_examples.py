@@ -48,9 +48,8 @@ def test_tree_search_says_how_long_the_ways_are(example, capsys):
 def test_search_says_who_was_stopped_and_who_is_best(example, capsys):
     search, ensemble, (alone, together) = example.main(n_rows=400, max_iter=30)
     stopped = search.cv_results_["stopped_epoch"]
-    assert (
-        sorted(stopped) == [0] * 2 + [4] * 12 + [12] * 4
-    )  # a third of 18 goes on, then a third of 6; 36 epochs never come
+    # A third of 18 goes on, then a third of 6; 36 epochs never come.
+    assert sorted(stopped) == [0] * 2 + [4] * 12 + [12] * 4
     assert len(ensemble.estimators_) == 8
     assert min(alone, together) > 0.85
     assert f"the best network, in the test: {alone:.3f}" in capsys.readouterr().out

@@ -143,6 +143,18 @@ def test_a_law_that_is_no_expression_is_refused_by_its_name():
     def rounded(z):
         return float(round(z))
 
+    def within_one(z):
+        while z > 1:
+            z = z - 1
+        return z
+
+    def largest(z):
+        return max(0.0, z, -z)
+
+    with pytest.raises(ValueError, match="within_one has too many branches"):
+        to_onnx(of_law(Activation("within_one", within_one, within_one), np.float64))
+    with pytest.raises(ValueError, match=r"largest is no expression .* of 3 numbers, but 2 are wanted"):
+        to_onnx(of_law(Activation("largest", largest, largest), np.float64))
     with pytest.raises(ValueError, match="rounded is no expression of elementary operations"):
         to_onnx(of_law(Activation("rounded", rounded, rounded), np.float64))
 
@@ -604,6 +616,14 @@ def test_skl2onnx_converts_a_search():
     search = GridSearchCV(MLPClassifier(**QUICK), {"alpha": [1e-4, 1e-3]}, cv=2).fit(X, y)
     got = run(converted(search, np.float64), X)
     np.testing.assert_array_equal(got["label"], search.predict(X))
+
+
+def test_a_missing_skl2onnx_is_named(monkeypatch):
+    from fastnn.export.onnx import register
+
+    monkeypatch.setitem(sys.modules, "skl2onnx", None)
+    with pytest.raises(ImportError, match="pip install skl2onnx"):
+        register(MLPClassifier)
 
 
 def test_skl2onnx_converts_others_that_hold_one_once_it_is_registered():

@@ -187,7 +187,7 @@ def _function(op: str, of_numbers: Callable[..., Any]) -> Callable[..., Any]:
         if not any(isinstance(arg, Symbol) for arg in args):
             return of_numbers(*args)
         if len(args) != OPERATIONS[op]:
-            raise LawError(f"{op} of {len(args)} numbers")
+            raise TypeError(f"{op} of {len(args)} numbers, but {OPERATIONS[op]} are wanted")
         return _apply(op, *args)
 
     return apply
@@ -333,8 +333,10 @@ def expression(function: Callable[..., Any], *constants: float, args: tuple[str,
         _ways.append(way)
         try:
             value = symbol(seen(*symbols, *constants))
-        except (LawError, RecursionError):
+        except LawError:
             raise
+        except RecursionError as error:  # as where a loop goes on for as long as z is large
+            raise LawError(f"{name} has too many branches, or calls itself without end") from error
         except Exception as error:
             raise LawError(f"{name} is no expression of elementary operations: {error}") from error
         finally:

@@ -570,8 +570,10 @@ def register(*kinds: type) -> None:
     >>> from fastnn.export.onnx import register
     >>> register(fastnn.MLPClassifier, fastnn.MLPRegressor)  # doctest: +SKIP
     """
-    from skl2onnx import update_registered_converter
-
+    try:
+        from skl2onnx import update_registered_converter
+    except ImportError as error:
+        raise ImportError("skl2onnx is not installed: pip install skl2onnx") from error
     for kind in kinds:
         options: dict[str, Any] = {}
         if hasattr(kind, "predict_proba"):

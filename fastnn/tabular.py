@@ -1,0 +1,630 @@
+"""Networks for tables, with defaults that are the outcome of experiments: `TabularClassifier`, `TabularRegressor`.
+
+Plain networks lose to boosted trees on tables because each hidden unit sees sums of columns in their own units, and
+because a target jumps where a sum of smooth functions bends.  So this comes before the network: a table becomes a
+matrix (`TableEncoder`), each number is scaled by its quartiles and clipped smoothly, and beside it stand pieces of it
+(`PiecewiseLinearEncoder`, after Gorishniy et al. 2022).  Several networks, each with other first weights and another
+part of the rows to choose its epoch by, are averaged (Holzmüller et al. 2024 for the recipe of training).
+"""
+
+import warnings
+from functools import partial
+from math import ceil
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state, column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from fastnn.estimators import MLPClassifier, MLPRegressor
+from fastnn.many import at_once
+from fastnn.network import Array
+from fastnn.system import get_n_threads
+from fastnn.tables import TableEncoder
+
+#: Fewer rows than this are all trained on, and the last epoch counts.
+FEWEST_TO_VALIDATE = 50
+#: Examples in a batch, for up to so many rows (RealMLP's table).
+BATCHES = ((1024, 64), (8192, 128), (30_000, 256), (100_000, 512), (np.inf, 1024))
+
+
+def _quantiles(x: Array, q: Array, weights: Array | None) -> Array:
+    """Quantiles of numbers that count for their weights; without weights, or with equal ones, NumPy's."""
+    if weights is None:
+        return np.quantile(x, q)
+    order = np.argsort(x, kind="stable")
+    x, w = x[order], weights[order]
+    x, w = x[w > 0], w[w > 0]
+    # A row of weight 2 is two rows: what NumPy's positions 0 to n - 1 would be, by linear interpolation.
+    ends = np.cumsum(w)
+    places = np.concatenate([ends - w, np.maximum(ends - 1, ends - w)])
+    values = np.concatenate([x, x])
+    order = np.argsort(places, kind="stable")
+    return np.interp(q * (ends[-1] - 1), places[order], values[order])
+
+
+class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
+    """Scale each column of a matrix by its quartiles, and put pieces of it beside it.
+
+    With z = s (x - median), clipped smoothly to between -3 and 3:
+
+        z / sqrt(1 + (z / 3)^2)                              one column
+        min(max((x - t_k) / (t_{k+1} - t_k), 0), 1) - 1/2    n_bins columns, with quantiles t_k
+
+    and for a column with one or two values only the first.  A network is piecewise linear in each column then, from its
+    first layer on, as fine as the data are dense.
+
+    Parameters
+    ----------
+    n_bins : int, default 48
+        Pieces of each column, fewer where quantiles are equal; 0 for none.
+
+    Attributes
+    ----------
+    center_, scale_ : array (n_features,)
+        The medians, and s = 1 / (q75 - q25); 2 / (max - min) where the quartiles are equal, 0 where all values are.
+    edges_ : list of arrays
+        t of each column; empty where it has no pieces.
+    n_features_in_ : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import PiecewiseLinearEncoder
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> PiecewiseLinearEncoder(n_bins=4).fit_transform(X).shape
+    (100, 15)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_bins": [Interval(Integral, 0, None, closed="left")],
+    }
+
+    def __init__(self, n_bins: int = 48) -> None:
+        self.n_bins = n_bins
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: npt.ArrayLike, y: Any = None, sample_weight: npt.ArrayLike | None = None) -> Self:
+        """Learn medians, scales and quantiles.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_features)
+            Numbers.
+        y : None
+            Not looked at.
+        sample_weight : array-like (n_samples,) or None
+            What each row counts for; None for 1.
+
+        Returns
+        -------
+        self
+        """
+        X = self._validated(X, reset=True)
+        weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        if weights is not None and np.ptp(weights) == 0:
+            weights = None
+        rows = X if weights is None else X[weights > 0]
+        n = X.shape[1]
+        self.center_, self.scale_, self.edges_ = np.empty(n), np.empty(n), []
+        levels = np.linspace(0, 1, self.n_bins + 1)
+        for j in range(n):
+            low, middle, high = _quantiles(X[:, j], np.array([0.25, 0.5, 0.75]), weights)
+            least, most = rows[:, j].min(), rows[:, j].max()
+            width = high - low if high > low else (most - least) / 2
+            self.center_[j], self.scale_[j] = middle, 1 / width if width > 0 else 0.0
+            is_wide = least < most and ((rows[:, j] != least) & (rows[:, j] != most)).any()
+            edges = np.unique(_quantiles(X[:, j], levels, weights)) if is_wide and self.n_bins else np.empty(0)
+            self.edges_.append(edges if len(edges) > 1 else np.empty(0))
+        return self
+
+    def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """The columns, scaled and clipped, then their pieces.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_features)
+            Numbers.
+
+        Returns
+        -------
+        array (n_samples, n_features_out)
+            float32.
+        """
+        check_is_fitted(self)
+        X = self._validated(X, reset=False)
+        out = np.empty((len(X), len(self.get_feature_names_out())), np.float32)
+        z = (X - self.center_) * self.scale_
+        z /= np.sqrt(1 + (z / 3) ** 2)
+        out[:, : X.shape[1]] = z
+        at = X.shape[1]
+        for j, edges in enumerate(self.edges_):
+            if len(edges):
+                pieces = (X[:, j, np.newaxis] - edges[:-1]) / np.diff(edges)
+                out[:, at : at + len(edges) - 1] = np.clip(pieces, 0, 1) - 0.5
+                at += len(edges) - 1
+        return out
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
+        """One name for each column of the matrix.
+
+        Parameters
+        ----------
+        input_features : sequence of str or None, default None
+            Names of the columns of X; None for those that `fit` saw, or x0, x1 ...
+
+        Returns
+        -------
+        array (n_features_out,) of str
+        """
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(self.n_features_in_)])
+        names = list(map(str, names if input_features is None else input_features))
+        out = list(names)
+        for name, edges in zip(names, self.edges_, strict=True):
+            out += [f"{name} piece {k}" for k in range(len(edges) - 1)]
+        return np.array(out, object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _validated(self, X: Any, reset: bool) -> Array:
+        from sklearn.utils.validation import validate_data
+
+        return validate_data(self, X, dtype=np.float64, reset=reset)
+
+
+_PARAMETERS = """    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default (128, 128, 128)
+        The widths of the hidden layers.
+    n_members : int, default 5
+        Networks whose predictions are averaged.
+    activation : str or Activation, or a sequence of these, default "mish"
+        g of the hidden layers: see `{network}`.
+    n_bins : int, default 48
+        How many pieces of each number stand beside it: see `PiecewiseLinearEncoder`.
+    dropout : float, default 0
+        Which part of the hidden units is left out at random in each step.
+    alpha : float, default 0.02
+        Which part of themselves, times the step size, the weights lose in a step (AdamW).
+    learning_rate_init : float, default 0.003
+        The largest step size of the four cycles that "coslog4" consists of (Holzmüller et al. 2024).
+    batch_size : int or "auto", default "auto"
+        Examples in a batch; "auto" for 64 (up to 1024 rows), 128 (8192), 256 (30 000), 512 (100 000) or 1024.
+    max_iter : int, default 128
+        Epochs.
+    validation_fraction : float, default 0.2
+        The part of the rows that each member sets aside, another part for each, to choose its epoch by.  Of fewer than
+        50 rows, or where a class has one, none are, and the last epoch counts.
+{more}    encoder : TableEncoder or None, default None
+        What makes a matrix of a table; None for one with its defaults.  It is cloned.
+    max_time : float or None, default None
+        Seconds for the training of all members, of which each ends at the end of an epoch.
+    random_state : int, RandomState or None, default None
+        In each member for the first weights, the order of the rows and those set aside.
+    n_threads : int or None, default None
+        How many threads at most; None for the limit of the process.  Each trains a member of its own.
+
+    Attributes
+    ----------
+    estimators_ : list of {network}
+        The members, on the matrix of the embedding.
+    encoder_, embedding_ : TableEncoder, PiecewiseLinearEncoder
+        What makes that matrix.
+    history_ : list of dicts
+        `history_` of each member.
+    n_iter_ : int
+        Epochs: those of the member with the most.
+    n_features_in_ : int
+        Columns of the table.
+    feature_names_in_ : array of str
+        Their names, if they have some.
+"""
+
+
+class _Tabular(BaseEstimator):
+    """What the classifier and the regressor share."""
+
+    _network: ClassVar[type]
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "n_bins": PiecewiseLinearEncoder._parameter_constraints["n_bins"],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "encoder": [TableEncoder, None],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
+        "random_state": ["random_state"],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, held_out: tuple[Any, Any, Any], can_set_aside: bool) -> Self:
+        """Fit the embedding and the members; y and that of the held-out rows as the members take them."""
+        from sklearn.base import clone
+
+        self.encoder_ = TableEncoder() if self.encoder is None else clone(self.encoder)
+        matrix = self.encoder_.fit_transform(X)
+        self.n_features_in_ = self.encoder_.n_features_in_
+        self.__dict__.pop("feature_names_in_", None)
+        if hasattr(self.encoder_, "feature_names_in_"):
+            self.feature_names_in_ = self.encoder_.feature_names_in_
+        random = check_random_state(self.random_state)
+        seeds = random.randint(2**31 - 1, size=self.n_members).tolist()
+        self.embedding_ = PiecewiseLinearEncoder(self.n_bins)
+        matrix = self.embedding_.fit(matrix, sample_weight=sample_weight).transform(matrix)
+        X_val, y_val, weights_val = held_out
+        more: dict[str, Any] = {}
+        if X_val is not None:
+            more = dict(X_val=self._matrix(X_val), y_val=y_val, sample_weight_val=weights_val)
+        is_validated = X_val is not None or can_set_aside
+        n_rows = len(matrix)
+        if X_val is None and is_validated:  # as scikit-learn's train_test_split cuts them
+            n_rows -= ceil(self.validation_fraction * n_rows)
+        batch_size = self.batch_size
+        if batch_size == "auto":
+            batch_size = next(size for most, size in BATCHES if n_rows <= most)
+        wanted = min(get_n_threads(self.n_threads), self.n_members)
+        turns = -(-self.n_members // wanted)
+
+        def member(seed: int) -> Any:
+            network = self._member(
+                hidden_layer_sizes=self.hidden_layer_sizes,
+                activation=self.activation,
+                solver="adamw",
+                alpha=self.alpha,
+                batch_size=min(batch_size, n_rows),
+                learning_rate="coslog4",
+                learning_rate_init=self.learning_rate_init,
+                max_iter=self.max_iter,
+                beta_2=0.95,
+                init="he",
+                dropout=self.dropout,
+                early_stopping=is_validated,
+                validation_fraction=self.validation_fraction,
+                best_epoch="last",
+                tol=0.0,
+                n_iter_no_change=self.max_iter,
+                max_time=None if self.max_time is None else self.max_time / turns,
+                random_state=seed,
+                n_threads=self.n_threads,
+            )
+            return network.fit(matrix, y, sample_weight, **more)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # it is trained for as many epochs as were wanted
+            self.estimators_ = at_once([partial(member, seed) for seed in seeds], self.n_threads)
+        self.history_ = [network.history_ for network in self.estimators_]
+        self.n_iter_ = max(network.n_iter_ for network in self.estimators_)
+        return self
+
+    def _column(self, y: Any, dtype: Any) -> npt.NDArray[Any]:
+        """The targets; one column of them in one dimension."""
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        y = check_array(y, ensure_2d=False, dtype=dtype, input_name="y")
+        return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _member(self, **parameters: Any) -> Any:
+        raise NotImplementedError
+
+    def _matrix(self, X: Any) -> npt.NDArray[np.float32]:
+        check_is_fitted(self)
+        return self.embedding_.transform(self.encoder_.transform(X))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.non_deterministic = self.random_state is None
+        return tags
+
+
+class TabularClassifier(ClassifierMixin, _Tabular):
+    __doc__ = f"""Classes of the rows of a table, without tuning: networks on an embedding of its columns.
+
+    Tables may be data frames (pandas, polars, Arrow) or arrays, with numbers, texts, booleans and dates, and missing
+    values.  Probabilities are what it is trained for: the log loss on the rows that are set aside chooses the epoch.
+
+{
+        _PARAMETERS.format(
+            network="MLPClassifier",
+            more='''    scoring : str, callable or None, default "loss"
+        What chooses the epoch: "loss", None for the accuracy, or a scorer of scikit-learn.
+    label_smoothing : float, default 0
+        What each label is sure of less than 1; for accuracy 0.1 may help, and probabilities are worse for it.
+    class_weight : dict, "balanced" or None, default None
+        What the examples of each class count for, besides `sample_weight`.
+''',
+        )
+    }    classes_ : array (n_classes,)
+        The labels, sorted.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastnn import TabularClassifier
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> TabularClassifier(max_iter=30, random_state=0).fit(X, y).score(X, y) > 0.95
+    True
+    """
+
+    _network = MLPClassifier
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **_Tabular._parameter_constraints,
+        **{name: MLPClassifier._parameter_constraints[name] for name in ("scoring", "label_smoothing", "class_weight")},
+        **{name: MLPClassifier._parameter_constraints[name] for name in ("activation", "dropout", "alpha")},
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: npt.ArrayLike = (128, 128, 128),
+        *,
+        n_members: int = 5,
+        activation: Any = "mish",
+        n_bins: int = 48,
+        dropout: float = 0.0,
+        alpha: float = 0.02,
+        learning_rate_init: float = 0.003,
+        batch_size: int | str = "auto",
+        max_iter: int = 128,
+        validation_fraction: float = 0.2,
+        scoring: Any = "loss",
+        label_smoothing: float = 0.0,
+        class_weight: Any = None,
+        encoder: TableEncoder | None = None,
+        max_time: float | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        n_threads: int | None = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.n_members = n_members
+        self.activation = activation
+        self.n_bins = n_bins
+        self.dropout = dropout
+        self.alpha = alpha
+        self.learning_rate_init = learning_rate_init
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+        self.encoder = encoder
+        self.max_time = max_time
+        self.random_state = random_state
+        self.n_threads = n_threads
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: npt.ArrayLike | None = None,
+        sample_weight_val: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Train on a table and its labels.
+
+        Parameters
+        ----------
+        X : data frame or array-like (n_samples, n_columns)
+            Rows to learn from.
+        y : array-like (n_samples,)
+            Their classes.
+        sample_weight : array-like (n_samples,) or None
+            What each row counts for; None for 1.
+        X_val, y_val, sample_weight_val : data frame or array-like
+            Rows to choose the epoch by, in place of a part of X.
+
+        Returns
+        -------
+        self
+        """
+        y = self._column(y, None)
+        check_classification_targets(y)
+        self.classes_, counts = np.unique(y, return_counts=True)
+        can_set_aside = len(y) >= FEWEST_TO_VALIDATE and counts.min() > 1
+        can_set_aside = can_set_aside and len(y) * min(self.validation_fraction, 1 - self.validation_fraction) >= len(
+            counts
+        )
+        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), can_set_aside)
+
+    def _member(self, **parameters: Any) -> MLPClassifier:
+        return MLPClassifier(
+            **parameters,
+            scoring=self.scoring,
+            label_smoothing=self.label_smoothing,
+            class_weight=self.class_weight,
+        )
+
+    def predict_proba(self, X: Any) -> Array:
+        """The probability of each class, in the order of `classes_`: the mean of the members'.
+
+        Parameters
+        ----------
+        X : data frame or array-like (n_samples, n_columns)
+            A table with the columns that `fit` saw.
+
+        Returns
+        -------
+        array (n_samples, n_classes)
+        """
+        matrix = self._matrix(X)
+        return np.mean([network.predict_proba(matrix) for network in self.estimators_], axis=0, dtype=np.float64)
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """The logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : data frame or array-like (n_samples, n_columns)
+            A table with the columns that `fit` saw.
+
+        Returns
+        -------
+        array (n_samples, n_classes)
+        """
+        return np.log(self.predict_proba(X))
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """The class of each row.
+
+        Parameters
+        ----------
+        X : data frame or array-like (n_samples, n_columns)
+            A table with the columns that `fit` saw.
+
+        Returns
+        -------
+        array (n_samples,)
+        """
+        check_is_fitted(self)
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+class TabularRegressor(RegressorMixin, _Tabular):
+    __doc__ = f"""Numbers for the rows of a table, without tuning: networks on an embedding of its columns.
+
+    Tables may be data frames (pandas, polars, Arrow) or arrays, with numbers, texts, booleans and dates, and missing
+    values.  Targets are standardised within, and predictions stay between the least and the largest of them.
+
+{
+        _PARAMETERS.format(
+            network="MLPRegressor",
+            more='''    scoring : str, callable or None, default "loss"
+        What chooses the epoch: "loss", the squared error; None for R^2, or a scorer of scikit-learn.
+''',
+        )
+    }
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from fastnn import TabularRegressor
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> TabularRegressor(max_iter=30, random_state=0).fit(X, y).score(X, y) > 0.5
+    True
+    """
+
+    _network = MLPRegressor
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **_Tabular._parameter_constraints,
+        "scoring": MLPRegressor._parameter_constraints["scoring"],
+        **{name: MLPRegressor._parameter_constraints[name] for name in ("activation", "dropout", "alpha")},
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: npt.ArrayLike = (128, 128, 128),
+        *,
+        n_members: int = 5,
+        activation: Any = "mish",
+        n_bins: int = 48,
+        dropout: float = 0.0,
+        alpha: float = 0.02,
+        learning_rate_init: float = 0.003,
+        batch_size: int | str = "auto",
+        max_iter: int = 128,
+        validation_fraction: float = 0.2,
+        scoring: Any = "loss",
+        encoder: TableEncoder | None = None,
+        max_time: float | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        n_threads: int | None = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.n_members = n_members
+        self.activation = activation
+        self.n_bins = n_bins
+        self.dropout = dropout
+        self.alpha = alpha
+        self.learning_rate_init = learning_rate_init
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.encoder = encoder
+        self.max_time = max_time
+        self.random_state = random_state
+        self.n_threads = n_threads
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: npt.ArrayLike | None = None,
+        sample_weight_val: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Train on a table and its targets.
+
+        Parameters
+        ----------
+        X : data frame or array-like (n_samples, n_columns)
+            Rows to learn from.
+        y : array-like (n_samples,) or (n_samples, n_targets)
+            Numbers.
+        sample_weight : array-like (n_samples,) or None
+            What each row counts for; None for 1.
+        X_val, y_val, sample_weight_val : data frame or array-like
+            Rows to choose the epoch by, in place of a part of X.
+
+        Returns
+        -------
+        self
+        """
+        y = self._column(y, np.float64)
+        weights = None if sample_weight is None else _check_sample_weight(sample_weight, y, dtype=np.float64)
+        rows = y if weights is None else y[weights > 0]
+        if not len(rows):
+            raise ValueError("sample_weight is 0 for all rows, but one at least must count")
+        self.y_min_, self.y_max_ = rows.min(axis=0), rows.max(axis=0)
+        self.y_mean_ = np.average(y, axis=0, weights=weights)
+        std = np.sqrt(np.average((y - self.y_mean_) ** 2, axis=0, weights=weights))
+        self.y_scale_ = np.where(std > 0, std, 1.0)
+        numbers = self._standardised(y)
+        if y_val is not None:
+            y_val = self._standardised(check_array(y_val, ensure_2d=False, dtype=np.float64, input_name="y_val"))
+        can_set_aside = len(y) >= FEWEST_TO_VALIDATE
+        return self._fit(X, numbers, sample_weight, (X_val, y_val, sample_weight_val), can_set_aside)
+
+    def _standardised(self, y: Array) -> Array:
+        return ((y - self.y_mean_) / self.y_scale_).astype(np.float32)
+
+    def _member(self, **parameters: Any) -> MLPRegressor:
+        return MLPRegressor(**parameters, scoring=self.scoring, output_intercepts="mean")
+
+    def predict(self, X: Any) -> Array:
+        """The prediction for each row: the mean of the members'.
+
+        Parameters
+        ----------
+        X : data frame or array-like (n_samples, n_columns)
+            A table with the columns that `fit` saw.
+
+        Returns
+        -------
+        array (n_samples,) or (n_samples, n_targets)
+        """
+        matrix = self._matrix(X)
+        mean = np.mean([network.predict(matrix) for network in self.estimators_], axis=0, dtype=np.float64)
+        return np.clip(mean * self.y_scale_ + self.y_mean_, self.y_min_, self.y_max_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

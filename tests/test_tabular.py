@@ -1,0 +1,190 @@
+"""TabularClassifier and TabularRegressor: any table in, without tuning."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris, make_friedman1
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fastnn import MLPRegressor, PiecewiseLinearEncoder, TableEncoder, TabularClassifier, TabularRegressor
+
+SMALL = dict(hidden_layer_sizes=(16,), n_members=2, n_bins=8, max_iter=20, learning_rate_init=0.03, random_state=0)
+#: Of members, each sets another part of the rows aside: weights of 2 are not the same draw as rows that come twice.
+EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "each member draws the rows that it sets aside"}
+RNG = np.random.default_rng(0)
+
+
+@parametrize_with_checks(
+    [TabularRegressor(**SMALL), TabularClassifier(**SMALL), PiecewiseLinearEncoder(8)],
+    expected_failed_checks=lambda estimator: {} if isinstance(estimator, PiecewiseLinearEncoder) else EXPECTED,
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def a_table(n=120):
+    x = RNG.normal(size=n)
+    table = pd.DataFrame(
+        {
+            "number": np.where(RNG.random(n) < 0.1, np.nan, x),
+            "colour": RNG.choice(["red", "green", "blue", None], n),
+            "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(RNG.integers(0, 400, n), "D"),
+            "flag": RNG.random(n) < 0.5,
+            "constant": 7,
+        }
+    )
+    return table, np.nan_to_num(table["number"]) + table["flag"].to_numpy()
+
+
+def test_a_table_of_all_kinds_is_learned():
+    table, y = a_table()
+    model = TabularRegressor(**{**SMALL, "max_iter": 60}).fit(table, y)
+    assert model.score(table, y) > 0.8
+    other = table.copy()
+    other.loc[0, "colour"], other.loc[1, "number"], other.loc[2, "number"] = "violet", np.inf, 1e12
+    assert np.isfinite(model.predict(other)).all()
+    assert list(model.feature_names_in_) == list(table.columns)
+
+
+@pytest.mark.parametrize("frame", [pl.from_pandas, lambda table: table.to_numpy()])
+def test_other_tables_say_the_same(frame):
+    table, y = a_table()
+    table = table[["number", "flag"]].astype(float)
+    expected = TabularRegressor(**SMALL).fit(table, y).predict(table)
+    got = TabularRegressor(**SMALL).fit(frame(table), y).predict(frame(table))
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_two_threads_train_what_one_does():
+    X, y = make_friedman1(200, random_state=0)
+    one, two = (TabularRegressor(**SMALL, n_threads=n).fit(X, y).predict(X) for n in (1, 2))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_prediction_is_the_mean_of_the_members():
+    X, y = load_iris(return_X_y=True)
+    model = TabularClassifier(**SMALL).fit(X, y)
+    matrix = model.embedding_.transform(model.encoder_.transform(X))
+    expected = np.mean([network.predict_proba(matrix) for network in model.estimators_], axis=0)
+    np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-6)
+    assert model.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("n", [2, 10])
+def test_few_rows_are_no_error(n):
+    X, y = RNG.normal(size=(n, 3)), np.arange(n) % 2
+    assert np.isfinite(TabularRegressor(**SMALL).fit(X, y).predict(X)).all()
+    assert TabularClassifier(**SMALL).fit(X, y).predict(X).shape == (n,)
+
+
+def test_a_class_of_one_row_is_no_error():
+    X, y = RNG.normal(size=(80, 3)), np.array(["a"] * 40 + ["b"] * 39 + ["c"])
+    model = TabularClassifier(**SMALL).fit(X, y)
+    assert model.predict_proba(X).shape == (80, 3)
+
+
+def test_what_is_predicted_stays_between_the_targets():
+    X = RNG.normal(size=(100, 1))
+    model = TabularRegressor(**SMALL).fit(X, X[:, 0])
+    got = model.predict([[-1e9], [1e9]])
+    assert X.min() <= got.min() <= got.max() <= X.max()
+
+
+def test_a_target_that_never_changes_is_predicted():
+    X = RNG.normal(size=(60, 2))
+    np.testing.assert_array_equal(TabularRegressor(**SMALL).fit(X, np.full(60, 1e6)).predict(X), 1e6)
+
+
+def test_several_targets_in_units_of_their_own():
+    X, y = make_friedman1(200, random_state=0)
+    Y = np.stack([y, 1e6 - 1e3 * y], axis=1)
+    model = TabularRegressor(**{**SMALL, "max_iter": 100}).fit(X, Y)
+    assert model.predict(X).shape == (200, 2)
+    assert model.score(X, Y) > 0.8
+
+
+def test_rows_of_weight_zero_are_not_learned_from():
+    X, y = make_friedman1(200, random_state=0)
+    wrong = np.where(np.arange(200) < 100, y, 1e9)
+    model = TabularRegressor(**{**SMALL, "max_iter": 60}).fit(X, wrong, sample_weight=np.arange(200) < 100)
+    assert model.y_max_ == y[:100].max()
+    assert np.corrcoef(model.predict(X[:100]), y[:100])[0, 1] > 0.8
+
+
+def test_validation_rows_of_ones_own_choose_the_epoch():
+    X, y = make_friedman1(300, random_state=0)
+    model = TabularRegressor(**SMALL).fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
+    assert all(len(history["validation_loss"]) == 20 for history in model.history_)
+    classes = TabularClassifier(**SMALL).fit(X[:200], y[:200] > 14, X_val=X[200:], y_val=y[200:] > 14)
+    assert classes.n_iter_ == 20
+
+
+def test_it_can_be_searched_cloned_and_pickled():
+    X, y = make_friedman1(100, random_state=0)
+    search = GridSearchCV(TabularRegressor(**SMALL), {"n_bins": [4, 8]}, cv=2).fit(X, y)
+    model = search.best_estimator_
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+    with pytest.raises(NotFittedError):
+        clone(model).predict(X)
+    assert len(cross_val_score(TabularClassifier(**SMALL), X, y > 14, cv=2)) == 2
+
+
+def test_an_encoder_says_what_columns_are():
+    table = pd.DataFrame({"code": RNG.integers(0, 5, 100), "x": RNG.normal(size=100)})
+    model = TabularRegressor(**SMALL, encoder=TableEncoder(categorical=["code"])).fit(table, table["x"])
+    assert [column.kind for column in model.encoder_.columns_] == ["category", "number"]
+
+
+def test_the_time_may_be_bounded():
+    X, y = make_friedman1(400, random_state=0)
+    model = TabularRegressor(**{**SMALL, "max_iter": 100_000}, max_time=0.2).fit(X, y)
+    assert model.n_iter_ < 100_000
+
+
+def test_it_is_better_than_a_plain_network_on_jumps():
+    """A target that jumps to and fro along some of its columns, as those of tables do."""
+    X = RNG.uniform(size=(500, 4))
+    y = np.floor(6 * X[:, 0]) % 2 + np.floor(8 * X[:, 1]) % 2
+    tabular = TabularRegressor(**{**SMALL, "n_bins": 48, "max_iter": 60}).fit(X[:400], y[:400]).score(X[400:], y[400:])
+    plain = MLPRegressor(max_iter=300, random_state=0).fit(X[:400], y[:400]).score(X[400:], y[400:])
+    assert tabular > 0.5 > plain
+
+
+class TestPiecewiseLinearEncoder:
+    def test_pieces_are_between_quantiles(self):
+        X = np.arange(9.0)[:, np.newaxis]
+        got = PiecewiseLinearEncoder(n_bins=4).fit_transform(X)
+        expected = np.clip((X - [0, 2, 4, 6]) / 2, 0, 1) - 0.5
+        np.testing.assert_allclose(got[:, 1:], expected, atol=1e-7)
+
+    def test_scales_are_those_of_quartiles(self):
+        X = np.arange(9.0)[:, np.newaxis]
+        z = (X - 4) / 4
+        got = PiecewiseLinearEncoder(n_bins=0).fit_transform(X)
+        np.testing.assert_allclose(got, z / np.sqrt(1 + (z / 3) ** 2), rtol=1e-6)
+
+    def test_columns_of_few_values_have_no_pieces(self):
+        X = np.stack([np.zeros(20), np.arange(20) % 2, np.arange(20)], axis=1).astype(float)
+        encoder = PiecewiseLinearEncoder(n_bins=5).fit(X)
+        assert encoder.get_feature_names_out().tolist() == ["x0", "x1", "x2", *(f"x2 piece {k}" for k in range(5))]
+        assert (encoder.transform(X)[:, 0] == 0).all()
+
+    def test_a_row_of_weight_two_is_two_rows(self):
+        X, weights = RNG.normal(size=(30, 2)), RNG.integers(0, 3, 30)
+        weighted = PiecewiseLinearEncoder(n_bins=5).fit(X, sample_weight=weights)
+        repeated = PiecewiseLinearEncoder(n_bins=5).fit(np.repeat(X, weights, axis=0))
+        np.testing.assert_allclose(weighted.center_, repeated.center_, rtol=1e-12)
+        np.testing.assert_allclose(weighted.scale_, repeated.scale_, rtol=1e-12)
+        np.testing.assert_allclose(np.stack(weighted.edges_), np.stack(repeated.edges_), rtol=1e-12)
+
+    def test_an_outlier_is_clipped(self):
+        X = np.append(RNG.normal(size=50), 1e12)[:, np.newaxis]
+        got = PiecewiseLinearEncoder().fit_transform(X)
+        assert np.abs(got).max() <= 3
