@@ -8,7 +8,7 @@ results are the same for any number of threads, to the bit.
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
 from itertools import product
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from scipy.sparse import issparse
 from sklearn import config_context, get_config
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing, check_array, check_consistent_length
+from sklearn.utils import _safe_indexing, check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, _get_feature_names
 
 from fastnn.estimators import MLPClassifier, MLPRegressor, refuse_masked
@@ -105,7 +105,7 @@ def fit_many(
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
     examples = Examples(estimator, X, y)
-    drawn = drawn_seeds(len(settings))
+    drawn = drawn_seeds(estimator, settings)
 
     def fit(number: int) -> Any:
         setting, chosen = settings[number], all_rows[number]
@@ -180,9 +180,13 @@ def names_of_seeds(estimator: Any) -> list[str]:
     return [name for name in estimator.get_params() if name.split("__")[-1] == "random_state"]
 
 
-def drawn_seeds(n: int) -> list[int]:
-    """So many seeds, from NumPy's global generator."""
-    return np.random.mtrand._rand.randint(np.iinfo(np.int32).max, size=n).tolist()
+def drawn_seeds(estimator: Any, settings: Sequence[Mapping[str, Any]]) -> list[int]:
+    """A seed for each setting, from NumPy's global generator; where none is needed, that is left as it is."""
+    own, given, n = estimator.get_params(), [item for setting in settings for item in setting.items()], len(settings)
+    is_needed = any(
+        value is None and name.split("__")[-1] == "random_state" for name, value in [*own.items(), *given]
+    ) or any(hasattr(value, "get_params") for _, value in given)  # which may lack one of its own
+    return check_random_state(None).randint(np.iinfo(np.int32).max, size=n).tolist() if is_needed else [0] * n
 
 
 def with_seed(model: Any, seed: int) -> Any:
@@ -235,33 +239,29 @@ def at_once(tasks: Iterable[Callable[[], T]], n_jobs: int | None = None) -> list
     n_workers, stop, config = min(n_threads, len(waiting)), threading.Event(), get_config()
     share = max(1, n_threads // max(n_workers, 1))
 
-    def work() -> None:
-        numba.set_num_threads(share)
-        with config_context(**config):
-            while waiting and not stop.is_set():
-                try:
-                    number, task = waiting.popleft()
-                except IndexError:  # another was sooner
-                    return
-                try:
-                    results[number] = task()
-                except Stopped:
-                    return
-                except BaseException as error:
-                    failed[number] = error
-                    stop.set()
-                del task
-
-    def run(ended: threading.Event) -> None:
-        here.brief, here.is_stopped = BRIEF_AMONG_OURS, stop.is_set
+    def work(ended: threading.Event) -> None:
+        number, here.brief, here.is_stopped = -1, BRIEF_AMONG_OURS, stop.is_set
         try:
-            work()
+            numba.set_num_threads(share)
+            with config_context(**config):
+                while not stop.is_set():
+                    try:
+                        number, task = waiting.popleft()
+                    except IndexError:  # there are no more
+                        break
+                    results[number] = task()
+                    del task
+        except Stopped:
+            pass
+        except BaseException as error:
+            failed[number] = error
+            stop.set()
         finally:
             ended.set()
 
     # An event for each, because Ctrl-C in `Thread.join` has Python before 3.13 take the thread for ended.
     ends = [threading.Event() for _ in range(n_workers)]
-    threads = [threading.Thread(target=copy_context().run, args=(run, ended), daemon=True) for ended in ends]
+    threads = [threading.Thread(target=copy_context().run, args=(work, ended), daemon=True) for ended in ends]
     # Filters of warnings are one list for all threads, and blocks that put them back overlap.
     with warnings.catch_warnings(), blas_on_one_thread():
         try:

@@ -122,12 +122,12 @@ class _Trial:
     def stop(self) -> None:
         """Leave it at that, if it is not over."""
         if not self.is_over:
-            self._end()
             if self._parts is not None:
                 self._context.run(self._parts.close)
+            self._end()
 
     def _end(self) -> None:
-        self.is_over = True
+        self.is_over, self._model, self._parts = True, None, None
         self._fold.leave()
 
     def _go(self) -> dict[str, Any]:
@@ -283,7 +283,8 @@ class _OnThreads(BaseSearchCV):
         self, estimator: Any, scorer: Any, candidates: list[Mapping[str, Any]], folds: list[_Fold]
     ) -> tuple[list[dict[str, Any]], dict[str, list[int]]]:
         """What came of each candidate in each fold, candidate by candidate; and columns for the results."""
-        seeds, n_folds = drawn_seeds(len(candidates) * len(folds)), len(folds)
+        n_folds = len(folds)
+        seeds = drawn_seeds(estimator, [candidate for candidate in candidates for _ in folds])
         pauses = [self.stop_weak * FACTOR**rung for rung in range(n_rungs(len(candidates)))] if self.stop_weak else []
 
         def trial(place: tuple[int, int]) -> _Trial:

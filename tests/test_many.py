@@ -144,6 +144,15 @@ def test_without_a_random_state_each_has_a_seed_of_numpys_global_generator(estim
     assert_same(one[1:2], [clone(one[1]).fit(X, y)])  # the seed is its parameter now
 
 
+@pytest.mark.parametrize("wrap", [lambda network: network, make_pipeline], ids=["alone", "pipeline"])
+@pytest.mark.parametrize("random_state", [0, None])
+def test_numpys_global_generator_is_asked_only_where_a_seed_is_missing(random_state, wrap):
+    np.random.seed(3)  # noqa: NPY002
+    before = np.random.get_state()[2]  # noqa: NPY002
+    fit_many(wrap(MLPClassifier(**SMALL | {"random_state": random_state})), X, y, params=[{}] * 2)
+    assert (np.random.get_state()[2] == before) == (random_state == 0)  # noqa: NPY002
+
+
 def test_estimators_of_others_are_fitted_as_well():
     got = fit_many(SGDClassifier(max_iter=20, tol=None), X, y, seeds=range(4), n_jobs=2)
     expected = [SGDClassifier(max_iter=20, tol=None, random_state=seed).fit(X, y) for seed in range(4)]

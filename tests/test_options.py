@@ -507,7 +507,7 @@ def test_a_scorer_without_weights_gets_none():
     def right(model, X, y):
         return model.score(X, y)
 
-    options = {"early_stopping": True, "class_weight": "balanced", "max_iter": 5}
+    options = {"early_stopping": True, "class_weight": "balanced", "max_iter": 5, "random_state": 0}
     assert MLPClassifier(scoring=right, **options).fit(X_train, y_train).best_validation_score_ > 0
 
 

@@ -1,5 +1,6 @@
 """Searches: scikit-learn's results, on the threads of one process; and weak candidates that stop early."""
 
+import _thread
 import os
 import pickle
 import re
@@ -206,7 +207,7 @@ def test_a_search_is_copied_and_pickled():
 def test_an_interrupt_stops_all():
     before = threading.enumerate()
     endless = MLPClassifier(max_iter=10**9, tol=0.0, n_iter_no_change=np.inf)
-    interrupt = partial(os.kill, os.getpid(), signal.SIGINT)
+    interrupt = partial(os.kill, os.getpid(), signal.SIGINT) if os.name == "posix" else _thread.interrupt_main
     timer = threading.Timer(0.3, interrupt)
     timer.start()
     with pytest.raises(KeyboardInterrupt):
