@@ -1,6 +1,7 @@
 """What all tests share: four threads whatever the machine has, and the table of networks."""
 
 import os
+import signal
 
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")  # before Numba is imported: a team of four must be possible
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before SciPy is: one of scikit-learn's checks asks for it
@@ -11,6 +12,8 @@ import pytest
 from fastnn import reference
 from fastnn.training import Adam, AdamW, NAdam, RMSprop, trainer
 from fastnn.training.ways import columns, linear, online, units
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has its background jobs ignore
 
 #: Layer sizes, activation, output activation: the shapes that hurt.
 NETWORKS = [
