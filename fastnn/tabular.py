@@ -234,7 +234,6 @@ _PARAMETERS = """    Parameters
 class _Tabular(BaseEstimator):
     """What the classifier and the regressor share."""
 
-    _network: ClassVar[type]
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "n_bins": PiecewiseLinearEncoder._parameter_constraints["n_bins"],
@@ -358,7 +357,6 @@ class TabularClassifier(ClassifierMixin, _Tabular):
     True
     """
 
-    _network = MLPClassifier
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **_Tabular._parameter_constraints,
         **{name: MLPClassifier._parameter_constraints[name] for name in ("scoring", "label_smoothing", "class_weight")},
@@ -517,7 +515,6 @@ class TabularRegressor(RegressorMixin, _Tabular):
     True
     """
 
-    _network = MLPRegressor
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **_Tabular._parameter_constraints,
         "scoring": MLPRegressor._parameter_constraints["scoring"],
