@@ -142,6 +142,16 @@ def test_an_encoder_says_what_columns_are():
     assert [column.kind for column in model.encoder_.columns_] == ["category", "number"]
 
 
+def test_a_preset_stands_for_what_is_not_given():
+    X, y = make_friedman1(60, random_state=0)
+    fast = TabularRegressor((8,), preset="fast", random_state=0).fit(X, y)
+    assert (len(fast.estimators_), fast.n_iter_, fast.embedding_.n_bins) == (2, 64, 16)
+    own = TabularRegressor((8,), preset="fast", n_members=1, max_iter=5, random_state=0).fit(X, y)
+    assert (len(own.estimators_), own.n_iter_, own.embedding_.n_bins) == (1, 5, 16)
+    with pytest.raises(ValueError, match=r"'preset' parameter .* must be a str among"):
+        TabularRegressor(preset="slow").fit(X, y)
+
+
 def test_the_time_may_be_bounded():
     X, y = make_friedman1(400, random_state=0)
     model = TabularRegressor(**{**SMALL, "max_iter": 100_000}, max_time=0.2).fit(X, y)
