@@ -71,12 +71,14 @@ def uci(path, split):
     return parts
 
 
-def with_categories(table):
-    """Columns of texts as categories, what is missing among them too: how LightGBM, XGBoost and others want them."""
-    table = table.copy()
+def with_categories(table, known=None):
+    """Columns of texts as categories, how LightGBM, XGBoost and others want them; what is not known as "missing"."""
+    table, kinds = table.copy(), {}
     for name in table.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]]:
-        table[name] = table[name].astype(str).fillna("missing").astype("category")
-    return table
+        texts = table[name].astype(str).fillna("missing")
+        kinds[name] = sorted({*texts, "missing"}) if known is None else known[name]
+        table[name] = pd.Categorical(texts.where(texts.isin(kinds[name]), "missing"), kinds[name])
+    return table, kinds
 
 
 class OfCategories:
@@ -86,17 +88,13 @@ class OfCategories:
         self.make = make
 
     def fit(self, X, y):
-        X = with_categories(X)
-        self.categories = {name: X[name].cat.categories for name in X if X[name].dtype == "category"}
+        X, self.categories = with_categories(X)
         self.model = self.make(list(self.categories)).fit(X, y)
         self.classes_ = getattr(self.model, "classes_", None)
         return self
 
     def _table(self, X):
-        X = with_categories(X)
-        for name, categories in self.categories.items():
-            X[name] = X[name].cat.set_categories(categories)
-        return X
+        return with_categories(X, self.categories)[0]
 
     def predict(self, X):
         return self.model.predict(self._table(X))

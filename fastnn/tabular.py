@@ -30,6 +30,11 @@ from fastnn.tables import TableEncoder
 
 #: Fewer rows than this are all trained on, and the last epoch counts.
 FEWEST_TO_VALIDATE = 50
+#: What a preset stands for: `docs/tabular.md` has what each costs and brings.
+PRESETS = {
+    "accurate": {"n_members": 5, "n_bins": 48, "max_iter": 128},
+    "fast": {"n_members": 2, "n_bins": 16, "max_iter": 64},
+}
 #: Examples in a batch, for up to so many rows (RealMLP's table).
 BATCHES = ((1024, 64), (8192, 128), (30_000, 256), (100_000, 512), (np.inf, 1024))
 
@@ -187,8 +192,8 @@ _PARAMETERS = """    Parameters
     hidden_layer_sizes : sequence of int, default (128, 128, 128)
         The widths of the hidden layers.
     preset : {{"accurate", "fast"}}, default "accurate"
-        What `n_members`, `n_bins` and `max_iter` are where they are None: 5, {n_bins} and 128; or, for about a sixth of
-        the time and a few percent more error, 2, 16 and 64.
+        What `n_members`, `n_bins` and `max_iter` are where they are None: 5, 48 and 128; or, for a fifth to a twelfth
+        of the time and a few percent more error, 2, 16 and 64.
     n_members : int or None, default None
         Networks whose predictions are averaged; None for the preset's.
     activation : str or Activation, or a sequence of these, default "mish"
@@ -238,7 +243,7 @@ class _Tabular(BaseEstimator):
     """What the classifier and the regressor share."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "preset": [StrOptions({"accurate", "fast"})],
+        "preset": [StrOptions(set(PRESETS))],
         "n_members": [Interval(Integral, 1, None, closed="left"), None],
         "n_bins": [*PiecewiseLinearEncoder._parameter_constraints["n_bins"], None],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -248,12 +253,6 @@ class _Tabular(BaseEstimator):
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "random_state": ["random_state"],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-    }
-
-    #: What a preset stands for: `docs/tabular.md` has what each costs and brings.
-    _presets: ClassVar[dict[str, dict[str, int]]] = {
-        "accurate": {"n_members": 5, "n_bins": 48, "max_iter": 128},
-        "fast": {"n_members": 2, "n_bins": 16, "max_iter": 64},
     }
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, held_out: tuple[Any, Any, Any], can_set_aside: bool) -> Self:
@@ -267,7 +266,7 @@ class _Tabular(BaseEstimator):
         if hasattr(self.encoder_, "feature_names_in_"):
             self.feature_names_in_ = self.encoder_.feature_names_in_
         n_members, n_bins, max_iter = (
-            wanted if (wanted := getattr(self, name)) is not None else self._presets[self.preset][name]
+            wanted if (wanted := getattr(self, name)) is not None else PRESETS[self.preset][name]
             for name in ("n_members", "n_bins", "max_iter")
         )
         random = check_random_state(self.random_state)
@@ -351,7 +350,6 @@ class TabularClassifier(ClassifierMixin, _Tabular):
 {
         _PARAMETERS.format(
             network="MLPClassifier",
-            n_bins=24,
             more='''    scoring : str, callable or None, default "loss"
         What chooses the epoch: "loss", None for the accuracy, or a scorer of scikit-learn.
     label_smoothing : float, default 0
@@ -376,11 +374,6 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         **_Tabular._parameter_constraints,
         **{name: MLPClassifier._parameter_constraints[name] for name in ("scoring", "label_smoothing", "class_weight")},
         **{name: MLPClassifier._parameter_constraints[name] for name in ("activation", "dropout", "alpha")},
-    }
-    #: With more pieces, examples of classes are learned by heart.
-    _presets: ClassVar[dict[str, dict[str, int]]] = {
-        "accurate": {**_Tabular._presets["accurate"], "n_bins": 24},
-        "fast": _Tabular._presets["fast"],
     }
 
     def __init__(
@@ -523,7 +516,6 @@ class TabularRegressor(RegressorMixin, _Tabular):
 {
         _PARAMETERS.format(
             network="MLPRegressor",
-            n_bins=48,
             more='''    scoring : str, callable or None, default "loss"
         What chooses the epoch: "loss", the squared error; None for R^2, or a scorer of scikit-learn.
 ''',
