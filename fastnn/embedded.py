@@ -35,7 +35,7 @@ from numba.extending import (
 from scipy import LowLevelCallable
 from sklearn.utils import check_array
 
-from fastnn.export.description import Description, Scaling, describe
+from fastnn.export.description import Description, Scaling, describe_one
 from fastnn.kernels import embedded as kernels
 from fastnn.kernels import run
 from fastnn.kernels.embedded import as_block, as_blocks, word
@@ -776,7 +776,7 @@ def jit(model: Any, *, dtype: npt.DTypeLike | None = None, batch_size: int | Non
     >>> bool(np.allclose(out, model.predict_proba([[0.0, 1.0, 0.0]])[0]))
     True
     """
-    description = describe(model)
+    description = describe_one(model)
     dtype = description.dtype if dtype is None else np.dtype(dtype)
     if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype must be float32 or float64, got {dtype}")
@@ -801,7 +801,7 @@ def trainer_of(model: Any, dtype: npt.DTypeLike, batch_size: int, way: ModuleTyp
             raise ValueError(f"{name}={getattr(model, name)!r} is not for single steps, for which it is {wanted!r}")
     if model.solver == "lbfgs":
         raise ValueError("solver='lbfgs' takes all examples at once: there are no single steps")
-    if describe(model).is_sorted:
+    if describe_one(model).is_sorted:
         raise ValueError("several quantiles are not for single steps")
     network, optimizer, last = model._trained_network(), model._new_optimizer(), getattr(model, "_optimizer", None)
     if type(last) is type(optimizer) and last.moments is not None:

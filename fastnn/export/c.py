@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.export.description import Description, Scaling, describe
+from fastnn.export.description import Description, Scaling, describe_one
 from fastnn.export.expressions import Symbol, evaluate, expression
 from fastnn.kernels.laws.losses import OUT_ACTIVATIONS
 from fastnn.network import Array, common_dtype
@@ -271,7 +271,7 @@ def to_c(model: Any, name: str = "network") -> str:
         raise TypeError(f"name is a {type(name).__name__}, but a str is wanted")
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or name in RESERVED:
         raise ValueError(f"name is {name!r}, but an identifier of C is wanted: a letter, then letters, digits and _")
-    return _Header(describe(model), name).text()
+    return _Header(describe_one(model), name).text()
 
 
 class _Header:

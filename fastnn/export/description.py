@@ -33,11 +33,58 @@ class Scaling:
 
 
 @dataclass(frozen=True)
+class Pieces:
+    """What a `PiecewiseLinearEncoder` makes of a matrix: all columns scaled and clipped, then the pieces of each.
+
+    Parameters
+    ----------
+    center, scale : array (n_features,)
+        z = scale (x - center), and the column is z / sqrt(1 + (z / 3)^2).  float64.
+    edges : list of arrays
+        t of each column; empty where it has no pieces, which are min(max((x - t_k) / (t_{k+1} - t_k), 0), 1) - 1/2.
+    """
+
+    center: Array
+    scale: Array
+    edges: list[Array]
+
+    @property
+    def n_columns(self) -> int:
+        """How many columns they make."""
+        return len(self.edges) + sum(max(len(edges) - 1, 0) for edges in self.edges)
+
+
+@dataclass(frozen=True)
+class Member:
+    """The layers of one network: coefs (n_in, n_out), intercepts (n_out,)."""
+
+    coefs: list[Array]
+    intercepts: list[Array]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is made of standardised numbers: a = a scale + mean, kept between low and high.
+
+    Parameters
+    ----------
+    mean, scale, low, high : array (n_outputs,)
+        float64.
+    """
+
+    mean: Array
+    scale: Array
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True)
 class Description:
     """What a model computes.
 
     First the matrix: of a `TableEncoder`, from its `columns` of the table, or what comes in.  Then the `scalings`, one
-    after another; the layers; the output activation; and what `predict` makes of it.
+    after another, and the `pieces`; the layers of each member, and the output activation; the mean of the members'
+    outputs; the `outcome`; and what `predict` makes of it.
 
     Parameters
     ----------
@@ -48,10 +95,14 @@ class Description:
     columns : list of (int, Number or Category), or None
         Which columns of a table are read, and how each becomes columns of the matrix, in this order; None for a matrix.
     scalings : list of Scaling
-    coefs, intercepts : list of arrays (n_in, n_out), (n_out,)
+    pieces : Pieces or None
+    members : list of Member
+        One or more, of the same sizes.
     activations : list of Activation
         Of the hidden layers.
     out_activation : {"logistic", "softmax", "identity", "exp"}
+    outcome : Outcome or None
+        Of what is a number.
     task : {"classes", "labels", "numbers"}
         What is predicted: one of the classes, for each label whether the example has it, or numbers.
     classes : array or None
@@ -67,10 +118,11 @@ class Description:
     names: list[str]
     columns: list[tuple[int, Column]] | None
     scalings: list[Scaling]
-    coefs: list[Array]
-    intercepts: list[Array]
+    pieces: Pieces | None
+    members: list[Member]
     activations: list[Activation]
     out_activation: str
+    outcome: Outcome | None
     task: str
     classes: npt.NDArray[Any] | None
     is_sorted: bool
@@ -81,15 +133,36 @@ class Description:
         """Of the parameters."""
         return np.result_type(*self.coefs)
 
+    @property
+    def coefs(self) -> list[Array]:
+        """Those of the first member."""
+        return self.members[0].coefs
+
+    @property
+    def intercepts(self) -> list[Array]:
+        """Those of the first member."""
+        return self.members[0].intercepts
+
+
+def describe_one(model: Any) -> Description:
+    """As `describe`, of a model that has one network and no pieces; else a TypeError."""
+    description = describe(model)
+    if description.pieces or len(description.members) > 1:
+        raise TypeError(
+            f"model is a {type(model).__name__}, but an MLPClassifier, an MLPRegressor or a Pipeline that ends with "
+            "one is wanted"
+        )
+    return description
+
 
 def describe(model: Any) -> Description:
     """What a fitted model computes.
 
     Parameters
     ----------
-    model : MLPClassifier, MLPRegressor or Pipeline
-        An estimator of fastnn or of scikit-learn; or a Pipeline that ends with one, after a `TableEncoder`, a
-        StandardScaler, MinMaxScaler, MaxAbsScaler or RobustScaler, or several of these.
+    model : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
+        An estimator of fastnn or of scikit-learn; or a Pipeline that ends with one, after a StandardScaler,
+        MinMaxScaler, MaxAbsScaler or RobustScaler, several of these, or (before an MLP) a `TableEncoder`.
 
     Returns
     -------
@@ -116,52 +189,84 @@ def describe(model: Any) -> Description:
     network = _network(network)
     for step in (*before, network):
         check_is_fitted(step)
-    columns, scalings, first = None, [], (before or [network])[0]
+    columns, scalings, first, members = None, [], (before or [network])[0], [network]
+    pieces = outcome = None
     if before and isinstance(before[0], TableEncoder):
-        encoder = before.pop(0)
-        at = {name: j for j, name in enumerate(encoder._names)}
-        columns = [(at[column.name], column) for column in encoder.columns_]
+        columns = _columns(before.pop(0))
     for step in before:
         scalings.append(_scaling(step))
+    if _is_tabular(network):
+        if columns is not None:
+            raise TypeError(f"a {type(network).__name__} has a TableEncoder, but one comes before it")
+        embedding, members = network.embedding_, network.estimators_
+        columns = _columns(network.encoder_)
+        pieces = Pieces(embedding.center_, embedding.scale_, list(embedding.edges_))
+        if hasattr(network, "y_mean_"):
+            numbers = network.y_mean_, network.y_scale_, network.y_min_, network.y_max_
+            outcome = Outcome(*(np.atleast_1d(np.asarray(each, np.float64)) for each in numbers))
     names = getattr(first, "feature_names_in_", None)
-    sizes = layer_sizes_of_coefs(network.coefs_, network.intercepts_)
     n_columns = sum(len(column.outputs) for _, column in columns) if columns else int(first.n_features_in_)
-    if (sizes[0], sizes[-1]) != (n_columns, network.n_outputs_):
-        raise ValueError(
-            f"coefs_ are those of {sizes[0]} features and {sizes[-1]} outputs, but {n_columns} and "
-            f"{network.n_outputs_} are what the model has"
-        )
-    n_hidden = len(network.coefs_) - 1
-    task, classes = "numbers", None
+    if pieces:
+        if len(pieces.edges) != n_columns:
+            raise ValueError(f"embedding_ has {len(pieces.edges)} columns, but {n_columns} are what the encoder makes")
+        n_columns = pieces.n_columns
+    sizes = layer_sizes_of_coefs(members[0].coefs_, members[0].intercepts_)
+    for member in members:
+        its = layer_sizes_of_coefs(member.coefs_, member.intercepts_)
+        if (its[0], its[-1]) != (n_columns, member.n_outputs_):
+            raise ValueError(
+                f"coefs_ are those of {its[0]} features and {its[-1]} outputs, but {n_columns} and "
+                f"{member.n_outputs_} are what the model has"
+            )
+        if its != sizes:
+            raise ValueError(f"the members have the sizes {sizes} and {its}, but the same are wanted")
+    one, n_hidden, task, classes = members[0], len(sizes) - 2, "numbers", None
     if hasattr(network, "classes_"):
         classes = network.classes_
-        task = "labels" if network._label_binarizer.y_type_.startswith("multilabel") else "classes"
-    n_outputs, is_sorted = network.intercepts_[-1].size, bool(getattr(network, "_quantiles", list)())
+        task = "labels" if one._label_binarizer.y_type_.startswith("multilabel") else "classes"
+    is_sorted = bool(getattr(one, "_quantiles", list)())
     return Description(
         n_features_in=int(first.n_features_in_),
         names=[f"x{j}" for j in range(first.n_features_in_)] if names is None else list(map(str, names)),
         columns=columns,
         scalings=scalings,
-        coefs=[np.asarray(coef) for coef in network.coefs_],
-        intercepts=[np.asarray(intercept) for intercept in network.intercepts_],
-        activations=[law_of(network.activation, l) for l in range(1, n_hidden + 1)],
-        out_activation=network.out_activation_,
+        pieces=pieces,
+        members=[
+            Member([np.asarray(coef) for coef in member.coefs_], [np.asarray(b) for b in member.intercepts_])
+            for member in members
+        ],
+        activations=[law_of(one.activation, l) for l in range(1, n_hidden + 1)],
+        out_activation=one.out_activation_,
+        outcome=outcome,
         task=task,
         classes=classes,
         is_sorted=is_sorted,
-        is_flat=task == "classes" or (task == "numbers" and n_outputs == 1 and not is_sorted),
+        is_flat=task == "classes" or (task == "numbers" and sizes[-1] == 1 and not is_sorted),
     )
+
+
+def _columns(encoder: Any) -> list[tuple[int, Column]]:
+    """Which columns of a table an encoder reads, and how."""
+    at = {name: j for j, name in enumerate(encoder._names)}
+    return [(at[column.name], column) for column in encoder.columns_]
+
+
+def _names_of_kinds(model: Any) -> set[str]:
+    """The classes of fastnn and of scikit-learn that a model is of."""
+    return {kind.__name__ for kind in type(model).__mro__ if kind.__module__.partition(".")[0] in ("fastnn", "sklearn")}
+
+
+def _is_tabular(model: Any) -> bool:
+    return bool(_names_of_kinds(model) & {"TabularClassifier", "TabularRegressor"})
 
 
 def _network(model: Any) -> Any:
     """The last step, if it is one of these: what is not theirs is not known."""
-    kinds = {
-        kind.__name__ for kind in type(model).__mro__ if kind.__module__.partition(".")[0] in ("fastnn", "sklearn")
-    }
-    if not kinds & {"MLPClassifier", "MLPRegressor"}:
+    wanted = "MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor"
+    if not _names_of_kinds(model) & {*wanted}:
         raise TypeError(
-            f"model is a {type(model).__name__}, but an MLPClassifier, an MLPRegressor or a Pipeline that ends with "
-            "one is wanted"
+            f"model is a {type(model).__name__}, but an {wanted[0]}, {wanted[1]}, {wanted[2]}, {wanted[3]} or a "
+            "Pipeline that ends with one is wanted"
         )
     return model
 

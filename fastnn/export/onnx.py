@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.export.description import Description, Scaling, describe
+from fastnn.export.description import Description, Scaling, describe_one
 from fastnn.export.expressions import Symbol, constant, evaluate, expression
 from fastnn.kernels.laws.activations import normal_distribution, relu
 from fastnn.network import Array, common_dtype
@@ -141,7 +141,7 @@ def to_onnx(model: Any, *, dtype: npt.DTypeLike | None = None, opset: int | None
     from fastnn import __version__
 
     helper, opset = _onnx().helper, _checked_opset(OPSET if opset is None else opset)
-    description, network = describe(model), model[-1] if hasattr(model, "steps") else model
+    description, network = describe_one(model), model[-1] if hasattr(model, "steps") else model
     sizes = [len(description.coefs[0]), *map(len, description.intercepts)]
     writer = Writer(_dtype_of(description, dtype))
     inputs, x = _matrix(writer, description)
@@ -631,7 +631,7 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
 
 def _described_within(operator: Any) -> Description:
     """The estimator that is converted: others expect a matrix of it."""
-    return replace(describe(operator.raw_operator), is_flat=False)
+    return replace(describe_one(operator.raw_operator), is_flat=False)
 
 
 def _dtype_within(operator: Any) -> np.dtype[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.export.description import Description, Scaling, describe
+from fastnn.export.description import Description, Scaling, describe_one
 from fastnn.export.expressions import OPERATIONS, Symbol, expression
 from fastnn.kernels.laws.activations import ACTIVATIONS, Activation
 from fastnn.kernels.laws.losses import OUT_ACTIVATIONS
@@ -147,7 +147,7 @@ def _torch() -> Any:
 
 
 def _description(model: Any) -> Description:
-    description = describe(model)
+    description = describe_one(model)
     if description.columns is not None:
         raise TypeError(
             "the model begins with a TableEncoder, but a tensor holds numbers alone: export what follows it, model[1:],"
