@@ -48,6 +48,7 @@ from fastnn.network import (
     hashable,
     layer_sizes_of_coefs,
 )
+from fastnn.pieces import PieceMatrix
 from fastnn.system import blas_on_one_thread
 
 #: One object for each kind of network: what it computes of itself is kept, because one row is soon predicted.
@@ -173,7 +174,7 @@ class _MLP(CallbackSupport, BaseEstimator):
         self.__dict__.setdefault("_kept", {}).pop("again", None)
         try:
             X, Y, sample_weight = self._checked(X, y, sample_weight, incremental, classes)
-            network = self._trained_network()
+            network = self._trained_network(getattr(X, "n_pieces", ()))
             theta = aligned(network.n_params, common_dtype(*self.coefs_, *self.intercepts_))
             if self.solver == "lbfgs":
                 if any(each is not None for each in held_out):
@@ -203,6 +204,8 @@ class _MLP(CallbackSupport, BaseEstimator):
         finally:
             if is_kept:
                 self.coefs_, self.intercepts_ = training.unpack(network, theta, issparse(X))
+                if network.n_pieces:  # its moments are those of factors of coefs_[0]
+                    self._optimizer = None
         if is_interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=1)
         if "again" in self._kept:
@@ -214,11 +217,11 @@ class _MLP(CallbackSupport, BaseEstimator):
         if callbacks:
             callbacks.ends()
 
-    def _trained_network(self) -> Network:
-        """The network as it is trained: with its loss, and dropout."""
-        sizes = layer_sizes_of_coefs(self.coefs_, self.intercepts_)
+    def _trained_network(self, n_pieces: tuple[int, ...] = ()) -> Network:
+        """The network as it is trained: with its loss, and dropout, and pieces if X has some."""
+        sizes = layer_sizes_of_coefs(self.coefs_[bool(n_pieces) :], self.intercepts_)
         dropout = float(self.dropout) if sizes[1:-1] else 0.0, float(self.input_dropout)
-        return _network(sizes, hashable(self.activation), self.out_activation_, self._loss_law(), *dropout)
+        return _network(sizes, hashable(self.activation), self.out_activation_, self._loss_law(), *dropout, n_pieces)
 
     def set_callbacks(self, *callbacks: Any) -> Self:
         """Have callbacks called in every fit; not in `partial_fit`.
@@ -332,7 +335,11 @@ class _MLP(CallbackSupport, BaseEstimator):
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         refuse_masked(X, "X")
         refuse_masked(y, "y")
-        X, Y = self._validate_input(X, y, incremental, reset=first_pass)
+        if isinstance(X, PieceMatrix):
+            Y = self._validate_input(X.numbers, y, incremental, reset=first_pass)[1]
+            self.n_features_in_ = X.shape[1]
+        else:
+            X, Y = self._validate_input(X, y, incremental, reset=first_pass)
         if issparse(X):
             X = X.tocsr()
         if sample_weight is not None:
@@ -360,7 +367,7 @@ class _MLP(CallbackSupport, BaseEstimator):
         ):  # one row has no order, and to seed a generator takes as long as its step
             self._random_state = check_random_state(self.random_state)
         if first_pass:
-            self._initialize([X.shape[1], *hidden, n_outputs], X.dtype, Y, sample_weight)
+            self._initialize([X.shape[1], *hidden, n_outputs], X.dtype, Y, sample_weight, getattr(X, "n_pieces", ()))
         else:
             self._check_goes_on(X.shape[1], hidden, n_outputs)
         self.n_outputs_ = n_outputs
@@ -441,7 +448,7 @@ class _MLP(CallbackSupport, BaseEstimator):
             raise ValueError(f"X_val has {X.shape[0]} examples, but y_val {Y.shape[0]}")
         if X.shape[0] < 2:
             raise ValueError("X_val has one example, but a score needs two")
-        if not np.isfinite(X.data if issparse(X) else X).all():
+        if not isinstance(X, PieceMatrix) and not np.isfinite(X.data if issparse(X) else X).all():
             assert_all_finite(X, input_name="X_val", estimator_name=type(self).__name__)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
@@ -467,17 +474,28 @@ class _MLP(CallbackSupport, BaseEstimator):
                     f"{name}={getattr(self, name)!r} is for solvers that take minibatches, but solver='lbfgs'"
                 )
 
-    def _initialize(self, layer_sizes: list[int], dtype: npt.DTypeLike, Y: Array, sample_weight: Array | None) -> None:
+    def _initialize(
+        self,
+        layer_sizes: list[int],
+        dtype: npt.DTypeLike,
+        Y: Array,
+        sample_weight: Array | None,
+        n_pieces: tuple[int, ...],
+    ) -> None:
         """The first parameters, by `init`, and no record of a training."""
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(layer_sizes)
         self.out_activation_ = self._out_activation()
+        if n_pieces:
+            layer_sizes = [layer_sizes[0] - sum(n_pieces) + Network.width * len(n_pieces), *layer_sizes[1:]]
         if isinstance(self.init, str):
             laws = [activation_of(self.activation, l) for l in range(1, len(layer_sizes) - 1)] or [self.activation]
             first = initialization.draw(self.init, layer_sizes, laws, self._random_state, dtype)
         else:
             first = initialization.given(self.init, layer_sizes, dtype)
         self.coefs_, self.intercepts_ = first
+        if n_pieces:
+            self.coefs_.insert(0, initialization.of_pieces(self._random_state, n_pieces, Network.width, dtype))
         if self.output_intercepts == "mean":
             of_mean = initialization.output_intercepts(self.out_activation_, Y, layer_sizes[-1], sample_weight)
             if of_mean is not None:
@@ -698,6 +716,7 @@ class _MLP(CallbackSupport, BaseEstimator):
             return None
         X, _, weights, y = held_out
         model, scorer = copy(self), check_scoring(self, self.scoring)
+        X = X.toarray() if isinstance(X, PieceMatrix) else X
         model.__dict__.pop("feature_names_in_", None)  # X is an array by now
         more = {"sample_weight": weights}
         if weights is None or (callable(self.scoring) and not _takes_weights(self.scoring)):
@@ -900,6 +919,8 @@ class _MLP(CallbackSupport, BaseEstimator):
         return True
 
     def _validated(self, X: Any) -> Any:
+        if isinstance(X, PieceMatrix):
+            return X
         # What is right at first sight needs no more looks, which take longer than the prediction of one row.
         if (
             type(X) is np.ndarray

@@ -28,10 +28,10 @@ def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike, boundary: int = 
 
 
 class Block(NamedTuple):
-    """A stretch of theta: the weights of a layer, or its biases."""
+    """A stretch of theta: the weights of a layer, or its biases; or V, before the first layer."""
 
-    name: str  # as in the notes: W1, b1, W2 ...
-    layer: int  # from 1
+    name: str  # as in the notes: W1, b1, W2 ...; V
+    layer: int  # from 1; V has 0
     shape: tuple[int, ...]  # W (n_out, n_in), b (n_out,)
     start: int  # where it begins in theta
     is_penalised: bool  # whether the L2 penalty is on it
@@ -59,6 +59,11 @@ class Network:
         activation.
     dropout, input_dropout : float
         Which part of the hidden units, and of the inputs, is left out in a step of training.
+    n_pieces : tuple of int
+        Of columns that have pieces beside them, how many: theta then ends with V (sum of n_pieces, width), by which
+        those of a column become `width` inputs, and all these are before the numbers: see `kernels.products.pieces`.
+    width : int
+        A multiple of 16.
 
     Raises
     ------
@@ -72,6 +77,8 @@ class Network:
     loss: str | Loss = ""
     dropout: float = 0.0
     input_dropout: float = 0.0
+    n_pieces: tuple[int, ...] = ()
+    width: int = 16
 
     def __post_init__(self) -> None:
         check_layer_sizes(self.layer_sizes)
@@ -97,6 +104,8 @@ class Network:
         for l, (n_in, n_out) in enumerate(pairwise(self.layer_sizes), 1):
             for name, shape, is_penalised in (f"W{l}", (n_out, n_in), True), (f"b{l}", (n_out,), False):
                 blocks.append(Block(name, l, shape, blocks[-1].end if blocks else 0, is_penalised))
+        if self.n_pieces:
+            blocks.append(Block("V", 0, (sum(self.n_pieces), self.width), blocks[-1].end, True))
         return tuple(blocks)
 
     @cached_property

@@ -25,6 +25,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from fastnn.estimators import MLPClassifier, MLPRegressor
 from fastnn.many import at_once
 from fastnn.network import Array
+from fastnn.pieces import PieceMatrix
 from fastnn.system import get_n_threads
 from fastnn.tables import TableEncoder
 
@@ -35,6 +36,8 @@ PRESETS = {
     "accurate": {"n_members": 5, "n_bins": 48, "max_iter": 128},
     "fast": {"n_members": 2, "n_bins": 16, "max_iter": 64},
 }
+#: Rows that are predicted at a time.
+ROWS_AT_ONCE = 8192
 #: Examples in a batch, for up to so many rows (RealMLP's table).
 BATCHES = ((1024, 64), (8192, 128), (30_000, 256), (100_000, 512), (np.inf, 1024))
 
@@ -142,19 +145,19 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         array (n_samples, n_features_out)
             float32.
         """
+        return self._pieces(X).toarray()
+
+    def _pieces(self, X: npt.ArrayLike) -> PieceMatrix:
+        """The same matrix, held by positions."""
         check_is_fitted(self)
         X = self._validated(X, reset=False)
-        out = np.empty((len(X), len(self.get_feature_names_out())), np.float32)
         z = (X - self.center_) * self.scale_
         z /= np.sqrt(1 + (z / 3) ** 2)
-        out[:, : X.shape[1]] = z
-        at = X.shape[1]
-        for j, edges in enumerate(self.edges_):
-            if len(edges):
-                pieces = (X[:, j, np.newaxis] - edges[:-1]) / np.diff(edges)
-                out[:, at : at + len(edges) - 1] = np.clip(pieces, 0, 1) - 0.5
-                at += len(edges) - 1
-        return out
+        wide = [j for j, edges in enumerate(self.edges_) if len(edges)]
+        positions = np.empty((len(X), len(wide)), np.float32)
+        for c, j in enumerate(wide):
+            positions[:, c] = np.interp(X[:, j], self.edges_[j], np.arange(len(self.edges_[j])))
+        return PieceMatrix(z.astype(np.float32), positions, tuple(len(self.edges_[j]) - 1 for j in wide))
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
         """One name for each column of the matrix.
@@ -272,11 +275,15 @@ class _Tabular(BaseEstimator):
         random = check_random_state(self.random_state)
         seeds = random.randint(2**31 - 1, size=n_members).tolist()
         self.embedding_ = PiecewiseLinearEncoder(n_bins)
-        matrix = self.embedding_.fit(matrix, sample_weight=sample_weight).transform(matrix)
+        matrix = self._held(self.embedding_.fit(matrix, sample_weight=sample_weight), matrix)
         X_val, y_val, weights_val = held_out
         more: dict[str, Any] = {}
         if X_val is not None:
-            more = dict(X_val=self._matrix(X_val), y_val=y_val, sample_weight_val=weights_val)
+            more = dict(
+                X_val=self._held(self.embedding_, self.encoder_.transform(X_val)),
+                y_val=y_val,
+                sample_weight_val=weights_val,
+            )
         is_validated = X_val is not None or can_set_aside
         n_rows = len(matrix)
         if X_val is None and is_validated:  # as scikit-learn's train_test_split cuts them
@@ -328,9 +335,21 @@ class _Tabular(BaseEstimator):
     def _member(self, **parameters: Any) -> Any:
         raise NotImplementedError
 
-    def _matrix(self, X: Any) -> npt.NDArray[np.float32]:
+    @staticmethod
+    def _held(embedding: PiecewiseLinearEncoder, matrix: Array) -> Any:
+        """What the members are trained on: pieces are held by positions, if there are some."""
+        pieces = embedding._pieces(matrix)
+        return pieces if pieces.n_pieces else pieces.numbers
+
+    def _mean_of_members(self, method: str, X: Any) -> Array:
+        """The mean of what this method of theirs predicts; some rows at a time, because the pieces are many columns."""
         check_is_fitted(self)
-        return self.embedding_.transform(self.encoder_.transform(X))
+        matrix, means = self.encoder_.transform(X), []
+        for first in range(0, len(matrix), ROWS_AT_ONCE):
+            block = self.embedding_.transform(matrix[first : first + ROWS_AT_ONCE])
+            outputs = [getattr(network, method)(block) for network in self.estimators_]
+            means.append(np.mean(outputs, axis=0, dtype=np.float64))
+        return np.concatenate(means)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -474,8 +493,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         -------
         array (n_samples, n_classes)
         """
-        matrix = self._matrix(X)
-        return np.mean([network.predict_proba(matrix) for network in self.estimators_], axis=0, dtype=np.float64)
+        return self._mean_of_members("predict_proba", X)
 
     def predict_log_proba(self, X: Any) -> Array:
         """The logarithm of `predict_proba`.
@@ -634,8 +652,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         -------
         array (n_samples,) or (n_samples, n_targets)
         """
-        matrix = self._matrix(X)
-        mean = np.mean([network.predict(matrix) for network in self.estimators_], axis=0, dtype=np.float64)
+        mean = self._mean_of_members("predict", X)
         return np.clip(mean * self.y_scale_ + self.y_mean_, self.y_min_, self.y_max_)
 
     def __sklearn_tags__(self) -> Any:

@@ -17,15 +17,18 @@ from fastnn.kernels.laws.losses import LOSSES, OUT_ACTIVATIONS
 from fastnn.kernels.laws.optimizers import RULES
 from fastnn.kernels.machine.workers import WORKERS
 from fastnn.kernels.predict import predict_at_once, predict_few_team
-from fastnn.network import Array, Network
+from fastnn.network import Array, Network, aligned
+from fastnn.pieces import PieceMatrix
 from fastnn.training import Adam, Trainer, unpack
 from fastnn.training.calls import examples, rows_of, team_of
 from fastnn.training.prediction import (
     PREDICT,
     PREDICT_FEW,
+    PREDICT_PIECES,
     PREDICT_SPARSE,
     Few,
     room_for_many,
+    room_for_pieces,
     room_for_sparse,
 )
 from fastnn.training.ways import columns, linear, online, units
@@ -90,6 +93,8 @@ def compile_all(dtype: npt.DTypeLike) -> None:
         predict_at_once(*few_examples)
         with team_of(wanted, seconds) as (most, helpers):
             predict_few_team(PREDICT_FEW.compile(dtype, *few_examples), True, most, helpers, *few_examples)
+        if dtype == np.float32:  # that of all tabular estimators
+            _with_pieces(wanted, seconds)
     model = MLPRegressor(hidden_layer_sizes=(9,), alpha=0.0).partial_fit(X.T, Y[0])
     for way in (columns, units, online):
         _embedded(model, X.T, Y.T, way)
@@ -102,6 +107,18 @@ def compile_all(dtype: npt.DTypeLike) -> None:
         *map(laws.advance_unit, RULES.values()),
     ):
         laws.address_of(unit, dtype)
+
+
+def _with_pieces(wanted: int, seconds: float) -> None:
+    """Steps and predictions where columns have pieces beside them."""
+    X = PieceMatrix(np.ones((3, 1), np.float32), np.ones((3, 1), np.float32), (2,))
+    network, Y = Network((17, 9, 1), "tanh", "identity", n_pieces=(2,)), np.ones((3, 1), np.float32)
+    trainer = Trainer(network, aligned(network.n_params, np.float32), Adam(0.001), X, Y, 1)
+    trainer.crew.size, trainer.crew.fastest = wanted, seconds
+    trainer.run(np.arange(3), 1)
+    model, room = room_for_pieces(network, trainer.model.theta, 3, wanted)
+    out, refused = np.empty((3, 1), np.float32), np.zeros(wanted, np.bool_)
+    PREDICT_PIECES(wanted, seconds, out.dtype, model, trainer.X, room, out, refused)
 
 
 def _embedded(model: MLPRegressor, X: Array, Y: Array, way: ModuleType) -> None:

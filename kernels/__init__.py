@@ -9,7 +9,7 @@ Notation, everywhere the same: m examples in the batch, n_l units in layer l (n_
 Examples are columns, and the SIMD lanes run along them: every width of layer is equally good, width 1 included.
 In ``ways.online``, ``ways.units`` and ``ways.linear`` they are rows, and the lanes run along the units: where there is
 one example, where the parameters are so few that to turn them is nothing beside turning the examples, and where there
-is nothing but a row of weights.  In ``ways.sparse``, so it is in the first layer.
+is nothing but a row of weights.  In ``ways.sparse`` and ``ways.pieces``, so it is before and in the first layer.
 
 Rules that every kernel keeps:
 

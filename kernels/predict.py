@@ -35,6 +35,7 @@ from fastnn.kernels.machine.simd import (
 )
 from fastnn.kernels.machine.team import barrier, claim, clear, dismiss, roll_call, run_together, share, take
 from fastnn.kernels.products.columns import gather, transpose
+from fastnn.kernels.products.pieces import Pieces, embed, sum_pieces
 from fastnn.kernels.products.sparse import Rows
 from fastnn.kernels.products.vectors import softmax
 from fastnn.kernels.run import A_IN, A_OUT, FORM, N_IN, N_OUT, VALUE, B, Model, W
@@ -123,6 +124,41 @@ def predict_sparse(keeps_gil, wanted, team, model, X, room, out, refused):
                     rows = Rows(X.numbers, X.features, X.starts[i : i + m + 1])
                     first_layer(model, rows, room.rows, W_T, scratch, room.rows, work, width, 0, m)
                     for l in range(1, n_layers):
+                        forward(model, inputs(model, work, width, l), work, width, l, 0, layers[l, N_OUT], 0, m)
+                    activate(model.output, A_L, A_L[:0], 0, m + -m % vector)
+                    transpose(A_L, out[i : i + m], 0, m)
+                begin, end = take(team, 0, rank, size, owner, first, last, 1)
+    take_gil(gil)
+
+
+@entry(nogil=False)
+def predict_pieces(keeps_gil, wanted, team, model, X, room, out, refused):
+    """`predict` of columns with pieces: theta ends with V, and there is room behind the activations for U and rows."""
+    gil = release_gil(keeps_gil)
+    rank, size = roll_call(team, wanted)
+    if rank < size:
+        layers, n_layers, width, work = model.layers, model.layers.shape[0], room.width, room.work[rank]
+        n_in, n_samples, n_pieces = layers[0, N_IN], X.numbers.shape[0], X.starts[X.starts.size - 1]
+        w = (n_in - X.numbers.shape[1]) // X.positions.shape[1]
+        U = matrix(work, work.size - n_pieces * w, n_pieces, w)
+        V = matrix(model.theta, model.theta.size - n_pieces * w, n_pieces, w)
+        for c in range(X.starts.size - 1):
+            sum_pieces(V, U, X.starts[c], X.starts[c + 1])
+        A_0 = inputs(model, work, width, 0)
+        A_L = matrix(work, layers[n_layers - 1, A_OUT], layers[n_layers - 1, N_OUT], width)
+        vector, block = lanes(work), min(width, room.rows.size)
+        as_rows = matrix(work, work.size - n_pieces * w - block * n_in, block, n_in)
+        for turn in range(size):
+            owner = (rank + turn) % size
+            first, last = share((n_samples + vector - 1) // vector, owner, size)
+            begin, end = take(team, 0, rank, size, owner, first, last, 1)
+            while begin < end:
+                for i in range(begin * vector, min(end * vector, n_samples), block):
+                    m = min(block, min(end * vector, n_samples) - i)
+                    some = Pieces(X.numbers[i : i + m], X.positions[i : i + m], X.starts)
+                    embed(some, room.rows, V, U, as_rows, 0, m)
+                    gather(as_rows, room.rows, A_0, A_0, 0, m, False, False)
+                    for l in range(n_layers):
                         forward(model, inputs(model, work, width, l), work, width, l, 0, layers[l, N_OUT], 0, m)
                     activate(model.output, A_L, A_L[:0], 0, m + -m % vector)
                     transpose(A_L, out[i : i + m], 0, m)

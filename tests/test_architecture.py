@@ -17,6 +17,7 @@ ORDER = [
     "fastnn.kernels.ways",
     "fastnn.kernels",
     "fastnn.network",
+    "fastnn.pieces",
     "fastnn.system",
     "fastnn.progress",
     "fastnn.laws",

@@ -17,10 +17,11 @@ from fastnn.kernels.laws import units as laws
 from fastnn.kernels.machine import jit, peak, team
 from fastnn.kernels.machine.records import RecordType
 from fastnn.kernels.products import columns as products
+from fastnn.kernels.products.pieces import Pieces
 from fastnn.kernels.products.sparse import Rows
 from fastnn.network import Network
 from fastnn.training import prediction
-from fastnn.training.ways import columns, linear, online, sparse, units
+from fastnn.training.ways import columns, linear, online, pieces, sparse, units
 
 ROOT = Path(fastnn.__file__).parents[1]
 
@@ -96,10 +97,17 @@ def float32_programs():
     model, room = sparse.room(network, theta, 1, 1, 20)
     texts = run.Run(model, batches._replace(X=rows), room, rule)
     calls.append((sparse.TRAIN.alone, (True, 1, team.new_team(1), texts, np.zeros((1, 2), np.float32))))
+    with_pieces = Network((33, 30, 3), "tanh", "softmax", n_pieces=(4, 2))
+    more = np.zeros(with_pieces.n_params, np.float32)
+    positions = Pieces(X[:, :1], X[:, :2], np.array([0, 4, 6]))
+    model, room = pieces.room(with_pieces, more, 1, 1)
+    of_pieces = run.Run(model, batches._replace(X=positions), room, rule)
+    calls.append((pieces.TRAIN.alone, (True, 1, team.new_team(1), of_pieces, np.zeros((1, 2), np.float32))))
     coefs, _ = training.unpack(network, theta)
     rest = theta[coefs[0].size :]
     for kernel, (model, room), x in (
         (predict.predict, prediction.room_for_many(network, theta, 10, 1), X),
+        (predict.predict_pieces, prediction.room_for_pieces(with_pieces, more, 10, 1), positions),
         (predict.predict_sparse, prediction.room_for_sparse(network, coefs[0], rest, 10, 1), rows),
     ):
         calls.append((kernel, (True, 1, team.new_team(1), model, x, room, Y, np.zeros(1, np.bool_))))

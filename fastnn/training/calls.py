@@ -16,14 +16,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from numba import config, typeof, types
+from scipy.sparse import issparse
 
 from fastnn import progress
 from fastnn.kernels.machine import team
 from fastnn.kernels.machine.jit import address_of
 from fastnn.kernels.machine.team import new_team
 from fastnn.kernels.machine.workers import WORKERS
+from fastnn.kernels.products.pieces import Pieces
 from fastnn.kernels.products.sparse import Rows
 from fastnn.network import Array
+from fastnn.pieces import PieceMatrix
 
 #: Seconds below which a call keeps the GIL: a busy thread gives it back after as long as this.
 BRIEF = SWITCH = sys.getswitchinterval()
@@ -214,6 +217,19 @@ def examples(array: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:
         view = np.require(array, dtype, ["C", "A"]).view()
     view.setflags(write=False)
     return view
+
+
+def pieces_of(X: Any, dtype: npt.DTypeLike) -> Pieces:
+    """A `PieceMatrix` as the kernels read it; copied only where it has to be."""
+    starts = np.cumsum([0, *X.n_pieces])
+    return Pieces(examples(X.numbers, dtype), examples(X.positions, dtype), examples(starts, np.int64))
+
+
+def taken(X: Any, dtype: npt.DTypeLike) -> Any:
+    """Examples as the kernels read them: an array, sparse, or columns with pieces."""
+    if issparse(X):
+        return rows_of(X, dtype)
+    return pieces_of(X, dtype) if isinstance(X, PieceMatrix) else examples(X, dtype)
 
 
 def rows_of(X: Any, dtype: npt.DTypeLike) -> Rows:

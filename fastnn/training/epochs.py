@@ -12,9 +12,17 @@ from scipy.sparse import issparse
 from fastnn.kernels import epochs as kernels
 from fastnn.kernels.laws.units import address_of, loss_unit
 from fastnn.network import Array, Network, aligned
-from fastnn.training.calls import examples, rows_of
+from fastnn.training.calls import taken
 from fastnn.training.memory import no_epochs
-from fastnn.training.prediction import PREDICT, PREDICT_SPARSE, n_threads_for, room_for_many, room_for_sparse
+from fastnn.training.prediction import (
+    PREDICT,
+    PREDICT_PIECES,
+    PREDICT_SPARSE,
+    n_threads_for,
+    room_for_many,
+    room_for_pieces,
+    room_for_sparse,
+)
 from fastnn.training.trainer import Trainer
 
 #: By what progress is told, as the kernels have it.
@@ -41,7 +49,8 @@ def validation(
     theta : array (n_params,)
         In training.
     X, y : array (n_samples, n_x), (n_samples, n_y)
-        X may be sparse, and theta is laid out `by_inputs` then; y may be the number of the class (n_samples, 1).
+        X may be sparse, and theta is laid out `by_inputs` then, or a `PieceMatrix`; y may be the number of the class
+        (n_samples, 1).
     sample_weight : array (n_samples,) or None
     is_classified : bool
         Whether accuracy is the score, or R^2.
@@ -54,9 +63,12 @@ def validation(
     if issparse(X):
         kernel, n_x, n_1 = PREDICT_SPARSE, *network.layer_sizes[:2]
         W_T, rest = theta[: n_x * n_1].reshape(n_x, n_1), theta[n_x * n_1 :]
-        (model, room), X = room_for_sparse(network, W_T, rest, in_each, wanted), rows_of(X, dtype)
+        model, room = room_for_sparse(network, W_T, rest, in_each, wanted)
+    elif network.n_pieces:
+        kernel, (model, room) = PREDICT_PIECES, room_for_pieces(network, theta, in_each, wanted)
     else:
-        (model, room), X = room_for_many(network, theta, in_each, wanted), examples(X, dtype)
+        model, room = room_for_many(network, theta, in_each, wanted)
+    X = taken(X, dtype)
     weights, totals = np.empty(0) if sample_weight is None else np.asarray(sample_weight, np.float64), np.empty(0)
     if not is_classified:
         w = weights[:, np.newaxis] if weights.size else np.ones((len(y), 1))
@@ -123,7 +135,7 @@ class Epochs:
         score: Callable[[], float] | None = None,
     ) -> None:
         self.trainer, self.order, self.random_state, self._step = trainer, order, random_state, 0
-        theta, nothing = trainer.model.theta, no_epochs(trainer.model.theta.dtype, trainer.is_sparse)
+        theta, nothing = trainer.model.theta, no_epochs(trainer.model.theta.dtype, trainer.kind)
         self.is_interrupted, self.is_validated, self._score = False, validation is not None, score
         self.kept = theta if kept is None else kept
         self.best = self.kept if decides == "loss" else self.kept.copy()

@@ -15,6 +15,7 @@ from fastnn.kernels.laws.optimizers import Rule
 from fastnn.kernels.machine import simd
 from fastnn.kernels.machine.workers import WORKERS
 from fastnn.kernels.products.dropout import WHOLE
+from fastnn.kernels.products.pieces import Pieces
 from fastnn.kernels.products.sparse import Rows
 from fastnn.network import Array, Network, aligned
 
@@ -63,7 +64,8 @@ def new_table(network: Network) -> npt.NDArray[np.int64]:
     """The table of layers: sizes, laws but for their addresses, and where the parameters are in theta."""
     layers = np.zeros((len(network.shapes), run.FIELDS), np.int64)
     for block in network.blocks:
-        layers[block.layer - 1, run.W if block.is_penalised else run.B] = block.start
+        if block.layer:
+            layers[block.layer - 1, run.W if block.is_penalised else run.B] = block.start
     for layer, (n_out, n_in) in zip(layers, network.shapes, strict=True):
         layer[[run.N_IN, run.N_OUT]] = n_in, n_out
     for layer, law in zip(layers, network.hidden_laws, strict=False):
@@ -126,21 +128,23 @@ def _read_only(array: Any) -> Any:
     return array
 
 
-def no_validation(dtype: npt.DTypeLike, is_sparse: bool) -> epochs.Validation:
+def no_validation(dtype: npt.DTypeLike, kind: type) -> epochs.Validation:
     """No examples are set aside; each field of the type that it has where there are some."""
     nothing, numbers, block = aligned(0, dtype), np.empty(0), aligned((0, 1), dtype)
     model = run.Model(nothing, np.zeros((0, run.FIELDS), np.int64), 0, 0, nothing, False)
     room = predict.Room(block, 0, np.empty(0, np.int64))
     X: Any = _read_only(aligned((0, 1), dtype))
-    if is_sparse:
+    if kind is Rows:
         X = Rows(_read_only(aligned(0, dtype)), _read_only(np.empty(0, np.int32)), _read_only(np.empty(0, np.int64)))
+    elif kind is Pieces:
+        X = Pieces(X, X, _read_only(np.empty(0, np.int64)))
     refused = np.empty(0, np.bool_)
     return epochs.Validation(0, 1, model, X, room, block, refused, np.empty((0, 1)), numbers, numbers, nothing)
 
 
 @cache
-def no_epochs(dtype: npt.DTypeLike, is_sparse: bool = False) -> epochs.Epochs:
-    """Steps that are not told of by epochs, and never stop."""
+def no_epochs(dtype: npt.DTypeLike, kind: type = np.ndarray) -> epochs.Epochs:
+    """Steps that are not told of by epochs, and never stop; for examples of a kind: arrays, `Rows` or `Pieces`."""
     return epochs.Epochs(
         words=np.empty(0, np.uint32),
         numbers=np.empty(0, np.uint32),
@@ -151,7 +155,7 @@ def no_epochs(dtype: npt.DTypeLike, is_sparse: bool = False) -> epochs.Epochs:
         n_iter_no_change=inf,
         decides=epochs.BY_LOSS,
         takes_last=False,
-        validation=no_validation(dtype, is_sparse),
+        validation=no_validation(dtype, kind),
         kept=aligned(0, dtype),
         best=aligned(0, dtype),
     )

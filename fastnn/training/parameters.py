@@ -1,6 +1,7 @@
 """Between theta and an estimator's coefs and intercepts.
 
 Theta holds W (n_out, n_in) of each layer; where X is sparse, `by_inputs`, it holds W_1^T (n_in, n_out), as coefs do.
+Where columns have pieces, coefs begin with V when they are brought to theta; what comes back is V W_1^T.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ def pack(
     by_inputs: bool = False,
 ) -> Array:
     """A theta (n_params,), new or `out`, with the numbers of coefs (n_in, n_out) and intercepts (n_out,)."""
+    V, coefs = coefs[: bool(network.n_pieces)], coefs[bool(network.n_pieces) :]
     shapes = [(*intercept.shape, len(coef)) for coef, intercept in zip(coefs, intercepts, strict=True)]
     if shapes != network.shapes or [coef.shape[::-1] for coef in coefs] != shapes:
         raise ValueError(
@@ -36,6 +38,8 @@ def pack(
         else:
             passes.transpose(examples(coef, dtype), views[f"W{l}"])
         views[f"b{l}"][:] = intercept
+    if network.n_pieces:
+        views["V"][:] = V[0]
     return theta
 
 
@@ -49,7 +53,20 @@ def unpack(network: Network, theta: Array, by_inputs: bool = False) -> tuple[lis
             coefs.append(np.empty((n_in, n_out), theta.dtype))
             passes.transpose(examples(views[f"W{l}"], theta.dtype), coefs[-1])
         intercepts.append(views[f"b{l}"].copy())
+    if network.n_pieces:
+        coefs[0] = _of_pieces(network, coefs[0], views["V"])
     return coefs, intercepts
+
+
+def _of_pieces(network: Network, coef: Array, V: Array) -> Array:
+    """The first coef by the numbers, then their pieces (n + sum of n_pieces, n_1), of that by inputs (n_0, n_1)."""
+    width, n_embedded = network.width, network.width * len(network.n_pieces)
+    ends = np.cumsum(network.n_pieces)
+    of_pieces = [
+        V[end - n : end] @ coef[c * width : (c + 1) * width]
+        for c, (n, end) in enumerate(zip(network.n_pieces, ends, strict=True))
+    ]
+    return np.concatenate([coef[n_embedded:], *of_pieces])
 
 
 def moments_by(network: Network, moments: Array, n_moments: int, from_inputs: bool, to_inputs: bool) -> Array:

@@ -22,6 +22,7 @@ from fastnn.training.parameters import pack
 
 PREDICT = Kernel(prediction.predict, prediction.predict_team)
 PREDICT_FEW = Kernel(prediction.predict_few, prediction.predict_few_team)
+PREDICT_PIECES = Kernel(prediction.predict_pieces, prediction.predict_team)
 PREDICT_SPARSE = Kernel(prediction.predict_sparse, prediction.predict_team)
 #: Arithmetic of a prediction (floating point operations) below which it takes one thread.
 PREDICT_SERIAL_BELOW = 2e7
@@ -81,6 +82,18 @@ def room_for_few(
         layers[l, run.A_OUT] = l % 2 * size
     room = prediction.Room(work=_on_lines(n_threads, 2 * size, dtype), width=width, rows=_FIRST_ROWS[:PREDICTED_FEW])
     return _model(network, aligned(0, dtype), layers), room
+
+
+def room_for_pieces(
+    network: Network, theta: Array, n_samples: int, n_threads: int
+) -> tuple[run.Model, prediction.Room]:
+    """What `kernels.predict.predict_pieces` needs."""
+    dtype, n_in = theta.dtype, network.layer_sizes[0]
+    width = padded(min(n_samples, PREDICTED), dtype)
+    layers, size = _prediction_layout(network, n_in, width)
+    size += PREDICTED * n_in + sum(network.n_pieces) * network.width
+    room = prediction.Room(work=_on_lines(n_threads, size, dtype), width=width, rows=_FIRST_ROWS)
+    return _model(network, theta, layers), room
 
 
 def room_for_sparse(

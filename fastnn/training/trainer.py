@@ -17,14 +17,15 @@ from fastnn.kernels.laws.units import address_of, advance_unit, update_unit
 from fastnn.kernels.machine.team import new_team
 from fastnn.kernels.shuffle import N
 from fastnn.network import Array, Network, aligned
+from fastnn.pieces import PieceMatrix
 from fastnn.system import get_n_threads
-from fastnn.training.calls import examples, here, rows_of, team_of
+from fastnn.training.calls import examples, here, taken, team_of
 from fastnn.training.crew import CALL, SLICE, Crew
 from fastnn.training.memory import around_steps_wished_for, laws_wished_for, no_epochs, with_laws
 from fastnn.training.optimizers import OPTIMIZERS, NoStep, Optimizer
 from fastnn.training.order import is_mersenne_twister, words_of
 from fastnn.training.plan import way_of
-from fastnn.training.ways import columns, sparse
+from fastnn.training.ways import columns, pieces, sparse
 
 #: Arithmetic of a step (floating point operations) below which one thread is the first guess: a step of 0.24e6 took
 #: 6.1 us alone, and 4.8 together on cores that share a cache, 8.4 on others; one of 2.6e6 took 33, 22 and 26.
@@ -81,7 +82,8 @@ class Trainer:
         Its moments are made here, unless it has some.
     X, Y : array (n_samples, n_x), (n_samples, n_y)
         Not copied if C-contiguous and of the dtype of theta.  X may be sparse, and theta is laid out `by_inputs` then:
-        see `parameters`.  With softmax outputs, Y may be the number of the class of each example, (n_samples, 1).
+        see `parameters`; or a `PieceMatrix`, for a network with pieces.  With softmax outputs, Y may be the number of
+        the class of each example, (n_samples, 1).
     batch_size : int
     alpha : float
         Strength of the L2 penalty on the weights, alpha / (2 m) sum W^2.
@@ -120,7 +122,13 @@ class Trainer:
         max_norm: float = 0.0,
     ) -> None:
         self.is_sparse, self._shape = issparse(X), X.shape
-        self.X: Any = examples(X, theta.dtype) if not self.is_sparse else rows_of(X, theta.dtype)
+        if isinstance(X, PieceMatrix):
+            self._shape = X.shape[0], X.n_inputs(network.width)
+        if (n_pieces := getattr(X, "n_pieces", ())) != network.n_pieces:
+            raise ValueError(f"X has columns of {n_pieces} pieces, but this network expects {network.n_pieces}")
+        self.X: Any = taken(X, theta.dtype)
+        #: An array, `Rows` or `Pieces`.
+        self.kind: Any = type(self.X)
         self.Y = examples(Y, theta.dtype)
         self.weights = examples([] if sample_weight is None else sample_weight, theta.dtype)
         if type(optimizer) not in (*OPTIMIZERS.values(), NoStep):
@@ -146,6 +154,8 @@ class Trainer:
             largest = counts if n_in_step == len(counts) else np.partition(counts, -n_in_step)[-n_in_step:]
             way, n_numbers = sparse, 1 << int(largest.sum()).bit_length()  # so that it suits others, too
             flops += 30 * network.n_params
+        elif network.n_pieces:
+            way = pieces
         elif way is None:
             way = way_of(network, batch_size, theta.dtype, is_clipped)
         case = network, theta.dtype, batch_size, most, way, n_numbers, is_clipped
@@ -218,7 +228,7 @@ class Trainer:
         With a random state, the order is shuffled in place before the first step of it.
         Returns the mean loss and the penalty of each step (n_steps, 2), before its update.
         """
-        costs, done, outside = np.empty((n_steps, kernels.COSTS)), 0, no_epochs(self.model.theta.dtype, self.is_sparse)
+        costs, done, outside = np.empty((n_steps, kernels.COSTS)), 0, no_epochs(self.model.theta.dtype, self.kind)
         while done < n_steps:
             some = self.slice(order, n_steps - done, first_step + done, random_state, outside)
             costs[done : done + len(some)] = some
@@ -235,7 +245,7 @@ class Trainer:
         self._order, costs = order, np.empty((1, kernels.COSTS), self.Y.dtype)
         self.compile()
         run = self._run_of(self._batches(order, step), self.optimizer.numbers(self.alpha, 1))
-        outside = no_epochs(self.Y.dtype, self.is_sparse)
+        outside = no_epochs(self.Y.dtype, self.kind)
 
         def do() -> Array:
             start, seconds = time.perf_counter(), self.crew.fastest
@@ -313,7 +323,7 @@ class Trainer:
                 around_steps_wished_for(dtype),
             ):
                 self.way.TRAIN.compile(
-                    dtype, run, np.empty((1, kernels.COSTS), dtype), more=(no_epochs(dtype, self.is_sparse),)
+                    dtype, run, np.empty((1, kernels.COSTS), dtype), more=(no_epochs(dtype, self.kind),)
                 )
         self._address = self.way.TRAIN.compile(dtype)
         if not prepared.has_laws:
