@@ -130,6 +130,18 @@ TABULAR = {
 }
 PARAMETERS = {"hidden_layer_sizes": (8, 6), "n_members": 3, "n_bins": 4, "max_iter": 3, "random_state": 0}
 
+
+def embedded():
+    """A tabular model that gives what its embedding makes."""
+    model = TabularRegressor(**PARAMETERS, encoder=TableEncoder(categorical=CATEGORIES)).fit(PEOPLE, WEIGHT)
+    n = len(model.embedding_.get_feature_names_out())
+    identity = MLPRegressor(hidden_layer_sizes=(), max_iter=1).fit(np.eye(n, dtype=np.float32), np.eye(n))
+    identity.coefs_, identity.intercepts_ = [np.eye(n, dtype=np.float32)], [np.zeros(n, np.float32)]
+    model.estimators_ = [identity]
+    model.y_mean_, model.y_scale_, model.y_min_, model.y_max_ = np.array([0.0, 1, -9, 9])[:, np.newaxis] * np.ones(n)
+    return model
+
+
 LABELS = {
     "texts": np.array(["no", "größer ??/", 'a "quoted" \\ one']),
     "objects": np.array(["a", "bb", "\r\n"], object),
@@ -163,6 +175,7 @@ def networks():
     for name, (kind, target, parameters) in TABULAR.items():
         model = kind(**PARAMETERS | parameters, encoder=TableEncoder(categorical=CATEGORIES))
         yield name, model.fit(PEOPLE, target)
+    yield "table_embedded", embedded()
     scaled = PEOPLE[["height in m", "int"]]
     yield "table_scaled", make_pipeline(StandardScaler(), TabularRegressor(**PARAMETERS)).fit(scaled, WEIGHT)
     yield "theirs", fitted(SklearnClassifier, y)
@@ -422,8 +435,7 @@ def unusual():
 def test_a_tabular_model_says_what_it_says_here(c, name, rows):
     model, given = c.models[name], structs(c.headers[name], name, rows)
     got = c.outputs(name, given)
-    # The matrix is that of Python to the bit; of sums of 30 numbers about 1 in up to three layers, 1e-5 is a hundred
-    # roundings.
+    # Of sums of 30 numbers about 1 in up to three layers, 1e-5 is a hundred roundings.
     if hasattr(model, "predict_proba"):
         np.testing.assert_allclose(got, model.predict_proba(rows), rtol=1e-5)
         assert model.classes_[c.classes(name, given)].tolist() == model.predict(rows).tolist()
@@ -432,6 +444,12 @@ def test_a_tabular_model_says_what_it_says_here(c, name, rows):
         np.testing.assert_allclose(
             (got - model.y_mean_) / model.y_scale_, (expected - model.y_mean_) / model.y_scale_, rtol=1e-5, atol=1e-5
         )
+
+
+@pytest.mark.parametrize("rows", [PEOPLE, unusual()], ids=["usual", "unusual"])
+def test_what_an_embedding_makes_is_the_same_to_the_bit(c, rows):
+    got, model = c.outputs("table_embedded", structs(c.headers["table_embedded"], "table_embedded", rows)), embedded()
+    np.testing.assert_array_equal(got, model.embedding_.transform(model.encoder_.transform(rows)))
 
 
 def test_numbers_that_are_scaled_before_a_tabular_model_are_columns_of_the_row(c):
