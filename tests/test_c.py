@@ -124,6 +124,7 @@ TABULAR = {
     "table_numbers": (TabularRegressor, np.stack([WEIGHT, -1e3 * WEIGHT], axis=1), {"n_bins": 0}),
     "table_alone": (TabularRegressor, WEIGHT, {"n_members": 1}),
     "table_constant": (TabularRegressor, np.full(6, 0.1), {"hidden_layer_sizes": ()}),
+    "table_wide": (TabularRegressor, WEIGHT, {"hidden_layer_sizes": (128, 128, 128), "n_members": 2}),
     "table_two": (TabularClassifier, WEIGHT > 69, {}),
     "table_three": (TabularClassifier, np.array(list("abcabc")), {}),
     "table_one": (TabularClassifier, np.zeros(6), {"n_members": 1}),
@@ -490,7 +491,7 @@ def test_the_test_within_finds_nothing_wrong(c):
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", ["classes_f", "scaled0_d", "table_f", "table_number", "table_three"])
+@pytest.mark.parametrize("name", ["classes_f", "scaled0_d", "table_f", "table_three", "table_wide"])
 def test_the_test_within_finds_a_wrong_number(tmp_path, models, name):
     header = fastnn.to_c(models[name], name)
     last = max(map(int, re.findall(rf"{name}_b(\d+)\[", header)))

@@ -254,7 +254,7 @@ def _columns(encoder: Any) -> list[tuple[int, Column]]:
 def _before_scalings(columns: list[tuple[int, Column]], steps: list[Any], names: Any) -> list[tuple[int, Column]]:
     """The columns that an encoder reads of scaled numbers, as columns of the numbers before they were scaled.
 
-    A median, a mean and a range are where they were, and lengths are by a divisor larger.
+    A median, a mean and a range lie where they did; a length is multiplied by the divisors.
     """
     scalings = list(map(_scaling, steps))
     for step, scaling in zip(steps, scalings, strict=True):

@@ -383,8 +383,8 @@ def _encoded(writer: Writer, names: Sequence[str], columns: Sequence[Column]) ->
     parts: list[str] = []
     for is_text, run in groupby(zip(names, columns, strict=True), lambda pair: isinstance(pair[1], Category)):
         of_run: tuple[Any, ...]
-        names, of_run = zip(*run, strict=True)
-        parts += map(partial(_one_hot, writer), names, of_run) if is_text else [_numbers(writer, names, of_run)]
+        values, of_run = zip(*run, strict=True)
+        parts += map(partial(_one_hot, writer), values, of_run) if is_text else [_numbers(writer, values, of_run)]
     return _side_by_side(writer, parts)
 
 
@@ -467,7 +467,7 @@ OUT_ACTIVATIONS: dict[str, Callable[[Writer, str], str]] = {
 
 def _outputs(writer: Writer, description: Description, x: str) -> dict[str, Value]:
     """What the graph gives, by names, of a matrix x."""
-    last = [_last_sums(writer, description, number, x) for number in range(len(description.members))]
+    last = [_last_sums(writer, description, member, x) for member in description.members]
     k = len(description.intercepts[-1])
 
     def mean(g: Callable[[Writer, str], str]) -> str:
@@ -503,14 +503,11 @@ def _outputs(writer: Writer, description: Description, x: str) -> dict[str, Valu
     }
 
 
-def _last_sums(writer: Writer, description: Description, number: int, x: str) -> str:
-    """What comes before the output activation, of one of the members."""
-    member: Member = description.members[number]
-    of = f"_of_member_{number}" if len(description.members) > 1 else ""
+def _last_sums(writer: Writer, description: Description, member: Member, x: str) -> str:
+    """What comes before the output activation of a member."""
     laws = [activation.value for activation in description.activations]
     for l, (coef, intercept) in enumerate(zip(member.coefs, member.intercepts, strict=True)):
-        named = ("coefs", coef), ("intercepts", intercept)
-        W, b = (writer.array(f"{name}_{l}{of}", _of(writer, array)) for name, array in named)
+        W, b = (writer.array(f"{name}_{l}", _of(writer, p)) for name, p in (("coefs", coef), ("intercepts", intercept)))
         z = writer.node("Gemm", x, W, b)
         x = writer.law(laws[l], z) if l < len(laws) else z
     return z
@@ -704,7 +701,7 @@ def _outputs_within(writer: Writer, description: Description, x: str) -> list[Va
 
 
 def _table_within(writer: Writer, operator: Any, description: Description) -> str:
-    """The matrix of an embedding, of the columns of a table that come in side by side or one by one."""
+    """The matrix that a network takes, of the columns of a table, which come in side by side or one by one."""
     from skl2onnx.common.data_types import StringTensorType
 
     name, places = type(operator.raw_operator).__name__, list[tuple[Any, int]]()
@@ -713,9 +710,8 @@ def _table_within(writer: Writer, operator: Any, description: Description) -> st
         places += [(variable, k) for k in range(width or 0)]
     if len(places) != description.n_features_in:
         raise ValueError(f"{len(places)} columns come in, but {name} expects {description.n_features_in}")
-    assert description.columns is not None
     names = []
-    for j, column in description.columns:
+    for j, column in description.columns or []:
         variable, k = places[j]
         is_text = isinstance(variable.type, StringTensorType)
         if is_text != isinstance(column, Category):
