@@ -103,7 +103,82 @@ def refuse_masked(array: Any, name: str) -> None:
         )
 
 
-class _MLP(CallbackSupport, BaseEstimator):
+class Exported:
+    """A fitted model in other programs: see `fastnn.export`."""
+
+    def to_c(self, name: str = "network") -> str:
+        """The same model as a header of C, without any dependency: see `fastnn.to_c`, which takes pipelines as well.
+
+        Parameters
+        ----------
+        name : str, default "network"
+            What all names in it begin with.
+
+        Returns
+        -------
+        str
+            The text of the header.
+        """
+        from fastnn.export.c import to_c
+
+        return to_c(self, name)
+
+    def to_torch(self, logits: bool = False) -> Any:
+        """The model as a module of PyTorch: see `fastnn.to_torch`, which takes pipelines as well.
+
+        Parameters
+        ----------
+        logits : bool, default False
+            Whether it ends before the output activation, as PyTorch's losses want it.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            A tabular model's takes what its `encoder_` makes of a table.
+        """
+        from fastnn.export.torch import to_torch
+
+        return to_torch(self, logits=logits)
+
+    def to_onnx(self, dtype: npt.DTypeLike | None = None, opset: int | None = None) -> Any:
+        """The model as an ONNX graph, which onnxruntime and other programs compute (see `fastnn.to_onnx`).
+
+        Parameters
+        ----------
+        dtype : {"float32", "float64"} or None, default None
+            What it is computed in; None for the dtype of the parameters.
+        opset : int or None, default None
+            The version of ONNX's operators, from 13 to 25; None for 18.
+
+        Returns
+        -------
+        onnx.ModelProto
+        """
+        from fastnn.export.onnx import to_onnx
+
+        return to_onnx(self, dtype=dtype, opset=opset)
+
+    def onnx_parser(self) -> Callable[..., None]:
+        """What skl2onnx asks for where it does not know a class: from then on it does."""
+        from fastnn.export.onnx import register
+
+        register(type(self))
+        return lambda scope=None, inputs=None: None  # the outputs are those of any classifier or regressor
+
+    def onnx_shape_calculator(self) -> Callable[..., None]:
+        """What tells skl2onnx the types of the outputs."""
+        from fastnn.export.onnx import infer_types
+
+        return infer_types
+
+    def onnx_converter(self) -> Callable[..., None]:
+        """What writes the model into a graph of skl2onnx."""
+        from fastnn.export.onnx import convert
+
+        return convert
+
+
+class _MLP(Exported, CallbackSupport, BaseEstimator):
     """What the classifier and the regressor share: everything but the targets."""
 
     _theirs: ClassVar[type]  # scikit-learn's class of the same name
@@ -948,76 +1023,6 @@ class _MLP(CallbackSupport, BaseEstimator):
             It shares no memory with this one.
         """
         return conversion.to_sklearn(self, self._theirs)
-
-    def to_c(self, name: str = "network") -> str:
-        """The same model as a header of C, without any dependency: see `fastnn.to_c`, which takes pipelines as well.
-
-        Parameters
-        ----------
-        name : str, default "network"
-            What all names in it begin with.
-
-        Returns
-        -------
-        str
-            The text of the header.
-        """
-        from fastnn.export.c import to_c
-
-        return to_c(self, name)
-
-    def to_torch(self, logits: bool = False) -> Any:
-        """The model as a module of PyTorch: see `fastnn.to_torch`, which takes pipelines as well.
-
-        Parameters
-        ----------
-        logits : bool, default False
-            Whether it ends before the output activation, as PyTorch's losses want it.
-
-        Returns
-        -------
-        torch.nn.Sequential
-        """
-        from fastnn.export.torch import to_torch
-
-        return to_torch(self, logits=logits)
-
-    def to_onnx(self, dtype: npt.DTypeLike | None = None, opset: int | None = None) -> Any:
-        """The model as an ONNX graph, which onnxruntime and other programs compute (see `fastnn.to_onnx`).
-
-        Parameters
-        ----------
-        dtype : {"float32", "float64"} or None, default None
-            What it is computed in; None for the dtype of the parameters.
-        opset : int or None, default None
-            The version of ONNX's operators, from 13 to 25; None for 18.
-
-        Returns
-        -------
-        onnx.ModelProto
-        """
-        from fastnn.export.onnx import to_onnx
-
-        return to_onnx(self, dtype=dtype, opset=opset)
-
-    def onnx_parser(self) -> Callable[..., None]:
-        """What skl2onnx asks for where it does not know a class: from then on it does."""
-        from fastnn.export.onnx import register
-
-        register(type(self))
-        return lambda scope=None, inputs=None: None  # the outputs are those of any classifier or regressor
-
-    def onnx_shape_calculator(self) -> Callable[..., None]:
-        """What tells skl2onnx the types of the outputs."""
-        from fastnn.export.onnx import infer_types
-
-        return infer_types
-
-    def onnx_converter(self) -> Callable[..., None]:
-        """What writes the network into a graph of skl2onnx."""
-        from fastnn.export.onnx import convert
-
-        return convert
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:

@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, TableEncoder
+from fastnn import MLPClassifier, MLPRegressor, TableEncoder, TabularClassifier, TabularRegressor
 from fastnn.export.c import RESERVED, _identifiers
 from fastnn.kernels.laws.activations import ACTIVATIONS
 from fastnn.kernels.laws.losses import OUT_ACTIVATIONS
@@ -118,6 +118,31 @@ def table(dtype):
     return pipeline
 
 
+#: Tabular models of all kinds, of `PEOPLE`: targets, and parameters.
+TABULAR = {
+    "table_number": (TabularRegressor, 1e6 + WEIGHT / 100, {}),
+    "table_numbers": (TabularRegressor, np.stack([WEIGHT, -1e3 * WEIGHT], axis=1), {"n_bins": 0}),
+    "table_alone": (TabularRegressor, WEIGHT, {"n_members": 1}),
+    "table_constant": (TabularRegressor, np.full(6, 0.1), {"hidden_layer_sizes": ()}),
+    "table_wide": (TabularRegressor, WEIGHT, {"hidden_layer_sizes": (128, 128, 128), "n_members": 2}),
+    "table_two": (TabularClassifier, WEIGHT > 69, {}),
+    "table_three": (TabularClassifier, np.array(list("abcabc")), {}),
+    "table_one": (TabularClassifier, np.zeros(6), {"n_members": 1}),
+}
+PARAMETERS = {"hidden_layer_sizes": (8, 6), "n_members": 3, "n_bins": 4, "max_iter": 3, "random_state": 0}
+
+
+def embedded():
+    """A tabular model that gives what its embedding makes."""
+    model = TabularRegressor(**PARAMETERS, encoder=TableEncoder(categorical=CATEGORIES)).fit(PEOPLE, WEIGHT)
+    n = len(model.embedding_.get_feature_names_out())
+    identity = MLPRegressor(hidden_layer_sizes=(), max_iter=1).fit(np.eye(n, dtype=np.float32), np.eye(n))
+    identity.coefs_, identity.intercepts_ = [np.eye(n, dtype=np.float32)], [np.zeros(n, np.float32)]
+    model.estimators_ = [identity]
+    model.y_mean_, model.y_scale_, model.y_min_, model.y_max_ = np.array([0.0, 1, -9, 9])[:, np.newaxis] * np.ones(n)
+    return model
+
+
 LABELS = {
     "texts": np.array(["no", "größer ??/", 'a "quoted" \\ one']),
     "objects": np.array(["a", "bb", "\r\n"], object),
@@ -148,6 +173,12 @@ def networks():
         for number, scaler in enumerate(SCALERS):
             yield f"scaled{number}_{dtype}", fitted(MLPClassifier, y, kind, before=scaler)
         yield f"table_{dtype}", table(kind)
+    for name, (kind, target, parameters) in TABULAR.items():
+        model = kind(**PARAMETERS | parameters, encoder=TableEncoder(categorical=CATEGORIES))
+        yield name, model.fit(PEOPLE, target)
+    yield "table_embedded", embedded()
+    scaled = PEOPLE[["height in m", "int"]]
+    yield "table_scaled", make_pipeline(StandardScaler(), TabularRegressor(**PARAMETERS)).fit(scaled, WEIGHT)
     yield "theirs", fitted(SklearnClassifier, y)
     for name, labels in LABELS.items():
         yield f"with_{name}", fitted(MLPClassifier, labels[y])
@@ -169,13 +200,14 @@ def exported(name, model, header):
     width = f"{name.upper()}_N_FEATURES" if kind == real else "1"
     is_classifier = hasattr(last, "predict_proba")
     function = f"{name}_predict_proba" if is_classifier else f"{name}_predict"
+    real_out = "double" if f"double {name}_out_mean" in header else real
     lines = [
-        f"SHARED void {name}_outputs(const {kind} *x, {real} *out, int m) "
+        f"SHARED void {name}_outputs(const {kind} *x, {real_out} *out, int m) "
         f"{{ for (int i = 0; i < m; ++i) {function}(x + {width} * i, out + {name.upper()}_N_OUTPUTS * i); }}",
         f"SHARED int {name}_wrong(void) {{ return {name}_test(); }}",
     ]
     if f"int {name}_predict(" in header:
-        lines += [f"SHARED int {name}_class(const {real} *x) {{ return {name}_predict(x); }}"]
+        lines += [f"SHARED int {name}_class(const {kind} *x) {{ return {name}_predict(x); }}"]
         declared = re.search(rf"static (const .*){name}_classes", header)[1]
         lines += [f"SHARED {declared}*{name}_all_classes(void) {{ return {name}_classes; }}"]
     elif is_classifier:
@@ -215,12 +247,15 @@ class Compiled:
         dtype = np.float32 if f"const float {name}_W1" in self.headers[name] else np.float64
         rows = rows if isinstance(rows, ctypes.Array) else np.ascontiguousarray(rows, dtype)
         n_out = int(re.search(rf"{name.upper()}_N_OUTPUTS (\d+)", self.headers[name])[1])
+        dtype = np.float64 if f"double {name}_out_mean" in self.headers[name] else dtype
         out = np.full((len(rows), n_out), -7, dtype)
         pointer = rows if isinstance(rows, ctypes.Array) else rows.ctypes.data_as(ctypes.c_void_p)
         getattr(self.library, f"{name}_outputs")(pointer, out.ctypes.data_as(ctypes.c_void_p), len(rows))
         return out
 
     def classes(self, name, rows):
+        if isinstance(rows, ctypes.Array):
+            return [getattr(self.library, f"{name}_class")(ctypes.byref(row)) for row in rows]
         rows = np.ascontiguousarray(rows, np.float32 if f"const float {name}_W1" in self.headers[name] else np.float64)
         return [getattr(self.library, f"{name}_class")(row.ctypes.data_as(ctypes.c_void_p)) for row in rows]
 
@@ -388,6 +423,44 @@ def test_every_value_of_a_column_makes_the_same_inputs(c, kind, dtype):
     assert n_columns == {Number: 4, Category: 3}[kind]
 
 
+def unusual():
+    """Rows with what was not in training."""
+    frame = PEOPLE.copy()
+    frame.loc[0, "Größe"], frame.loc[1, "code"], frame.loc[2, "says"] = "riesig", None, "?"
+    frame.loc[3, "height in m"], frame.loc[4, "height in m"], frame.loc[5, "int"] = np.inf, 1e12, np.nan
+    return frame
+
+
+@pytest.mark.parametrize("rows", [PEOPLE, unusual()], ids=["usual", "unusual"])
+@pytest.mark.parametrize("name", TABULAR)
+def test_a_tabular_model_says_what_it_says_here(c, name, rows):
+    model, given = c.models[name], structs(c.headers[name], name, rows)
+    got = c.outputs(name, given)
+    # Of sums of 30 numbers about 1 in up to three layers, 1e-5 is a hundred roundings.
+    if hasattr(model, "predict_proba"):
+        np.testing.assert_allclose(got, model.predict_proba(rows), rtol=1e-5)
+        assert model.classes_[c.classes(name, given)].tolist() == model.predict(rows).tolist()
+    else:
+        expected = model.predict(rows).reshape(got.shape)
+        np.testing.assert_allclose(
+            (got - model.y_mean_) / model.y_scale_, (expected - model.y_mean_) / model.y_scale_, rtol=1e-5, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("rows", [PEOPLE, unusual()], ids=["usual", "unusual"])
+def test_what_an_embedding_makes_is_the_same_to_the_bit(c, rows):
+    got, model = c.outputs("table_embedded", structs(c.headers["table_embedded"], "table_embedded", rows)), embedded()
+    np.testing.assert_array_equal(got, model.embedding_.transform(model.encoder_.transform(rows)))
+
+
+def test_numbers_that_are_scaled_before_a_tabular_model_are_columns_of_the_row(c):
+    model, rows = c.models["table_scaled"], PEOPLE[["height in m", "int"]]
+    header = c.headers["table_scaled"]
+    assert "double height_in_m; /*" in header
+    got = c.outputs("table_scaled", structs(header, "table_scaled", rows))[:, 0]
+    np.testing.assert_allclose(got, model.predict(rows), rtol=1e-5)
+
+
 def test_names_of_columns_become_identifiers_that_do_not_clash():
     names = ["a b", "a-b", "int", "2nd", "Größe", "", "λ", "_x", "NAN", "linux", "a_b_2", "x" * 300]
     found = _identifiers(names)
@@ -418,10 +491,10 @@ def test_the_test_within_finds_nothing_wrong(c):
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", ["classes_f", "scaled0_d", "table_f"])
+@pytest.mark.parametrize("name", ["classes_f", "scaled0_d", "table_f", "table_three", "table_wide"])
 def test_the_test_within_finds_a_wrong_number(tmp_path, models, name):
     header = fastnn.to_c(models[name], name)
-    last = len(models[name][-1].coefs_ if "steps" in vars(models[name]) else models[name].coefs_)
+    last = max(map(int, re.findall(rf"{name}_b(\d+)\[", header)))
     wrong = re.sub(rf"({name}_b{last}\[\d+\] = {{\s*)(\S+?)(f?)([,\n])", r"\1(\2\3 + 0.01\3)\4", header)
     assert wrong != header
     c = Compiled(tmp_path, next(iter(COMPILERS)), {name: models[name]}, {name: wrong})
@@ -441,6 +514,9 @@ def test_the_scratch_is_what_the_arrays_take(models):
     assert "#define CLASSES_F_SCRATCH 48\n" in fastnn.to_c(models["classes_f"], "classes_f")
     n_inputs = len(models["table_d"][0].get_feature_names_out())
     assert f"#define TABLE_D_SCRATCH {8 * (n_inputs + 4)}\n" in fastnn.to_c(models["table_d"], "table_d")
+    model = models["table_three"]  # twice 3 probabilities, and the pieces
+    n_inputs, n_pieces = (len(step.get_feature_names_out()) for step in (model.encoder_, model.embedding_))
+    assert f"#define THREE_SCRATCH {4 * (n_inputs + n_pieces + 8 + 6 + 3 + 3)}\n" in fastnn.to_c(model, "three")
 
 
 def test_names_of_features_stand_in_the_comment_and_do_not_end_it(tmp_path):

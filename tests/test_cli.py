@@ -676,6 +676,16 @@ def test_a_model_is_exported_to_c(folder, tmp_path):
     assert (got.code, got.err.split(",")[0]) == (2, "fastnn: name is '1x'")
 
 
+def test_every_format_takes_a_tabular_model(flowers):
+    pytest.importorskip("onnx")
+    pytest.importorskip("safetensors")
+    model = fastnn.TabularRegressor((5,), n_members=2, n_bins=4, max_iter=2).fit(flowers, range(150))
+    told = {name: format_.make(model)[1] for name, format_ in cli.FORMATS.items()}
+    assert told["onnx"][0][1].startswith("ONNX, opset 18: the mean of 2 multilayer perceptrons of ")
+    assert any("void network_predict(const network_row *row, double *out)" in line for _, line in told["c"])
+    assert ("", "1.1.2.weight (1, 5), float32") in told["safetensors"]
+
+
 def test_a_model_is_exported_to_safetensors(tmp_path):
     safetensors = pytest.importorskip("safetensors.numpy")
     model = fastnn.MLPRegressor(hidden_layer_sizes=(4,)).partial_fit(np.eye(3), np.arange(3.0))

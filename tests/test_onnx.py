@@ -18,7 +18,17 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, Normalizer, RobustScaler, StandardScaler
 
-from fastnn import MLPClassifier, MLPRegressor, TableEncoder, from_onnx, load, save, to_onnx
+from fastnn import (
+    MLPClassifier,
+    MLPRegressor,
+    TableEncoder,
+    TabularClassifier,
+    TabularRegressor,
+    from_onnx,
+    load,
+    save,
+    to_onnx,
+)
 from fastnn.export import expressions
 from fastnn.export.onnx import OPERATORS, OPSETS, OUT_ACTIVATIONS
 from fastnn.foreign import _estimator
@@ -572,6 +582,98 @@ def test_a_table_is_predicted_from_its_columns(between, dtype):
     assert got["label_1"].tolist() == model.predict(frame).tolist()
 
 
+# ---- tabular models ----
+
+#: Targets, and parameters.
+TABULAR = {
+    "number": (TabularRegressor, 1e6 + table()["whole"] / 10, {}),
+    "numbers": (TabularRegressor, np.stack([table()["whole"], -1e3 * table()["flag"]], axis=1), {"n_bins": 0}),
+    "alone": (TabularRegressor, table()["whole"], {"n_members": 1}),
+    "constant": (TabularRegressor, np.full(60, 0.1), {"hidden_layer_sizes": ()}),
+    "two": (TabularClassifier, table()["flag"], {}),
+    "three": (TabularClassifier, table()["code"], {}),
+    "one": (TabularClassifier, np.zeros(60), {"n_members": 1}),
+}
+
+
+@pytest.fixture(scope="module")
+def tabular():
+    return {
+        name: kind(**QUICK | {"n_members": 3, "n_bins": 4} | parameters, encoder=TableEncoder(**ENCODER)).fit(
+            table(), target
+        )
+        for name, (kind, target, parameters) in TABULAR.items()
+    }
+
+
+@pytest.mark.parametrize("rows", [table, odd_table])
+@pytest.mark.parametrize("name", TABULAR)
+def test_onnxruntime_says_what_a_tabular_model_says(tabular, name, rows, dtype):
+    model, frame = tabular[name], rows()
+    got = run(to_onnx(model, dtype=dtype), columns(model.encoder_, frame))
+    # Of sums of 30 numbers about 1 in up to three layers, 1e-5 is a hundred roundings of float32.
+    if hasattr(model, "predict_proba"):
+        assert list(got) == ["label_1", "probabilities"]
+        assert got["probabilities"].dtype == dtype
+        np.testing.assert_allclose(got["probabilities"], model.predict_proba(frame), rtol=1e-5)
+        assert got["label_1"].tolist() == model.predict(frame).tolist()
+    else:
+        expected = model.predict(frame)
+        assert (got["variable"].dtype, got["variable"].shape) == (np.float64, expected.shape)
+        np.testing.assert_allclose(got["variable"] / model.y_scale_, expected / model.y_scale_, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("opset", [OPSETS[0], LAST])
+def test_all_versions_of_the_operators_say_the_same_of_a_table(tabular, opset):
+    feeds = columns(tabular["number"].encoder_, table())
+    expected = run(to_onnx(tabular["number"]), feeds)["variable"]
+    np.testing.assert_array_equal(run(to_onnx(tabular["number"], opset=opset), feeds)["variable"], expected)
+
+
+@pytest.mark.parametrize("rows", [table, odd_table])
+@pytest.mark.parametrize("n_bins", [0, 5])
+def test_the_matrix_of_an_embedding_is_that_of_the_encoder_to_the_bit(rows, n_bins):
+    model = TabularRegressor(**QUICK | {"n_bins": n_bins}, encoder=TableEncoder(**ENCODER)).fit(table(), range(60))
+    model.embedding_.scale_[0] = 0.0
+    n = len(model.embedding_.get_feature_names_out())
+    model.estimators_ = [network([np.eye(n)], dtype=np.float32)]
+    model.y_mean_, model.y_scale_, model.y_min_, model.y_max_ = np.array([0.0, 1, -9, 9])[:, np.newaxis] * np.ones(n)
+    frame = rows()
+    got = run(to_onnx(model), columns(model.encoder_, frame))["variable"]
+    np.testing.assert_array_equal(got, model.embedding_.transform(model.encoder_.transform(frame)))
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler((-1, 3)), RobustScaler()], ids=str)
+def test_a_scaler_before_a_tabular_model_becomes_a_part_of_its_columns(scaler):
+    frame = pd.DataFrame({"far": 1e6 + X[:, 0], "gaps": np.where(X[:, 1] > 3, np.nan, X[:, 1]), "two": X[:, 2] > 4})
+    model = make_pipeline(scaler, "passthrough", TabularRegressor(**QUICK)).fit(frame, X[:, 3])
+    made = to_onnx(model)
+    got = run(made, {name: frame[[name]].to_numpy(np.float64) for name in frame})["variable"]
+    np.testing.assert_allclose(got, model.predict(frame), rtol=0, atol=1e-5 * np.std(X[:, 3]))
+
+
+def test_what_comes_before_a_tabular_model_and_cannot_be_told_is_refused():
+    matrix = np.where(X > 5, 5, X)
+    with pytest.raises(TypeError, match="a MinMaxScaler with clip=True comes before a TabularClassifier or"):
+        to_onnx(make_pipeline(MinMaxScaler(clip=True), TabularRegressor(**QUICK)).fit(matrix, y))
+    with pytest.raises(TypeError, match="a TabularRegressor has a TableEncoder, but one comes before it"):
+        to_onnx(make_pipeline(TableEncoder(), TabularRegressor(**QUICK)).fit(matrix, y))
+    encoder = TableEncoder(categorical=["x3"])
+    with pytest.raises(TypeError, match="column 'x3' is read as categories of scaled numbers, but numbers are wanted"):
+        to_onnx(make_pipeline(StandardScaler(), TabularRegressor(**QUICK, encoder=encoder)).fit(matrix, y))
+    with pytest.raises(NotFittedError):
+        to_onnx(TabularClassifier())
+
+
+def test_a_graph_of_several_members_says_so_and_does_not_come_back(tabular):
+    made = to_onnx(tabular["three"])
+    assert made.doc_string.startswith("the mean of 3 multilayer perceptrons of ")
+    assert made.graph.name == "TabularClassifier"
+    assert made.SerializeToString() == tabular["three"].to_onnx().SerializeToString()
+    with pytest.raises(ValueError, match=r"the graph takes 'large', .* but one matrix is wanted"):
+        from_onnx(made)
+
+
 # ---- skl2onnx ----
 
 
@@ -631,10 +733,44 @@ def test_skl2onnx_converts_others_that_hold_one_once_it_is_registered():
     from fastnn.export.onnx import register
 
     register(MLPClassifier, MLPRegressor)
+    register(TabularClassifier)
     members = [("a", MLPClassifier(**QUICK)), ("b", Derived(**QUICK | {"random_state": 1}))]
+    members += [("c", TabularClassifier(**QUICK, n_bins=4))]
     model = VotingClassifier(members, voting="soft", flatten_transform=False).fit(X, y)
     got = run(converted(model, np.float64, zipmap=False), X)
     np.testing.assert_allclose(got["probabilities"], model.predict_proba(X), rtol=1e-6)  # it adds up in float32
+
+
+@pytest.mark.parametrize("kind", [TabularRegressor, TabularClassifier])
+def test_skl2onnx_converts_a_tabular_model_of_a_matrix(kind, dtype):
+    halves = ColumnTransformer([("a", StandardScaler(), [0, 1]), ("b", "passthrough", [2, 3])])
+    model = make_pipeline(halves, kind(**QUICK, n_bins=4)).fit(X.astype(dtype), y)
+    got = run(converted(model, dtype), X)
+    assert {value.dtype for value in got.values()} == {dtype} | ({np.dtype(np.int64)} if len(got) > 1 else set())
+    if kind is TabularClassifier:
+        np.testing.assert_allclose(got["probabilities"], model.predict_proba(X.astype(dtype)), rtol=1e-5)
+        np.testing.assert_array_equal(got["label"], model.predict(X.astype(dtype)))
+    else:
+        np.testing.assert_allclose(got["variable"][:, 0], model.predict(X.astype(dtype)), rtol=0, atol=1e-5)
+
+
+def test_skl2onnx_converts_a_tabular_model_of_a_table():
+    skl2onnx = pytest.importorskip("skl2onnx")
+    types, frame = skl2onnx.common.data_types, table()[["large", "label", "flag", "same"]]
+    model = TabularRegressor(**QUICK, n_bins=4).fit(frame, table()["whole"])
+    given = {
+        "large": types.DoubleTensorType([None, 1]),
+        "label": types.StringTensorType([None, 1]),
+        "flag": types.BooleanTensorType([None, 1]),
+        "same": types.FloatTensorType([None, 1]),
+    }
+    feeds = {name: frame[[name]].to_numpy() for name in frame} | {"same": np.ones((60, 1), np.float32)}
+    got = run(skl2onnx.to_onnx(model, initial_types=list(given.items())), feeds)["variable"]
+    np.testing.assert_allclose(got[:, 0], model.predict(frame), rtol=0, atol=1e-5 * model.y_scale_)
+    with pytest.raises(TypeError, match="column 'label' comes in as numbers, but TabularRegressor expects texts"):
+        skl2onnx.to_onnx(model, initial_types=list((given | {"label": given["same"]}).items()))
+    with pytest.raises(ValueError, match="3 columns come in, but TabularRegressor expects 4"):
+        skl2onnx.to_onnx(model, initial_types=list(given.items())[:3])
 
 
 def test_skl2onnx_is_told_which_versions_there_are(fitted):

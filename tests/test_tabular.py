@@ -90,6 +90,13 @@ def test_a_class_of_one_row_is_no_error():
     assert model.predict_proba(X).shape == (80, 3)
 
 
+def test_the_only_class_is_predicted():
+    X = RNG.normal(size=(60, 2))
+    for seed in range(4):  # whose probability may be less than a half
+        model = TabularClassifier(**SMALL | {"max_iter": 1, "random_state": seed}).fit(X, np.full(60, "a"))
+        assert set(model.predict(X)) == {"a"}
+
+
 def test_what_is_predicted_stays_between_the_targets():
     X = RNG.normal(size=(100, 1))
     model = TabularRegressor(**SMALL).fit(X, X[:, 0])

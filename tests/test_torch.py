@@ -19,7 +19,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, TableEncoder, from_torch, to_torch
+from fastnn import (
+    MLPClassifier,
+    MLPRegressor,
+    TableEncoder,
+    TabularClassifier,
+    TabularRegressor,
+    from_torch,
+    to_torch,
+)
 from fastnn.kernels.laws.activations import ACTIVATIONS
 from fastnn.kernels.laws.losses import OUT_ACTIVATIONS
 from fastnn.network import law_of
@@ -203,6 +211,97 @@ def test_the_module_can_be_traced_and_transformed():
     torch.testing.assert_close(by_row, rows.grad)
 
 
+# ---- tabular models ----
+
+FLOWERS = pd.DataFrame(
+    {
+        "far": 1e6 + X[:, 0],
+        "part": np.where(X[:, 1] > 3, np.nan, X[:, 1]),
+        "kind": np.where(X[:, 2] > 4, "long", np.where(X[:, 2] > 2, "short", None)),
+        "since": pd.Timestamp("2024-01-01") + pd.to_timedelta(X[:, 3], "D"),
+    }
+)
+#: Tabular models of all kinds: targets, and parameters.
+TABULAR = {
+    "number": (TabularRegressor, 50 + X[:, 0], {}),
+    "numbers": (TabularRegressor, X[:, :2] * [1, -1e3], {"n_bins": 0}),
+    "alone": (TabularRegressor, X[:, 0], {"n_members": 1}),
+    "constant": (TabularRegressor, np.full(len(X), 0.1), {"hidden_layer_sizes": ()}),
+    "two": (TabularClassifier, y > 0, {}),
+    "three": (TabularClassifier, np.array(["a", "b", "c"])[y], {}),
+    "one": (TabularClassifier, 0 * y, {"n_members": 1}),
+}
+
+
+@pytest.fixture(scope="module")
+def tabular():
+    return {
+        name: kind(**QUICK | {"n_members": 2, "n_bins": 4} | parameters).fit(FLOWERS, target)
+        for name, (kind, target, parameters) in TABULAR.items()
+    }
+
+
+@pytest.mark.parametrize("name", TABULAR)
+def test_a_tabular_model_takes_what_its_encoder_makes(tabular, name):
+    model, rows = tabular[name], FLOWERS.copy()
+    rows.loc[0, "kind"], rows.loc[1, "far"], rows.loc[2, "part"] = "none of these", np.nan, 1e12
+    module, matrix = to_torch(model), model.encoder_.transform(rows)
+    expected = model.predict_proba(rows) if hasattr(model, "predict_proba") else model.predict(rows)
+    got = said(module, matrix, np.dtype(np.float32))
+    assert got.dtype == np.float32
+    # Sums of 30 numbers about 1 in up to three layers: 1e-5 is a hundred roundings.
+    np.testing.assert_allclose(got, expected.reshape(got.shape), rtol=1e-5)
+    got = said(module.double(), matrix, np.dtype(np.float64))
+    np.testing.assert_allclose(got, expected.reshape(got.shape), rtol=1e-5)
+
+
+def test_a_column_that_never_changed_and_one_far_away_have_finite_slopes(tabular):
+    model = copy.deepcopy(tabular["number"])
+    model.embedding_.scale_[0] = 0.0
+    x = torch.tensor([[1e30, 1e30, -1e30, *[0.0] * (len(model.embedding_.edges_) - 3)]], requires_grad=True)
+    a = to_torch(model)[0](x)
+    a.sum().backward()
+    np.testing.assert_allclose(a.detach()[0, :3], [0, 3, -3], rtol=2 * np.finfo(np.float32).eps)
+    assert torch.isfinite(x.grad).all()
+
+
+def test_a_tabular_module_is_trained_traced_pickled_and_written(tabular, tmp_path):
+    safetensors = pytest.importorskip("safetensors")
+    from safetensors.torch import load_file
+
+    model = tabular["three"]
+    module, rows = to_torch(model), torch.tensor(model.encoder_.transform(FLOWERS))
+    assert [type(layer).__name__ for layer in module] == ["Embedding", "Mean"]
+    torch.testing.assert_close(torch.export.export(module, (rows,)).module()(rows), module(rows))
+    torch.testing.assert_close(pickle.loads(pickle.dumps(module))(rows), module(rows), rtol=0, atol=0)
+    path = fastnn.to_safetensors(model, tmp_path / "model")
+    again = to_torch(model)
+    for parameter in again.parameters():
+        nn.init.zeros_(parameter)
+    again.load_state_dict(load_file(path))
+    torch.testing.assert_close(again(rows), module(rows), rtol=0, atol=0)
+    with safetensors.safe_open(path, "pt") as file:
+        metadata = {name: json.loads(value) for name, value in file.metadata().items() if name != "format"}
+    assert metadata["feature_names"] == model.encoder_.get_feature_names_out().tolist()
+    assert (metadata["n_members"], metadata["classes"]) == (2, ["a", "b", "c"])
+    loss = nn.NLLLoss()(module(rows).log(), torch.tensor(y))
+    loss.backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in module[1][1].parameters())
+
+
+def test_logits_of_a_mean_of_probabilities_are_refused(tabular):
+    with pytest.raises(ValueError, match="logits=True is for one network, but the model is the mean of what 2 say"):
+        to_torch(tabular["two"], logits=True)
+    rows = tabular["one"].encoder_.transform(FLOWERS)
+    assert said(to_torch(tabular["one"], logits=True), rows, np.dtype(np.float32)).shape == (len(X), 1)
+
+
+def test_targets_that_float32_does_not_hold_are_refused():
+    model = TabularRegressor(**QUICK).fit(FLOWERS, 1e-50 * X[:, 0])
+    with pytest.raises(ValueError, match="the model scales by numbers that no float32 can hold"):
+        to_torch(model)
+
+
 # ---- safetensors ----
 
 
@@ -221,6 +320,7 @@ def test_a_safetensors_file_holds_the_state_of_the_module(tmp_path, classifier):
     assert metadata.pop("format") == "pt"
     assert {name: json.loads(value) for name, value in metadata.items()} == {
         "layer_sizes": [4, 5, 4, 3],
+        "n_members": 1,
         "activations": ["relu", "relu"],
         "out_activation": "softmax",
         "task": "classes",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.export.description import Description, Scaling, describe_one
+from fastnn.export.description import Description, Pieces, Scaling, describe
 from fastnn.export.expressions import Symbol, evaluate, expression
 from fastnn.kernels.laws.losses import OUT_ACTIVATIONS
 from fastnn.network import Array, common_dtype
@@ -160,6 +160,23 @@ $missing
     if (code >= 0) x[code] = 1;
 }
 """
+_EMBED = """
+/* Each number scaled and clipped smoothly, then its pieces, which rise from -1/2 to 1/2 between two edges. */
+static inline void ${name}_embed(const $real *x, $real *out)
+{
+    const double *t = ${name}_edges;
+    $real *piece = out + $n_matrix;
+    for (int j = 0; j < $n_matrix; ++j) {
+        const double x_j = (double)x[j], z = (x_j - ${name}_center[j]) * ${name}_scale[j];
+        out[j] = $as_float(z / sqrt(1 + z / 3 * (z / 3)));
+        for (int k = 0; k < ${name}_n_pieces[j]; ++k, ++t) {
+            const double rise = x_j <= t[0] ? 0 : x_j >= t[1] ? 1 : (x_j - t[0]) / (t[1] - t[0]);
+            *piece++ = $as_float(rise - 0.5);
+        }
+        if (${name}_n_pieces[j] > 0) ++t;
+    }
+}
+"""
 _CLASS = """
 /* The class: its place in ${name}_classes; -1 if there is none, because of a NaN. */
 static inline int ${name}_predict($input)
@@ -198,7 +215,7 @@ _TEST = """
 static inline int ${name}_test(void)
 {
 $arrays
-    $real out[$n];
+    $real_out out[$n];
     int n_wrong = 0;
     for (int i = 0; i < $n_examples; ++i) {
         ${name}_$predict($each, out);
@@ -212,8 +229,8 @@ $of_nan    return n_wrong;
 """
 _TEST_OF_NAN = """
     {
-        $real x[$n_in];
-        for (int k = 0; k < $n_in; ++k) x[k] = ($real)NAN;
+        $real x[$n_matrix];
+        for (int k = 0; k < $n_matrix; ++k) x[k] = ($real)NAN;
         ${name}_$predict(x, out);
         for (int k = 0; k < $n; ++k) {
             if (out[k] == out[k]) ++n_wrong;
@@ -230,7 +247,8 @@ def to_c(model: Any, name: str = "network") -> str:
     * classifiers: ``network_predict_proba(const float *x, float *out)``, and ``network_predict(const float *x)``, which
       returns the place of the class in ``network_classes``; of several labels, ``network_predict(x, int *labels)``;
     * regressors: ``network_predict(const float *x, float *out)``;
-    * behind a `TableEncoder`, ``const network_row *row`` for x: a struct with a member for each column;
+    * behind a `TableEncoder`, and of a tabular model, ``const network_row *row`` for x: a struct with a member for each
+      column; of a `TabularRegressor` ``double *out``, because the digits count when the mean is added;
     * ``network_test()``, where NETWORK_TEST is defined: how many of some predictions are wrong on this machine.
 
     There is no heap and nothing that changes, so that threads may share it; NETWORK_SCRATCH says how many bytes of the
@@ -238,9 +256,9 @@ def to_c(model: Any, name: str = "network") -> str:
 
     Parameters
     ----------
-    model : MLPClassifier, MLPRegressor or Pipeline
-        A fitted estimator of fastnn or of scikit-learn; or a Pipeline that ends with one, after a `TableEncoder`, a
-        StandardScaler, MinMaxScaler, MaxAbsScaler or RobustScaler, or several of these.
+    model : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
+        A fitted estimator of fastnn or of scikit-learn; or a Pipeline that ends with one, after a StandardScaler,
+        MinMaxScaler, MaxAbsScaler or RobustScaler, several of these, or (before an MLP) a `TableEncoder`.
     name : str, default "network"
         What all names begin with: headers of other names (not only in case) may be used beside it.
 
@@ -271,7 +289,7 @@ def to_c(model: Any, name: str = "network") -> str:
         raise TypeError(f"name is a {type(name).__name__}, but a str is wanted")
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or name in RESERVED:
         raise ValueError(f"name is {name!r}, but an identifier of C is wanted: a letter, then letters, digits and _")
-    return _Header(describe_one(model), name).text()
+    return _Header(describe(model), name).text()
 
 
 class _Header:
@@ -288,11 +306,18 @@ class _Header:
         self.model, self.name, self.macro = model, name, name.upper()
         self.dtype = common_dtype(*model.coefs, *model.intercepts)
         self.real = "float" if self.dtype == np.float32 else "double"
-        self.coefs = [np.asarray(coef, self.dtype) for coef in model.coefs]
-        self.intercepts = [np.asarray(intercept, self.dtype) for intercept in model.intercepts]
+        #: Of all members, one after another: coefs (n_members, n_in, n_out), intercepts (n_members, n_out).
+        coefs, intercepts = zip(*((member.coefs, member.intercepts) for member in model.members), strict=True)
+        self.coefs = [np.stack(of_layer).astype(self.dtype) for of_layer in zip(*coefs, strict=True)]
+        self.intercepts = [np.stack(of_layer).astype(self.dtype) for of_layer in zip(*intercepts, strict=True)]
         if not all(np.isfinite(array).all() for array in (*self.coefs, *self.intercepts)):
             raise ValueError("coefs_ or intercepts_ hold NaN or infinity, but numbers are wanted")
-        self.n_in, self.n_last = self.coefs[0].shape[0], self.coefs[-1].shape[1]
+        self.n_in, self.n_last = self.coefs[0].shape[1], self.coefs[-1].shape[2]
+        #: How wide the matrix is, of which the embedding makes what the networks take.
+        self.n_matrix = len(model.pieces.edges) if model.pieces else self.n_in
+        #: Whether what comes out is computed of what the networks say.
+        self.is_combined = len(model.members) > 1 or model.outcome is not None
+        self.real_out = "double" if model.outcome else self.real
         #: One logistic output of classes is the probability of the second; that of the first is wanted as well.
         self.is_of_two = model.task == "classes" and model.out_activation == "logistic"
         self.n_out = 2 if self.is_of_two else self.n_last
@@ -300,13 +325,15 @@ class _Header:
         #: What the activations compute, but for those that do nothing.
         self.laws = {law: value for law in model.activations if (value := expression(law.value)).op != "arg"}
         self.columns: list[Column] = [column for _, column in model.columns or []]
-        self.members = _identifiers(column.name for column in self.columns)
+        self.fields = _identifiers(column.name for column in self.columns)
         self.input = f"const {name}_row *row" if self.columns else f"const {self.real} *x"
         self.given = "row" if self.columns else "x"
         self.predict = "predict" if model.task == "numbers" else "predict_proba"
-        # The inputs of the layers are in two arrays by turns; the first are where they came from, unless scaled.
-        widths = [self.n_in if model.scalings else 0, *(coef.shape[1] for coef in self.coefs[:-1])]
-        self.rooms = [max(widths[first::2], default=0) for first in (0, 1)]
+        # The inputs of the layers are in two arrays by turns, a and z; the first are where they came from, unless they
+        # are scaled, or embedded in p.  The outputs of a member are in y, where more is made of them.
+        widths = [self.n_in if model.scalings else 0, *(coef.shape[2] for coef in self.coefs[:-1])]
+        self.rooms = {name: max(widths[first::2], default=0) for first, name in enumerate("az")}
+        self.rooms |= {"p": self.n_in if model.pieces else 0, "y": self.n_out if self.is_combined else 0}
 
     def text(self) -> str:
         """All of it."""
@@ -323,34 +350,40 @@ class _Header:
 
     def _filled(self, template: str, **values: Any) -> str:
         f = "f" if self.real == "float" else ""
-        known = {"name": self.name, "macro": self.macro, "real": self.real, "f": f, "n": self.n_out, "n_in": self.n_in}
+        known = {"name": self.name, "macro": self.macro, "real": self.real, "f": f, "n": self.n_out}
+        known |= {"n_matrix": self.n_matrix, "real_out": self.real_out}
+        known |= {"as_float": "(float)" if self.real == "float" else "(double)(float)"}
         known |= {"input": self.input, "given": self.given, "predict": self.predict}
         return Template(template.strip("\n")).substitute(known | values)
 
     def _number(self, value: Any) -> str:
         return _number(self.dtype.type(value))
 
-    def _array(self, name: str, values: npt.ArrayLike) -> str:
-        numbers = np.asarray(values, self.dtype).ravel()
-        return _array(f"static const {self.real} {self.name}_{name}[{numbers.size}]", map(_number, numbers))
+    def _array(self, name: str, values: npt.ArrayLike, real: str | None = None) -> str:
+        real = real or self.real
+        dtype: np.dtype[Any] = np.dtype("f" if real == "float" else "d")
+        numbers = np.asarray(values, dtype).ravel()
+        return _array(f"static const {real} {self.name}_{name}[{numbers.size}]", map(_number, numbers))
 
     def _title(self) -> str:
         from fastnn import __version__
 
         model, name, macro, real = self.model, self.name, self.macro, self.real
-        units = [f"{coef.shape[1]}" for coef in self.coefs]
+        units = [f"{coef.shape[2]}" for coef in self.coefs]
         laws = [*(_comment(law.name) for law in model.activations), model.out_activation]
         layers = ", ".join([f"{self.n_in} inputs", *(f"{n} {law}" for n, law in zip(units, laws, strict=True))])
         given = "&row" if self.columns else "x"
         use = [f"{name}_row row;" if self.columns else f"{real} x[{macro}_N_FEATURES];"]
-        use += [f"{real} out[{macro}_N_OUTPUTS];"]
+        use += [f"{self.real_out} out[{macro}_N_OUTPUTS];"]
         use += [f"{name}_{self.predict}({given}, out);"]
         if model.task == "classes":
             use += [f"int k = {name}_predict({given});   the class is {name}_classes[k], its probability out[k]"]
         elif model.task == "labels":
             use += [f"int has[{macro}_N_OUTPUTS];", f"{name}_predict({given}, has);   1 or 0 for each label"]
         n_numbers = sum(array.size for array in (*self.coefs, *self.intercepts))
-        lines = [f"{name}: a multilayer perceptron, {layers}. Written by fastnn {__version__}.", ""]
+        n_members = len(model.members)
+        what = "a multilayer perceptron" if n_members == 1 else f"the mean of {n_members} multilayer perceptrons"
+        lines = [f"{name}: {what}, {layers}. Written by fastnn {__version__}.", ""]
         lines += [f"    {line}" for line in use] + [""]
         missing = "NaN in x makes NaN of all outputs, unless this is compiled with -ffast-math."
         lines += textwrap.wrap(
@@ -365,9 +398,10 @@ class _Header:
         return "/* " + "\n".join(f"   {line}".rstrip() for line in lines).lstrip() + "\n*/"
 
     def _macros(self) -> str:
-        n_numbers = sum(self.rooms) + (self.n_in if self.columns else 0)
+        n_numbers = sum(self.rooms.values()) + (self.n_matrix if self.columns else 0)
         n_numbers += self.n_out if self.model.task != "numbers" else 0
-        sizes = {"N_FEATURES": self.n_in, "N_OUTPUTS": self.n_out, "SCRATCH": max(n_numbers, 1) * self.dtype.itemsize}
+        scratch = max(n_numbers, 1) * self.dtype.itemsize
+        sizes = {"N_FEATURES": self.n_matrix, "N_OUTPUTS": self.n_out, "SCRATCH": scratch}
         if self.model.task == "classes":
             sizes["N_CLASSES"] = self.n_classes
         return "\n".join(f"#define {self.macro}_{name} {size}" for name, size in sizes.items())
@@ -377,9 +411,17 @@ class _Header:
             yield _classes(f"{self.name}_classes", self.model.classes)
         for number, scaling in enumerate(self.model.scalings, 1):
             yield from (self._array(f"{name}{number}", values) for name, values in self._scaled(scaling).items())
+        if pieces := self.model.pieces:
+            yield from (self._array("center", pieces.center, "double"), self._array("scale", pieces.scale, "double"))
+            n_pieces = [str(max(len(edges) - 1, 0)) for edges in pieces.edges]
+            yield _array(f"static const int {self.name}_n_pieces[{self.n_matrix}]", n_pieces)
+            edges = np.concatenate(pieces.edges)
+            yield self._array("edges", edges if len(edges) else [0.0], "double")  # no array of C is empty
         for l, (coef, intercept) in enumerate(zip(self.coefs, self.intercepts, strict=True), 1):
             yield self._array(f"W{l}", coef)
             yield self._array(f"b{l}", intercept)
+        if self.model.outcome:
+            yield from (self._array(f"out_{name}", row, "double") for name, row in vars(self.model.outcome).items())
 
     def _scaled(self, scaling: Scaling) -> dict[str, Array]:
         """The arrays that a scaling needs.  The shift is in two parts, or what is small beside it would be lost."""
@@ -400,6 +442,8 @@ class _Header:
 
     def _functions(self) -> Iterator[str]:
         model = self.model
+        if model.pieces:
+            yield self._filled(_EMBED)
         yield self._filled(_LAYER)
         for number, (law, value) in enumerate(self.laws.items(), 1):
             yield f"/* The activation {_comment(law.name)}. */\n" + self._law(f"{self.name}_g{number}", value)
@@ -428,30 +472,60 @@ class _Header:
     def _forward(self, name: str) -> str:
         """The function from the matrix to the outputs."""
         model, x, lines = self.model, "x", []
-        names = "a", "z"
-        lines += [f"{self.real} {name}[{n}];" for name, n in zip(names, self.rooms, strict=True) if n]
+        lines += [f"{self.real} {room}[{n}];" for room, n in self.rooms.items() if n]
         for number, scaling in enumerate(model.scalings, 1):
-            lines += self._scale(number, list(self._scaled(scaling)), x, names[0])
-            x = names[0]
-        n_in = self.n_in
-        for l, coef in enumerate(self.coefs, 1):
-            z = "out" if l == len(self.coefs) else names[l % 2]
-            n_out = coef.shape[1]
-            lines += [f"{self.name}_layer({self.name}_W{l}, {self.name}_b{l}, {n_in}, {n_out}, {x}, {z});"]
-            if z != "out" and (law := model.activations[l - 1]) in self.laws:
-                g = f"{self.name}_g{list(self.laws).index(law) + 1}"
-                lines += [f"for (int j = 0; j < {n_out}; ++j) {z}[j] = {g}({z}[j]);"]
-            x, n_in = z, n_out
-        g = f"{self.name}_g"
-        if self.is_of_two:  # g(-z) and not 1 - g(z), which is 0 for a small one
-            lines += [f"out[1] = {g}(out[0]);", f"out[0] = {g}(-out[0]);"]
-        elif model.out_activation == "softmax":
-            lines += [f"{self.name}_softmax(out, {self.n_last});"]
-        elif model.out_activation != "identity":
-            lines += [f"for (int j = 0; j < {self.n_last}; ++j) out[j] = {g}(out[j]);"]
+            lines += self._scale(number, list(self._scaled(scaling)), x, "a")
+            x = "a"
+        if model.pieces:
+            lines += [f"{self.name}_embed({x}, p);"]
+            x = "p"
+        if self.is_combined:
+            lines += self._combined(self._network(x, "y"))
+        else:
+            lines += self._network(x, "out")
         if model.is_sorted:
             lines += [f"{self.name}_sort(out, {self.n_last});"]
-        return _block(f"static inline void {self.name}_{name}(const {self.real} *x, {self.real} *out)", lines)
+        return _block(f"static inline void {self.name}_{name}(const {self.real} *x, {self.real_out} *out)", lines)
+
+    def _network(self, x: str, out: str) -> list[str]:
+        """From what the layers of member i take to its outputs."""
+        model, lines, several = self.model, [], len(self.model.members) > 1
+        for l, coef in enumerate(self.coefs, 1):
+            z = out if l == len(self.coefs) else "az"[l % 2]
+            _, n_in, n_out = coef.shape
+            W, b = f"{self.name}_W{l}", f"{self.name}_b{l}"
+            W, b = (f"{W} + {n_in * n_out} * i", f"{b} + {n_out} * i") if several else (W, b)
+            lines += [f"{self.name}_layer({W}, {b}, {n_in}, {n_out}, {x}, {z});"]
+            if z != out and (law := model.activations[l - 1]) in self.laws:
+                g = f"{self.name}_g{list(self.laws).index(law) + 1}"
+                lines += [f"for (int j = 0; j < {n_out}; ++j) {z}[j] = {g}({z}[j]);"]
+            x = z
+        g = f"{self.name}_g"
+        if self.is_of_two:  # g(-z) and not 1 - g(z), which is 0 for a small one
+            lines += [f"{out}[1] = {g}({out}[0]);", f"{out}[0] = {g}(-{out}[0]);"]
+        elif model.out_activation == "softmax":
+            lines += [f"{self.name}_softmax({out}, {self.n_last});"]
+        elif model.out_activation != "identity":
+            lines += [f"for (int j = 0; j < {self.n_last}; ++j) {out}[j] = {g}({out}[j]);"]
+        return lines
+
+    def _combined(self, network: list[str]) -> list[str]:
+        """The mean of the members' outputs y, and what is made of it."""
+        each, n_members = f"for (int j = 0; j < {self.n_out}; ++j)", len(self.model.members)
+        y = "(double)y[j]" if self.real_out != self.real else "y[j]"
+        if n_members > 1:
+            lines = [f"{each} out[j] = 0;", f"for (int i = 0; i < {n_members}; ++i) {{"]
+            lines += [*(f"    {line}" for line in network), f"    {each} out[j] += {y};", "}"]
+            y = f"out[j] / {n_members}"
+        else:
+            lines = network
+        if not self.model.outcome:
+            return [*lines, f"{each} out[j] = {y};"]
+        of = f"{self.name}_out"
+        lines += [f"{each} {{", f"    out[j] = {y} * {of}_scale[j] + {of}_mean[j];"]
+        for name, relation in ("low", "<"), ("high", ">"):
+            lines += [f"    if (out[j] {relation} {of}_{name}[j]) out[j] = {of}_{name}[j];"]
+        return [*lines, "}"]
 
     def _scale(self, number: int, arrays: list[str], x: str, z: str) -> list[str]:
         """z = (x - shift) / divisor + offset, between low and high."""
@@ -514,28 +588,28 @@ class _Header:
     def _table(self) -> Iterator[str]:
         """The struct of a row, and what makes numbers of it."""
         name, lines = self.name, []
-        for column, member in zip(self.columns, self.members, strict=True):
+        for column, field in zip(self.columns, self.fields, strict=True):
             kind = "const char *" if isinstance(column, Category) else "double "
             what = {"date": "seconds since 1970-01-01 UTC", "boolean": "0 or 1"}.get(str(column.kind), str(column.kind))
             seen = f", in training {_comment(column.detail)}" if column.detail else ""
-            lines += [f"    {kind}{member}; /* {_comment(column.name)}: {what}{seen} */"]
+            lines += [f"    {kind}{field}; /* {_comment(column.name)}: {what}{seen} */"]
         first = "/* A row of the table: NAN, or NULL, where a value is missing. */\ntypedef struct {"
         yield "\n".join([first, *lines, f"}} {name}_row;"])
         n, body = 0, []
-        for number, (column, member) in enumerate(zip(self.columns, self.members, strict=True), 1):
+        for number, (column, field) in enumerate(zip(self.columns, self.fields, strict=True), 1):
             if isinstance(column, Category):
                 values = {code: value for value, code in column._codes_by_value.items() if _VALUE.fullmatch(value)}
                 yield _texts(f"{name}_labels{number}", column.categories)
                 yield _texts(f"{name}_values{number}", [values.get(code) for code in range(len(column.categories))])
                 arguments = f"{len(column.categories)}, {int(column.missing)}, x + {n}"
-                body += [f"{name}_category(row->{member}, {name}_labels{number}, {name}_values{number}, {arguments});"]
+                body += [f"{name}_category(row->{field}, {name}_labels{number}, {name}_values{number}, {arguments});"]
             else:
                 numbers = column.median, *column.beyond(FARTHEST), column.mean, column.scale
                 arguments = ", ".join(_number(np.float64(number)) for number in numbers)
-                body += [f"x[{n}] = {name}_number(row->{member}, {arguments});"]
+                body += [f"x[{n}] = {name}_number(row->{field}, {arguments});"]
             n += len(column.outputs)
         if any(isinstance(column, Number) for column in self.columns):
-            yield self._filled(_NUMBER, as_float="(float)" if self.real == "float" else "(double)(float)")
+            yield self._filled(_NUMBER)
         if any(isinstance(column, Category) for column in self.columns):
             missing = f"    {_texts('missing', sorted(MISSING))}".replace("\n", "\n    ")
             yield self._filled(_CATEGORY, missing=missing, n_missing=len(MISSING))
@@ -544,8 +618,8 @@ class _Header:
 
     def _of_row(self) -> str:
         name = self.name
-        body = [f"{self.real} x[{self.n_in}];", f"{name}_encode(row, x);", f"{name}_forward(x, out);"]
-        return _block(f"static inline void {name}_{self.predict}({self.input}, {self.real} *out)", body)
+        body = [f"{self.real} x[{self.n_matrix}];", f"{name}_encode(row, x);", f"{name}_forward(x, out);"]
+        return _block(f"static inline void {name}_{self.predict}({self.input}, {self.real_out} *out)", body)
 
     def _test(self) -> str:
         """Some predictions, to be compared where the header is used."""
@@ -577,13 +651,13 @@ class _Header:
 
     def _rows(self) -> tuple[list[str], Array]:
         """Some rows of the table, as C has them, and their matrix (n, n_in)."""
-        members, X, n = [], np.empty((N_EXAMPLES, self.n_in), np.float32), 0
+        fields, X, n = [], np.empty((N_EXAMPLES, self.n_matrix), np.float32), 0
         for j, column in enumerate(self.columns):
             values: npt.NDArray[Any]
             if isinstance(column, Category):
                 values = np.array([*column.categories[:1], *column.categories[-1:], "(none of these)", None], object)
                 values = np.roll(np.resize(values, N_EXAMPLES), j)
-                members.append(["NULL" if value is None else _text(value) for value in values])
+                fields.append(["NULL" if value is None else _text(value) for value in values])
             else:
                 low, high = (column.mean if end is None else end for end in (column.low, column.high))
                 numbers = np.roll([low, high, high + (high - low) / 4, np.nan], j)
@@ -591,44 +665,75 @@ class _Header:
                 if column.kind == "date":
                     values = (values * 1e6).astype("datetime64[us]")
                     numbers = seconds(values)
-                members.append([_number(number) for number in numbers])
+                fields.append([_number(number) for number in numbers])
             width = len(column.outputs)
             column.encode(values, X[:, n : n + width])
             n += width
-        return [f"{{{', '.join(row)}}}" for row in zip(*members, strict=True)], X.astype(np.float64)
+        return [f"{{{', '.join(row)}}}" for row in zip(*fields, strict=True)], X.astype(np.float64)
 
     def _predicted(self, X: Array) -> tuple[Array, Array]:
         """What comes out (n, n_out) in float64, and how far from it that of `dtype` may be, to first order."""
         model, eps = self.model, float(np.finfo(self.dtype).eps)
         error = np.finfo(np.float32).eps * abs(X) if self.columns else np.zeros_like(X)
 
-        def apply(value: Symbol, Z: Array, error: Array) -> tuple[Array, Array]:
-            A = evaluate(value, z=Z)
-            reach = np.fmax(abs(evaluate(value, z=Z + error) - A), abs(evaluate(value, z=Z - error) - A))
-            return A, reach + 16 * eps * (1 + abs(A))  # of what a law computes, from numbers about 1
-
         with np.errstate(all="ignore"):
             for s in model.scalings:
                 Z = (X - s.shift) / s.divisor
                 error = (error + eps**2 * abs(s.shift)) / abs(s.divisor) + 4 * eps * (abs(Z) + abs(Z + s.offset))
                 X = np.clip(Z + s.offset, s.low, s.high)
-            for l, (coef, intercept) in enumerate(zip(self.coefs, self.intercepts, strict=True)):
-                W, b = coef.astype(np.float64), intercept.astype(np.float64)
-                error = error @ abs(W) + (len(W) + 2) * eps * (abs(X) @ abs(W) + abs(b))
-                X = X @ W + b
-                if l < len(model.activations) and model.activations[l] in self.laws:
-                    X, error = apply(self.laws[model.activations[l]], X, error)
-            if self.is_of_two:
-                X, error = np.hstack([-X, X]), np.hstack([error, error])
-            if model.out_activation == "softmax":
-                powers = np.exp(X - X.max(axis=1, keepdims=True))
-                X = powers / powers.sum(axis=1, keepdims=True)
-                error = X * np.expm1(2 * error.max(axis=1, keepdims=True)) + 16 * eps
-            else:
-                X, error = apply(expression(OUT_ACTIVATIONS[model.out_activation]), X, error)
+            if model.pieces:
+                X, error = _embedded(model.pieces, X, error)
+            outputs, errors = zip(*(self._of_member(i, X, error) for i in range(len(model.members))), strict=True)
+            X, error = np.mean(outputs, axis=0), np.mean(errors, axis=0)
+            if self.is_combined:
+                error = error + len(outputs) * eps * abs(X)
+            if outcome := model.outcome:
+                X, error = X * outcome.scale + outcome.mean, (error + eps**2 * abs(X)) * outcome.scale
+                error = error + 4 * np.finfo(np.float64).eps * (abs(X) + abs(outcome.mean))
+                X = np.clip(X, outcome.low, outcome.high)
         if model.is_sorted:
             X, error = np.sort(X), np.broadcast_to(error.max(axis=1, keepdims=True), error.shape)
         return X, np.nan_to_num(error, nan=1e300, posinf=1e300)
+
+    def _of_member(self, i: int, X: Array, error: Array) -> tuple[Array, Array]:
+        """What a member makes of its inputs, and how far from it that of `dtype` may be."""
+        model, eps = self.model, float(np.finfo(self.dtype).eps)
+
+        def apply(value: Symbol, Z: Array, error: Array) -> tuple[Array, Array]:
+            A = evaluate(value, z=Z)
+            reach = np.fmax(abs(evaluate(value, z=Z + error) - A), abs(evaluate(value, z=Z - error) - A))
+            return A, reach + 16 * eps * (1 + abs(A))  # of what a law computes, from numbers about 1
+
+        for l, (coef, intercept) in enumerate(zip(self.coefs, self.intercepts, strict=True)):
+            W, b = coef[i].astype(np.float64), intercept[i].astype(np.float64)
+            # Errors of many terms have either sign: their sum is as long as the root of their squares.  Twice that is
+            # the sum of their absolute values where there are four, and nearly never reached where there are more.
+            error = 2 * np.sqrt(error**2 @ W**2 + (len(W) + 2) * (eps * (abs(X) @ abs(W) + abs(b))) ** 2)
+            X = X @ W + b
+            if l < len(model.activations) and model.activations[l] in self.laws:
+                X, error = apply(self.laws[model.activations[l]], X, error)
+        if self.is_of_two:
+            X, error = np.hstack([-X, X]), np.hstack([error, error])
+        if model.out_activation != "softmax":
+            return apply(expression(OUT_ACTIVATIONS[model.out_activation]), X, error)
+        powers = np.exp(X - X.max(axis=1, keepdims=True))
+        X = powers / powers.sum(axis=1, keepdims=True)
+        return X, X * np.expm1(2 * error.max(axis=1, keepdims=True)) + 16 * eps
+
+
+def _embedded(pieces: Pieces, X: Array, error: Array) -> tuple[Array, Array]:
+    """What an embedding makes of a matrix, and how far from it that of a matrix with errors may be."""
+
+    def of(X: Array) -> Array:
+        z = (X - pieces.center) * pieces.scale
+        columns = [z / np.sqrt(1 + (z / 3) ** 2)]
+        for x, edges in zip(X.T, pieces.edges, strict=True):
+            columns.append(np.clip((x[:, np.newaxis] - edges[:-1]) / np.diff(edges), 0, 1) - 0.5)
+        return np.hstack(columns)
+
+    out = of(X)
+    reach = np.maximum(abs(of(X + error) - out), abs(of(X - error) - out))
+    return out, reach + np.finfo(np.float32).eps * abs(out)
 
 
 # ---- texts ----

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn.kernels.laws.activations import Activation
 from fastnn.network import Array, law_of, layer_sizes_of_coefs
-
-if TYPE_CHECKING:
-    from fastnn.tables.columns import Column
+from fastnn.tables.columns import Category, Column, Number
 
 
 @dataclass(frozen=True)
@@ -189,21 +187,23 @@ def describe(model: Any) -> Description:
     network = _network(network)
     for step in (*before, network):
         check_is_fitted(step)
-    columns, scalings, first, members = None, [], (before or [network])[0], [network]
+    columns, first, members = None, (before or [network])[0], [network]
     pieces = outcome = None
-    if before and isinstance(before[0], TableEncoder):
-        columns = _columns(before.pop(0))
-    for step in before:
-        scalings.append(_scaling(step))
     if _is_tabular(network):
-        if columns is not None:
+        if before and isinstance(before[0], TableEncoder):
             raise TypeError(f"a {type(network).__name__} has a TableEncoder, but one comes before it")
         embedding, members = network.embedding_, network.estimators_
         columns = _columns(network.encoder_)
+        if before:
+            columns = _before_scalings(columns, before, getattr(first, "feature_names_in_", None))
+            before = []
         pieces = Pieces(embedding.center_, embedding.scale_, list(embedding.edges_))
         if hasattr(network, "y_mean_"):
             numbers = network.y_mean_, network.y_scale_, network.y_min_, network.y_max_
             outcome = Outcome(*(np.atleast_1d(np.asarray(each, np.float64)) for each in numbers))
+    elif before and isinstance(before[0], TableEncoder):
+        columns = _columns(before.pop(0))
+    scalings = list(map(_scaling, before))
     names = getattr(first, "feature_names_in_", None)
     n_columns = sum(len(column.outputs) for _, column in columns) if columns else int(first.n_features_in_)
     if pieces:
@@ -249,6 +249,34 @@ def _columns(encoder: Any) -> list[tuple[int, Column]]:
     """Which columns of a table an encoder reads, and how."""
     at = {name: j for j, name in enumerate(encoder._names)}
     return [(at[column.name], column) for column in encoder.columns_]
+
+
+def _before_scalings(columns: list[tuple[int, Column]], steps: list[Any], names: Any) -> list[tuple[int, Column]]:
+    """The columns that an encoder reads of scaled numbers, as columns of the numbers before they were scaled.
+
+    A median, a mean and a range lie where they did; a length is multiplied by the divisors.
+    """
+    scalings = list(map(_scaling, steps))
+    for step, scaling in zip(steps, scalings, strict=True):
+        if np.isfinite([scaling.low, scaling.high]).any():
+            raise TypeError(
+                f"a {type(step).__name__} with clip=True comes before a TabularClassifier or TabularRegressor, but one "
+                "without is wanted"
+            )
+    found: list[tuple[int, Column]] = []
+    for j, column in columns:
+        if isinstance(column, Category):
+            raise TypeError(
+                f"column {column.name!r} is read as categories of scaled numbers, but numbers are wanted, or no scaler"
+            )
+        state = vars(column) | {"name": column.name if names is None else str(names[j])}
+        for scaling in reversed(scalings):
+            for name in "median", "mean", "low", "high":
+                if state[name] is not None:
+                    state[name] = float((state[name] - scaling.offset[j]) * scaling.divisor[j] + scaling.shift[j])
+            state["scale"] = float(state["scale"] * scaling.divisor[j])
+        found.append((j, Number(**state)))
+    return found
 
 
 def _names_of_kinds(model: Any) -> set[str]:

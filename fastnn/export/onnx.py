@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.export.description import Description, Scaling, describe_one
+from fastnn.export.description import Description, Member, Outcome, Pieces, Scaling, describe
 from fastnn.export.expressions import Symbol, constant, evaluate, expression
 from fastnn.kernels.laws.activations import normal_distribution, relu
 from fastnn.network import Array, common_dtype
@@ -101,11 +101,11 @@ def to_onnx(model: Any, *, dtype: npt.DTypeLike | None = None, opset: int | None
 
     Parameters
     ----------
-    model : MLPClassifier, MLPRegressor or Pipeline
-        An estimator of fastnn or of scikit-learn; or a Pipeline that ends with one, after a `TableEncoder`, a
-        StandardScaler, MinMaxScaler, MaxAbsScaler or RobustScaler, or several of these.
+    model : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
+        An estimator of fastnn or of scikit-learn; or a Pipeline that ends with one, after a StandardScaler,
+        MinMaxScaler, MaxAbsScaler or RobustScaler, several of these, or (before an MLP) a `TableEncoder`.
     dtype : {"float32", "float64"} or None, default None
-        What the network is computed in; None for the dtype of its parameters.
+        What the networks are computed in; None for the dtype of their parameters.
     opset : int or None, default None
         The version of ONNX's operators, from 13 to 25; None for 18, which onnxruntime reads since 1.14.
 
@@ -113,10 +113,11 @@ def to_onnx(model: Any, *, dtype: npt.DTypeLike | None = None, opset: int | None
     -------
     onnx.ModelProto
         Its input is "X" (n_samples, n_features), of that dtype, or float64 where a scaler comes first, because the
-        digits count until the mean is subtracted.  With a `TableEncoder`, each column of the table that is read is an
-        input by its name (n_samples, 1): texts for categories, else float64, dates in seconds since 1970 and booleans
-        as 0 and 1; "" or NaN where a value is missing.  The outputs of a classifier are "label", what `predict` gives,
-        and "probabilities", what `predict_proba` gives; of a regressor "variable", what `predict` gives.
+        digits count until the mean is subtracted.  With a `TableEncoder`, and of a tabular model, each column of the
+        table that is read is an input by its name (n_samples, 1): texts for categories, else float64, dates in seconds
+        since 1970 and booleans as 0 and 1; "" or NaN where a value is missing.  The outputs of a classifier are
+        "label", what `predict` gives, and "probabilities", what `predict_proba` gives; of a regressor "variable", what
+        `predict` gives: that of a `TabularRegressor` in float64, because the digits count when the mean is added.
 
     Raises
     ------
@@ -141,8 +142,10 @@ def to_onnx(model: Any, *, dtype: npt.DTypeLike | None = None, opset: int | None
     from fastnn import __version__
 
     helper, opset = _onnx().helper, _checked_opset(OPSET if opset is None else opset)
-    description, network = describe_one(model), model[-1] if hasattr(model, "steps") else model
-    sizes = [len(description.coefs[0]), *map(len, description.intercepts)]
+    description, network = describe(model), model[-1] if hasattr(model, "steps") else model
+    sizes = " - ".join(map(str, [len(description.coefs[0]), *map(len, description.intercepts)]))
+    n_members = len(description.members)
+    what = "a multilayer perceptron" if n_members == 1 else f"the mean of {n_members} multilayer perceptrons"
     writer = Writer(_dtype_of(description, dtype))
     inputs, x = _matrix(writer, description)
     outputs = _outputs(writer, description, x)
@@ -168,7 +171,7 @@ def to_onnx(model: Any, *, dtype: npt.DTypeLike | None = None, opset: int | None
         ir_version=helper.find_min_ir_version_for(opsets),
         producer_name="fastnn",
         producer_version=__version__,
-        doc_string=f"a multilayer perceptron of {' - '.join(map(str, sizes))} units",
+        doc_string=f"{what} of {sizes} units",
     )
     # What the graph does not say, and a training that goes on has to know.
     told = {"feature_names": description.names, "parameters": parameters_of_loss(network)}
@@ -318,15 +321,27 @@ REPLACED: dict[tuple[str, np.dtype[Any]], Callable[..., str]] = {
 def _matrix(writer: Writer, description: Description) -> tuple[list[Value], str]:
     """What the graph takes, and the matrix that the network takes."""
     if description.columns is not None:
-        inputs, x = _table(writer, [column for _, column in description.columns])
-        dtype = FLOAT32  # as the encoder gives it
+        inputs = [_input(writer, column) for _, column in description.columns]
     else:
         dtype = FLOAT64 if description.scalings else writer.dtype
-        x = writer.new_name("X")
-        inputs = [Value(x, dtype, description.n_features_in, "an example a row")]
+        inputs = [Value(writer.new_name("X"), dtype, description.n_features_in, "an example a row")]
+    return inputs, _matrix_of(writer, description, [value.name for value in inputs])
+
+
+def _matrix_of(writer: Writer, description: Description, names: Sequence[str]) -> str:
+    """The matrix that the network takes, of the columns of a table, or of one matrix; both as `_matrix` has them."""
+    if description.columns is not None:
+        x = _encoded(writer, names, [column for _, column in description.columns])
+        dtype = FLOAT32  # as the encoder gives it
+    else:
+        (x,), dtype = names, FLOAT64 if description.scalings else writer.dtype
+    if description.scalings or description.pieces:
+        x, dtype = x if dtype == FLOAT64 else writer.cast(x, FLOAT64), FLOAT64
     for scaling in description.scalings:
-        x, dtype = _scaled(writer, x if dtype == FLOAT64 else writer.cast(x, FLOAT64), scaling), FLOAT64
-    return inputs, x if dtype == writer.dtype else writer.cast(x, writer.dtype)
+        x = _scaled(writer, x, scaling)
+    if description.pieces:
+        x, dtype = _embedded(writer, x, description.pieces), FLOAT32
+    return x if dtype == writer.dtype else writer.cast(x, writer.dtype)
 
 
 def _scaled(writer: Writer, x: str, scaling: Scaling) -> str:
@@ -343,15 +358,34 @@ def _scaled(writer: Writer, x: str, scaling: Scaling) -> str:
     return x
 
 
-def _table(writer: Writer, columns: Sequence[Column]) -> tuple[list[Value], str]:
-    """The columns of a table, one by one, and the matrix that `TableEncoder` makes of them, in float32."""
-    inputs = [_input(writer, column) for column in columns]
+def _embedded(writer: Writer, x: str, pieces: Pieces) -> str:
+    """What `PiecewiseLinearEncoder` makes of a matrix of float64, by the same operations; in float32."""
+
+    def row(values: npt.ArrayLike) -> str:
+        return writer.number(values, FLOAT64)
+
+    z = writer.node("Mul", writer.node("Sub", x, row(pieces.center)), row(pieces.scale))
+    third = writer.node("Div", z, row(3))
+    root = writer.node("Sqrt", writer.node("Add", writer.node("Mul", third, third), row(1)))
+    parts = [writer.node("Div", z, root)]
+    if pieces.n_columns > len(pieces.edges):
+        n_pieces = [max(len(edges) - 1, 0) for edges in pieces.edges]
+        places = writer.number(np.repeat(np.arange(len(n_pieces)), n_pieces), INT64)
+        starts = np.concatenate([edges[:-1] for edges in pieces.edges])
+        x = writer.node("Sub", writer.node("Gather", x, places, axis=1), row(starts))
+        x = writer.node("Div", x, row(np.concatenate([np.diff(edges) for edges in pieces.edges])))
+        parts += [writer.node("Sub", writer.node("Min", writer.node("Max", x, row(0)), row(1)), row(0.5))]
+    return writer.cast(_side_by_side(writer, parts), FLOAT32)
+
+
+def _encoded(writer: Writer, names: Sequence[str], columns: Sequence[Column]) -> str:
+    """The matrix that `TableEncoder` makes of the columns of a table, in float32."""
     parts: list[str] = []
-    for is_text, run in groupby(zip(inputs, columns, strict=True), lambda pair: isinstance(pair[1], Category)):
+    for is_text, run in groupby(zip(names, columns, strict=True), lambda pair: isinstance(pair[1], Category)):
+        of_run: tuple[Any, ...]
         values, of_run = zip(*run, strict=True)
-        names = [value.name for value in values]
-        parts += map(partial(_one_hot, writer), names, of_run) if is_text else [_numbers(writer, names, of_run)]
-    return inputs, _side_by_side(writer, parts)
+        parts += map(partial(_one_hot, writer), values, of_run) if is_text else [_numbers(writer, values, of_run)]
+    return _side_by_side(writer, parts)
 
 
 def _input(writer: Writer, column: Column) -> Value:
@@ -433,17 +467,22 @@ OUT_ACTIVATIONS: dict[str, Callable[[Writer, str], str]] = {
 
 def _outputs(writer: Writer, description: Description, x: str) -> dict[str, Value]:
     """What the graph gives, by names, of a matrix x."""
-    laws = [activation.value for activation in description.activations]
-    for l, (coef, intercept) in enumerate(zip(description.coefs, description.intercepts, strict=True)):
-        W, b = (writer.array(f"{name}_{l}", _of(writer, p)) for name, p in (("coefs", coef), ("intercepts", intercept)))
-        z = writer.node("Gemm", x, W, b)
-        x = writer.law(laws[l], z) if l < len(laws) else z
-    a, k = OUT_ACTIVATIONS[description.out_activation](writer, z), len(intercept)
+    last = [_last_sums(writer, description, member, x) for member in description.members]
+    k = len(description.intercepts[-1])
+
+    def mean(g: Callable[[Writer, str], str]) -> str:
+        outputs = [g(writer, z) for z in last]
+        return writer.node("Div", writer.node("Sum", *outputs), writer.number(len(last))) if last[1:] else outputs[0]
+
+    a = mean(OUT_ACTIVATIONS[description.out_activation])
     if description.task == "numbers":
+        dtype = writer.dtype
+        if description.outcome:
+            a, dtype = _outcome(writer, writer.cast(a, FLOAT64), description.outcome), FLOAT64
         if description.is_sorted:
             a = writer.node("TopK", a, writer.number([k], INT64), axis=1, largest=0, n_outputs=2)
         a = _flat(writer, a) if description.is_flat else a
-        return {"variable": Value(a, writer.dtype, None if description.is_flat else k, "what is predicted")}
+        return {"variable": Value(a, dtype, None if description.is_flat else k, "what is predicted")}
     if description.task == "labels":
         label = writer.cast(writer.node("Greater", a, writer.number(0.5)), INT64)
         return {
@@ -457,11 +496,28 @@ def _outputs(writer: Writer, description: Description, x: str) -> dict[str, Valu
         place = writer.node("ArgMax", a, axis=1, keepdims=0)
     label = writer.node("Gather", writer.array("classes", classes), place)
     if description.out_activation == "logistic":
-        a, k = writer.node("Concat", complement(writer, z), a, axis=1), 2
+        a, k = writer.node("Concat", mean(complement), a, axis=1), 2
     return {
         "label": Value(label, classes.dtype, None, "the class"),
         "probabilities": Value(a, writer.dtype, k, "of each class"),
     }
+
+
+def _last_sums(writer: Writer, description: Description, member: Member, x: str) -> str:
+    """What comes before the output activation of a member."""
+    laws = [activation.value for activation in description.activations]
+    for l, (coef, intercept) in enumerate(zip(member.coefs, member.intercepts, strict=True)):
+        W, b = (writer.array(f"{name}_{l}", _of(writer, p)) for name, p in (("coefs", coef), ("intercepts", intercept)))
+        z = writer.node("Gemm", x, W, b)
+        x = writer.law(laws[l], z) if l < len(laws) else z
+    return z
+
+
+def _outcome(writer: Writer, a: str, outcome: Outcome) -> str:
+    """a scale + mean, between low and high, in float64."""
+    for op, row in ("Mul", outcome.scale), ("Add", outcome.mean), ("Max", outcome.low), ("Min", outcome.high):
+        a = writer.node(op, a, writer.number(row, FLOAT64))
+    return a
 
 
 def parameters_of_loss(network: Any) -> dict[str, Any]:
@@ -557,7 +613,8 @@ def register(*kinds: type) -> None:
     Parameters
     ----------
     *kinds : type
-        MLPClassifier or MLPRegressor; the classes that are derived from them by now come with them.
+        MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor; the classes that are derived from them by
+        now come with them.
 
     Raises
     ------
@@ -607,18 +664,21 @@ def infer_types(operator: Any) -> None:
         np.dtype(bool): data_types.BooleanTensorType,
         TEXT: data_types.StringTensorType,
     }
-    values = _outputs(Writer(_dtype_within(operator)), _described_within(operator), "X").values()
+    values = _outputs_within(Writer(_dtype_within(operator)), describe(operator.raw_operator), "X")
     for variable, value in zip(operator.outputs, values, strict=True):
         variable.type = types[value.dtype]([None] if value.n_columns is None else [None, value.n_columns])
 
 
 def convert(scope: Any, operator: Any, container: Any) -> None:
-    """Write a network into the graph."""
+    """Write a model into the graph."""
     _checked_opset(container.target_opset_onnx)
-    dtype = _dtype_within(operator)
+    dtype, description = _dtype_within(operator), describe(operator.raw_operator)
     writer = Writer(dtype, scope.get_unique_variable_name)
-    x = _side_by_side(writer, [writer.cast(variable.full_name, dtype) for variable in operator.inputs])
-    values = _outputs(writer, _described_within(operator), x).values()
+    if description.columns is None:
+        x = _side_by_side(writer, [writer.cast(variable.full_name, dtype) for variable in operator.inputs])
+    else:
+        x = _table_within(writer, operator, description)
+    values = _outputs_within(writer, description, x)
     named = {value.name: variable.full_name for value, variable in zip(values, operator.outputs, strict=True)}
     for name, array in writer.arrays.items():
         content = [text.encode() for text in array] if array.dtype == TEXT else array.ravel()
@@ -626,12 +686,44 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     for node in writer.with_names(named):
         ends = list(node.inputs), list(node.outputs)
         name = scope.get_unique_operator_name(node.op)
-        container.add_node(node.op, *ends, op_domain=node.domain, name=name, **node.attributes)
+        version = ML_OPSET if node.domain == ML else None  # None for the newest that was asked for
+        container.add_node(node.op, *ends, op_domain=node.domain, op_version=version, name=name, **node.attributes)
 
 
-def _described_within(operator: Any) -> Description:
-    """The estimator that is converted: others expect a matrix of it."""
-    return replace(describe_one(operator.raw_operator), is_flat=False)
+def _outputs_within(writer: Writer, description: Description, x: str) -> list[Value]:
+    """What an estimator gives that is converted: others expect a matrix of it, in the dtype of what comes in."""
+    values = _outputs(writer, replace(description, is_flat=False), x)
+    if description.outcome:
+        values["variable"] = replace(
+            values["variable"], name=writer.cast(values["variable"].name, writer.dtype), dtype=writer.dtype
+        )
+    return list(values.values())
+
+
+def _table_within(writer: Writer, operator: Any, description: Description) -> str:
+    """The matrix that a network takes, of the columns of a table, which come in side by side or one by one."""
+    from skl2onnx.common.data_types import StringTensorType
+
+    name, places = type(operator.raw_operator).__name__, list[tuple[Any, int]]()
+    for variable in operator.inputs:
+        width = variable.type.shape[1] if len(variable.type.shape) > 1 else 1
+        places += [(variable, k) for k in range(width or 0)]
+    if len(places) != description.n_features_in:
+        raise ValueError(f"{len(places)} columns come in, but {name} expects {description.n_features_in}")
+    names = []
+    for j, column in description.columns or []:
+        variable, k = places[j]
+        is_text = isinstance(variable.type, StringTensorType)
+        if is_text != isinstance(column, Category):
+            kinds = "numbers", "texts"
+            raise TypeError(
+                f"column {column.name!r} comes in as {kinds[is_text]}, but {name} expects {kinds[not is_text]}"
+            )
+        x = variable.full_name
+        if variable.type.shape[1:] != [1]:
+            x = writer.node("Gather", x, writer.number([k], INT64), axis=1)
+        names.append(x if is_text else writer.cast(x, FLOAT64))
+    return _matrix_of(writer, description, names)
 
 
 def _dtype_within(operator: Any) -> np.dtype[Any]:
