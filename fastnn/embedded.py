@@ -231,7 +231,9 @@ class CompiledNetwork:
 
     def _unpacked(self) -> tuple[list[Array], list[Array]]:
         if self._description.pieces:
-            raise AttributeError("a network for tables has no coefs_ and intercepts_: the model's estimators_ have them")
+            raise AttributeError(
+                "a network for tables has no coefs_ and intercepts_: the model's estimators_ have them"
+            )
         return unpack(self._network, self._thetas[0])
 
     def _predict(self, X: Array, out: Array) -> None:
@@ -629,7 +631,7 @@ def input_gradient(net: CompiledNetwork, x: Array, out: Array) -> None:
         Becomes the Jacobian matrix of `predict_one`.  In one dimension: of the one number that is predicted, or of two
         classes that of the probability of the second.  It is 0 where a number is missing or is cut off before the
         network or after it, and NaN for a category of a table.  On an edge between two pieces of a column, where it
-        jumps, it is that of the upper one.
+        jumps, it is that of one of them.
 
     Raises
     ------

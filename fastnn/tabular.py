@@ -22,7 +22,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from fastnn.estimators import MLPClassifier, MLPRegressor
+from fastnn.estimators import InCompiledCode, MLPClassifier, MLPRegressor
 from fastnn.many import at_once
 from fastnn.network import Array
 from fastnn.system import get_n_threads
@@ -239,7 +239,7 @@ _PARAMETERS = """    Parameters
 """
 
 
-class _Tabular(BaseEstimator):
+class _Tabular(InCompiledCode, BaseEstimator):
     """What the classifier and the regressor share."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

@@ -40,7 +40,23 @@ from fastnn.kernels.products.columns import transpose
 from fastnn.kernels.products.slopes import times_slope
 from fastnn.kernels.products.sparse import product
 from fastnn.kernels.products.vectors import softmax
-from fastnn.kernels.run import A_OUT, FORM, LOSS, N_IN, N_OUT, PENALTY, SLOPE, VALUE, W_ROWS, B, Batches, Model, Rule, Run, W
+from fastnn.kernels.run import (
+    A_OUT,
+    FORM,
+    LOSS,
+    N_IN,
+    N_OUT,
+    PENALTY,
+    SLOPE,
+    VALUE,
+    W_ROWS,
+    B,
+    Batches,
+    Model,
+    Rule,
+    Run,
+    W,
+)
 
 #: The words of a network: addresses of `predict`, `input_gradient` and `train_step`, of `Embedded` and `Trained`; how
 #: many numbers an example and a prediction have, and the targets of one; how many examples a step takes at most, 0

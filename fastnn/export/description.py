@@ -83,8 +83,9 @@ class Description:
     """What a model computes.
 
     First the matrix: of a `TableEncoder`, from its `columns` of the table, or what comes in.  Then the `scalings`, one
-    after another, and the `pieces`; the layers of each member, and the output activation; the mean of the members'
-    outputs; the `outcome`; and what `predict` makes of it.
+    after another, and the `pieces`; but a model with pieces has a TableEncoder of its own, and scalings are of the
+    columns of what comes in, before that.  Then the layers of each member, and the output activation; the mean of the
+    members' outputs; the `outcome`; and what `predict` makes of it.
 
     Parameters
     ----------
