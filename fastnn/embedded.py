@@ -628,10 +628,10 @@ def input_gradient(net: CompiledNetwork, x: Array, out: Array) -> None:
     x : array (n_features,)
         C-contiguous, of the dtype of the network.
     out : array (n_outputs, n_features), or (n_features,)
-        Becomes the Jacobian matrix of `predict_one`.  In one dimension: of the one number that is predicted, or of two
-        classes that of the probability of the second.  It is 0 where a number is missing or is cut off before the
-        network or after it, and NaN for a category of a table.  On an edge between two pieces of a column, where it
-        jumps, it is that of one of them.
+        Becomes the Jacobian matrix of `predict_one`; it shares no memory with x.  In one dimension: of the one number
+        that is predicted, or of two classes that of the probability of the second.  It is 0 where a number is missing
+        or is cut off before the network or after it, and NaN for a category of a table.  On an edge between two pieces
+        of a column, where it jumps, it is that of one of them.
 
     Raises
     ------

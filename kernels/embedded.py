@@ -359,7 +359,7 @@ def predict(net, X, out):
             elif is_encoded:
                 x, row = A_0, 0
             x = x[:1] if X.shape[0] == 1 else x  # one by itself takes another way
-            into = out[i - row : i + m] if p == 0 else others  # several members have pieces before them
+            into = out[i - row : i + m] if p == 0 else others  # where there are several, the row is 0
             through(model, first, x, room, work, row, m, into)
             if p > 0:
                 for e in range(m):
@@ -464,10 +464,11 @@ def back(net, model, X, A_0, m, work, dZ, dA):
 
 
 @kernel
-def add_to_columns(net, X, i, m, dA_0, out, j):
-    """out[i ..., j] (m, n_features) += the derivative by the numbers of the columns, of that by the matrix.
+def to_columns(net, X, i, m, dA_0, out, j, is_added):
+    """out[i ..., j] (m, n_features) = the derivative by the numbers of the columns, of that by the matrix.
 
-    It is 0 where a number is missing or is cut off; NaN for a category, which has none.
+    Or it is added to that of other members.  It is 0 where a number is missing or is cut off; NaN for a category, which
+    has none.
     """
     columns, scalings, zero = net.columns, net.scalings, X.dtype.type(0)
     for e in range(m):
@@ -481,7 +482,8 @@ def add_to_columns(net, X, i, m, dA_0, out, j):
                 is_cut = x - x != zero or x < by[LEAST] or x > by[MOST]
                 x = ((x - by[SHIFT]) - by[SHIFT_REST]) / by[DIVISOR] + by[OFFSET]
                 da = zero if is_cut or x < by[LOW] or x > by[HIGH] else da / by[DIVISOR]
-            out[i + e, j, c] += da if is_number else zero / zero
+            da = da if is_number else zero / zero
+            out[i + e, j, c] = out[i + e, j, c] + da if is_added else da
 
 
 @entry(no_cpython_wrapper=True)
@@ -511,9 +513,6 @@ def input_gradient(net, X, first, is_raw, out):
         for e in range(m):
             for k in range(n_y):
                 sums[e, k] = zero
-            for number in range(out.shape[1]):
-                for c in range(out.shape[2]):
-                    out[i + e, number, c] = zero
         for p in range(net.n_members):
             model = member_of(net, p)
             forward_to_go_back(net, model, x, row, numbers, terms, m, work)
@@ -528,7 +527,7 @@ def input_gradient(net, X, first, is_raw, out):
                     for k in range(n_y):
                         turns[e, k] = -dz[0, k] if net.has_complement and j == 0 else dz[0, k]
                 dA_0 = back(net, model, X, A_0, m, work, turns[:rows], turns[rows:])
-                add_to_columns(net, X, i, m, dA_0, out, number)
+                to_columns(net, X, i, m, dA_0, out, number, p > 0)
         if net.n_members > 1 or net.outcome.shape[0] > 0:
             settle_slopes(net, sums, i, m, first, out)
 

@@ -730,15 +730,15 @@ def allocations(function, *arguments):
 
 
 @njit
-def predictions_and_gradients(net, x, out, times):
+def predictions_and_gradients(net, x, out, slopes, times):
     for _ in range(times):
         fastnn.predict_one(net, x, out)
-        fastnn.input_gradient(net, x, x)
+        fastnn.input_gradient(net, x, slopes)
 
 
 @njit
-def and_steps(net, x, out, times):
-    predictions_and_gradients(net, x, out, times)
+def and_steps(net, x, out, slopes, times):
+    predictions_and_gradients(net, x, out, slopes, times)
     for _ in range(times):
         fastnn.train_step(net, x, out)
 
@@ -746,12 +746,13 @@ def and_steps(net, x, out, times):
 @pytest.mark.parametrize("is_of_tables", [False, True])
 def test_nothing_is_allocated(is_of_tables):
     net = TABULAR["a number"].jit("float64") if is_of_tables else MODELS["a number"].jit(batch_size=1)
-    function, x, out = predictions_and_gradients if is_of_tables else and_steps, np.zeros(net.n_features), np.empty(1)
-    function(net, x, out, 1)
+    function = predictions_and_gradients if is_of_tables else and_steps
+    arguments = net, np.zeros(net.n_features), np.empty(1), np.empty(net.n_features)
+    function(*arguments, 1)
     enabled = _nrt_python.memsys_stats_enabled()
     _nrt_python.memsys_enable_stats()
     try:
-        some, none = allocations(function, net, x, out, 100), allocations(function, net, x, out, 0)
+        some, none = allocations(function, *arguments, 100), allocations(function, *arguments, 0)
         assert some == none, "but for those of Numba's wrapper"
     finally:
         if not enabled:
