@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
-from copy import deepcopy
+from copy import copy, deepcopy
 
 import numba
 import numpy as np
@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, TableEncoder, TabularClassifier, TabularRegressor
+from fastnn import MLPClassifier, MLPRegressor, TableEncoder, TabularClassifier, TabularRegressor, gradients
 from fastnn.embedded import ABI, CompiledNetwork, NetworkType
 from fastnn.kernels.laws.activations import ACTIVATIONS
 from fastnn.kernels.laws.losses import LOSSES
@@ -305,6 +305,18 @@ def test_columns_of_all_kinds_are_those_of_the_model():
     assert (slopes[:2, names.index("day")] != 0).all()
     # float32 rows, where the day has some minutes.
     np.testing.assert_allclose(model.input_gradient(table)[:4], slopes, rtol=0.01, atol=1e-4)
+
+
+def test_threads_make_no_difference_to_models_of_tables(monkeypatch):
+    monkeypatch.setattr(gradients, "SERIAL_BELOW", 0)
+    for model in TABULAR["two classes"], TABULAR["numbers in their units"]:
+        net = model.jit()
+        one, many = np.empty((2, 120, net.n_outputs), np.float32)
+        rows_one_by_one(net, net.rows(OTHERS), one)
+        rows_in_parallel(net, net.rows(OTHERS), many)
+        np.testing.assert_array_equal(one, many)
+        slopes = [copy(model).set_params(n_threads=n).input_gradient(OTHERS) for n in (1, 3)]
+        np.testing.assert_array_equal(*slopes)
 
 
 def test_where_a_prediction_is_cut_off_it_has_no_slope():
