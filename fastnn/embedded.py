@@ -35,7 +35,7 @@ from numba.extending import (
 from scipy import LowLevelCallable
 from sklearn.utils import check_array
 
-from fastnn.export.description import Description, Scaling, describe_one
+from fastnn.export.description import Description, Member, Pieces, Scaling, describe
 from fastnn.kernels import embedded as kernels
 from fastnn.kernels import run
 from fastnn.kernels.embedded import as_block, as_blocks, word
@@ -91,21 +91,26 @@ class CompiledNetwork:
     has_categories : bool
         Whether some of the numbers of an example are those of categories: see `rows`.
     coefs_, intercepts_ : lists of arrays
-        Copies of the parameters, as an estimator has them.
+        Copies of the parameters, as an estimator has them; not of a model of tables, whose members have them.
     """
 
     def __init__(self, description: Description, dtype: npt.DTypeLike, trainer: Any = None) -> None:
-        sizes = (len(description.coefs[0]), *(coef.shape[1] for coef in description.coefs))
+        members, pieces = description.members, description.pieces
+        if pieces:
+            members = [Member([_at_knots(pieces, one.coefs[0]), *one.coefs[1:]], one.intercepts) for one in members]
+        sizes = (len(members[0].coefs[0]), *(coef.shape[1] for coef in members[0].coefs))
         network = Network(sizes, tuple(description.activations), description.out_activation)
         self._description, self._network, self._trainer = description, network, trainer
         self.dtype = np.dtype(dtype)
-        self._theta = (
-            trainer.model.theta if trainer else pack(network, description.coefs, description.intercepts, dtype)
+        # Of each member: W and b of all layers, and the same with W^T.
+        self._thetas = (
+            [trainer.model.theta] if trainer else [pack(network, one.coefs, one.intercepts, dtype) for one in members]
         )
-        self._theta_T = aligned(network.n_params, dtype)
-        for block in network.blocks:
-            values = self._theta[block.start : block.end].reshape(block.shape)
-            self._theta_T[block.start : block.end] = values.T.ravel()
+        self._thetas_T = [aligned(network.n_params, dtype) for _ in members]
+        for theta, theta_T in zip(self._thetas, self._thetas_T, strict=True):
+            for block in network.blocks:
+                values = theta[block.start : block.end].reshape(block.shape)
+                theta_T[block.start : block.end] = values.T.ravel()
         has_complement = description.task == "classes" and description.out_activation == "logistic"
         columns = description.columns
         self.n_features = sizes[0] if columns is None else len(columns)
@@ -127,6 +132,8 @@ class CompiledNetwork:
         n_classes = 0 if description.task == "numbers" else sizes[-1] if is_of_classes else 2
         self._words[kernels.N_CLASSES], self._words[kernels.N_NUMBERS] = n_classes, sizes[-1]
         record, two, three = self._embedded(has_complement), _array(self.dtype, 2), _array(self.dtype, 3)
+        left_out = (sizes[0] - record.pieces.n_terms) * sizes[1] if pieces else 0
+        self._n_products = len(members) * (network.n_params - left_out)  # for an example
         self._words[kernels.NETWORK] = self._keep(record)
         self._words[kernels.PREDICT] = _address(kernels.predict, self.dtype, record, two, two)
         if record.gradient_rows:
@@ -153,31 +160,38 @@ class CompiledNetwork:
 
     def _embedded(self, has_complement: bool) -> kernels.Embedded:
         network, dtype, description = self._network, self.dtype, self._description
-        layers, size = new_table(network), dtype.itemsize
-        width = padded(max(network.layer_sizes), dtype)
-        rows = _rows(2 * width * size)
-        gradient_bytes = (2 * len(layers) + 2) * width * size
+        layers, size, pieces = new_table(network), dtype.itemsize, _pieces(description, dtype)
+        n_x = pieces.centers.size if pieces.n_terms else network.layer_sizes[0]
+        width = padded(max(n_x, *network.layer_sizes[1:]), dtype)
+        # Of pieces, a number and a place for each term; of the others, one more prediction for all.
+        more = pieces.n_terms * (size + 4) + (width * size if len(self._thetas) > 1 else 0)
+        rows = _rows(2 * width * size + more)
+        gradient_bytes = (2 * len(layers) + 2) * width * size + more
         gradient_rows = _rows(gradient_bytes) if gradient_bytes <= STACK else 0
-        for block in network.blocks:
-            layers[block.layer - 1, run.W if block.is_penalised else run.B] = (
-                self._theta_T.ctypes.data + block.start * size
-            )
-            if block.is_penalised:
-                layers[block.layer - 1, run.W_ROWS] = self._theta.ctypes.data + block.start * size
         for l, layer in enumerate(layers):
             layer[run.A_OUT], layer[run.SLOPE] = l % 2 * rows * width, 2 * l * gradient_rows * width
         nothing = aligned(0, dtype)
         model = with_laws(new_model(network, nothing, layers), network, is_trained=False)
+        members = np.tile(layers, (len(self._thetas), 1))
+        for p, (theta, theta_T) in enumerate(zip(self._thetas, self._thetas_T, strict=True)):
+            for block in network.blocks:
+                layer, start = members[p * len(layers) + block.layer - 1], block.start * size
+                layer[run.W if block.is_penalised else run.B] = theta_T.ctypes.data + start
+                if block.is_penalised:
+                    layer[run.W_ROWS] = theta.ctypes.data + start
         forms = {"identity": kernels.IDENTITY, "logistic": kernels.LOGISTIC, "exp": kernels.EXP}
-        columns, scalings = _encoding(description, network.layer_sizes[0], dtype)
+        columns, scalings = _encoding(description, n_x, dtype)
         return kernels.Embedded(
-            model=model,
+            model=model._replace(layers=members),
+            n_members=len(self._thetas),
             room=Room(work=aligned((0, 1), dtype), width=width, rows=np.arange(rows)),
             size=2 * rows * width,
             gradient_rows=gradient_rows,
             gradient_size=2 * len(layers) * gradient_rows * width,
             columns=columns,
             scalings=scalings,
+            pieces=pieces,
+            outcome=_outcome(description, network.layer_sizes[-1], dtype),
             nothing=aligned((1, width), dtype),
             output_form=forms.get(description.out_activation, kernels.SOFTMAX),
             has_complement=has_complement,
@@ -201,29 +215,36 @@ class CompiledNetwork:
             numbers=ready.rule.numbers,
             done=np.zeros(1, np.int64),
             costs=np.zeros((1, run.COSTS), self.dtype),
-            theta_T=self._theta_T,
+            theta_T=self._thetas_T[0],
             scale=np.full(1, scale, self.dtype),
         )
 
     @property
     def coefs_(self) -> list[Array]:
         """Copies of the weights (n_in, n_out) of each layer."""
-        return unpack(self._network, self._theta)[0]
+        return self._unpacked()[0]
 
     @property
     def intercepts_(self) -> list[Array]:
         """Copies of the intercepts (n_out,) of each layer."""
-        return unpack(self._network, self._theta)[1]
+        return self._unpacked()[1]
+
+    def _unpacked(self) -> tuple[list[Array], list[Array]]:
+        if self._description.pieces:
+            raise AttributeError(
+                "a network for tables has no coefs_ and intercepts_: the model's estimators_ have them"
+            )
+        return unpack(self._network, self._thetas[0])
 
     def _predict(self, X: Array, out: Array) -> None:
-        seconds = 2e-10 * len(X) * self._network.n_params
+        seconds = 2e-10 * len(X) * self._n_products
         words = int(self._words[kernels.PREDICT]), int(self._words[kernels.NETWORK])
         kernels.call_predict(seconds < BRIEF, *words, examples(X, self.dtype), out)
 
     def _input_gradient(self, X: Array, first: int, is_raw: bool, out: Array) -> None:
         if not self._words[kernels.GRADIENT]:
             raise ValueError(TOO_WIDE)
-        seconds = 2e-10 * len(X) * self._network.n_params * (1 + out.shape[1])
+        seconds = 2e-10 * len(X) * self._n_products * (1 + out.shape[1])
         words = int(self._words[kernels.GRADIENT]), int(self._words[kernels.NETWORK])
         kernels.call_input_gradient(seconds < BRIEF, *words, examples(X, self.dtype), first, is_raw, out)
 
@@ -286,13 +307,13 @@ class CompiledNetwork:
             return X
         frame, at = Frame.of(X), {}
         if frame.named and names != [f"x{j}" for j in range(n_columns)]:
-            check_columns(frame.names, [column.name for _, column in columns])
+            check_columns(frame.names, [names[place] for place, _ in columns])
             at = {name: j for j, name in enumerate(frame.names)}
         elif len(frame.names) != n_columns:
             raise ValueError(f"X has {len(frame.names)} features, but this network expects {n_columns}")
         rows, most = np.empty((len(frame.rows), len(columns)), self.dtype), float(np.finfo(self.dtype).max)
         for k, (place, column) in enumerate(columns):
-            values = frame.column(at.get(column.name, place))
+            values = frame.column(at.get(names[place], place))
             if isinstance(column, Number):
                 rows[:, k] = np.clip(column.values(values), -most, most)  # infinite would be missing
             else:
@@ -307,7 +328,9 @@ class CompiledNetwork:
 
     def __repr__(self) -> str:
         train = f", batch_size={self.batch_size}" if self.batch_size else ""
-        return f"<CompiledNetwork {'-'.join(map(str, self._network.layer_sizes))}, {self.dtype}{train}>"
+        members = f"{len(self._thetas)} x " if len(self._thetas) > 1 else ""
+        sizes = len(self._description.coefs[0]), *self._network.layer_sizes[1:]
+        return f"<CompiledNetwork {members}{'-'.join(map(str, sizes))}, {self.dtype}{train}>"
 
 
 #: The networks whose addresses compiled code has been told, by these.
@@ -374,12 +397,15 @@ def _encoding(description: Description, n_x: int, dtype: np.dtype[Any]) -> tuple
             place += len(column.outputs)
         stages.insert(0, first)
     numbers = np.array(stages).reshape(-1, n_x, kernels.SCALING).astype(dtype)
-    shifts, divisors = numbers[:, :, kernels.SHIFT], numbers[:, :, kernels.DIVISOR]
-    if not (np.isfinite(shifts) & np.isfinite(divisors) & (divisors != 0)).all():
-        raise ValueError(
-            f"the model scales by numbers that no {dtype} can hold: fastnn.jit(model, dtype='float64') does"
-        )
+    _check_scales(numbers[:, :, kernels.SHIFT], numbers[:, :, kernels.DIVISOR])
     return np.array(columns, np.int64).reshape(-1, kernels.COLUMN), numbers
+
+
+def _check_scales(shifts: Array, scales: Array) -> None:
+    if not (np.isfinite(shifts).all() and np.isfinite(scales).all() and (scales != 0).all()):
+        raise ValueError(
+            f"the model scales by numbers that no {scales.dtype} can hold: fastnn.jit(model, dtype='float64') does"
+        )
 
 
 def _stage(scaling: Scaling, dtype: np.dtype[Any]) -> npt.NDArray[np.float64]:
@@ -387,6 +413,41 @@ def _stage(scaling: Scaling, dtype: np.dtype[Any]) -> npt.NDArray[np.float64]:
     nothing = np.full(shift.shape, np.nan)
     columns = nothing, np.full(shift.shape, -np.inf), np.full(shift.shape, np.inf), shift, scaling.shift - shift
     return np.stack([*columns, scaling.divisor, scaling.offset, scaling.low, scaling.high], axis=1)
+
+
+@np.errstate(over="ignore")
+def _pieces(description: Description, dtype: np.dtype[Any]) -> kernels.Pieces:
+    """What `kernels.embedded.expand` does before the network."""
+    pieces = description.pieces or Pieces(np.empty(0), np.empty(0), [])
+    centers, scales = pieces.center.astype(dtype), pieces.scale.astype(dtype)
+    _check_scales(centers, scales[pieces.scale != 0])  # a constant column has 0
+    numbers = [len(edges) for edges in pieces.edges]
+    n_terms = len(numbers) + 2 * np.count_nonzero(numbers) + 1 if description.pieces else 0
+    knots = np.concatenate([np.empty(0), *pieces.edges]).astype(dtype)
+    return kernels.Pieces(centers, scales, knots, np.cumsum([0, *numbers]), n_terms)
+
+
+def _at_knots(pieces: Pieces, coef: Array) -> Array:
+    """The first coefs: of the columns, then for each edge the sum of its column's pieces there, times their coefs."""
+    n_columns = len(pieces.edges)
+    out, begin = [coef[:n_columns].astype(np.float64)], n_columns
+    for edges in pieces.edges:
+        if len(edges):
+            some = coef[begin : begin + len(edges) - 1].astype(np.float64)
+            rises = np.concatenate([np.zeros_like(some[:1]), np.cumsum(some, axis=0)])
+            out.append(rises - some.sum(axis=0) / 2)  # each piece is from -1/2 to 1/2
+            begin += len(some)
+    return np.concatenate(out)
+
+
+@np.errstate(over="ignore")
+def _outcome(description: Description, n_y: int, dtype: np.dtype[Any]) -> Array:
+    """What `kernels.embedded.settle` does after the networks."""
+    if (of := description.outcome) is None:
+        return np.empty((0, n_y), dtype)
+    numbers = np.stack([of.mean, of.scale, of.low, of.high]).astype(dtype)
+    _check_scales(numbers[kernels.TO], numbers[kernels.BY])
+    return numbers
 
 
 # ---- what Numba knows of it ----
@@ -498,7 +559,7 @@ def predict_one(net: CompiledNetwork, x: Array, out: Array) -> None:
         What `model.jit()` has made.
     x : array (n_features,)
         C-contiguous, of the dtype of the network.  Of a Pipeline, as that takes it: scalings are part of the network;
-        for a TableEncoder, see `CompiledNetwork.rows`.
+        for a TableEncoder, and models of tables, see `CompiledNetwork.rows`.
     out : array (n_outputs,)
         Becomes what `predict_proba` of a classifier says, or `predict` of a regressor.
 
@@ -562,9 +623,10 @@ def input_gradient(net: CompiledNetwork, x: Array, out: Array) -> None:
     x : array (n_features,)
         C-contiguous, of the dtype of the network.
     out : array (n_outputs, n_features), or (n_features,)
-        Becomes the Jacobian matrix of `predict_one`.  In one dimension: of the one number that is predicted, or of two
-        classes that of the probability of the second.  It is 0 where a number is missing or is cut off before the
-        network, and NaN for a category of a TableEncoder.
+        Becomes the Jacobian matrix of `predict_one`; it shares no memory with x.  In one dimension: of the one number
+        that is predicted, or of two classes that of the probability of the second.  It is 0 where a number is missing
+        or is cut off before the network or after it, and NaN for a category of a table.  On an edge between two pieces
+        of a column, where it jumps, it is that of one of them.
 
     Raises
     ------
@@ -746,13 +808,13 @@ def jit(model: Any, *, dtype: npt.DTypeLike | None = None, batch_size: int | Non
 
     Parameters
     ----------
-    model : MLPClassifier, MLPRegressor or Pipeline
-        An estimator of fastnn or of scikit-learn; or a Pipeline that ends with one, after a `TableEncoder`, a
-        StandardScaler, MinMaxScaler, MaxAbsScaler or RobustScaler, or several of these.
+    model : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
+        An estimator of fastnn or of scikit-learn; or a Pipeline that ends with one, after a StandardScaler,
+        MinMaxScaler, MaxAbsScaler or RobustScaler, several of these, or (before an MLP) a `TableEncoder`.
     dtype : {float32, float64} or None, default None
         Of the arrays that it will take; None for that of the parameters.
     batch_size : int or None, default None
-        How many examples a `train_step` takes at most; None for a network that only predicts.
+        How many examples a `train_step` takes at most; None for a network that only predicts, as those for tables do.
 
     Returns
     -------
@@ -776,7 +838,7 @@ def jit(model: Any, *, dtype: npt.DTypeLike | None = None, batch_size: int | Non
     >>> bool(np.allclose(out, model.predict_proba([[0.0, 1.0, 0.0]])[0]))
     True
     """
-    description = describe_one(model)
+    description = describe(model)
     dtype = description.dtype if dtype is None else np.dtype(dtype)
     if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype must be float32 or float64, got {dtype}")
@@ -787,7 +849,10 @@ def jit(model: Any, *, dtype: npt.DTypeLike | None = None, batch_size: int | Non
 def trainer_of(model: Any, dtype: npt.DTypeLike, batch_size: int, way: ModuleType | None = None) -> Trainer:
     """What takes steps from where an estimator is, by this way of doing a step or the plan's."""
     if not hasattr(model, "_trained_network"):
-        raise ValueError(f"batch_size is for an estimator of fastnn alone, but the model is a {type(model).__name__}")
+        raise ValueError(
+            "batch_size is for an MLPClassifier or MLPRegressor of fastnn, which single steps can train, but the model "
+            f"is a {type(model).__name__}"
+        )
     if not isinstance(batch_size, Integral) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"batch_size must be a positive integer or None, got {batch_size!r}")
     for name, wanted in (
@@ -801,7 +866,7 @@ def trainer_of(model: Any, dtype: npt.DTypeLike, batch_size: int, way: ModuleTyp
             raise ValueError(f"{name}={getattr(model, name)!r} is not for single steps, for which it is {wanted!r}")
     if model.solver == "lbfgs":
         raise ValueError("solver='lbfgs' takes all examples at once: there are no single steps")
-    if describe_one(model).is_sorted:
+    if describe(model).is_sorted:
         raise ValueError("several quantiles are not for single steps")
     network, optimizer, last = model._trained_network(), model._new_optimizer(), getattr(model, "_optimizer", None)
     if type(last) is type(optimizer) and last.moments is not None:

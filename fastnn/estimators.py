@@ -178,7 +178,91 @@ class Exported:
         return convert
 
 
-class _MLP(Exported, CallbackSupport, BaseEstimator):
+class InCompiledCode:
+    """What a fitted model is to compiled code, and its derivatives, which are computed there."""
+
+    n_threads: int | None
+
+    def jit(self, dtype: npt.DTypeLike | None = None, batch_size: int | None = None) -> Any:
+        """This model for compiled code, such as a user's own `@njit` functions.
+
+        Parameters
+        ----------
+        dtype : {float32, float64} or None, default None
+            Of the arrays that it will take; None for that of the parameters.
+        batch_size : int or None, default None
+            How many examples a `fastnn.train_step` takes at most; None for a network that only predicts, as those of
+            models for tables do.
+
+        Returns
+        -------
+        fastnn.embedded.CompiledNetwork
+            A copy of the parameters, for `fastnn.predict_one`, `predict_batch`, `input_gradient` and `train_step`.
+        """
+        from fastnn import embedded
+
+        return embedded.jit(self, dtype=dtype, batch_size=batch_size)
+
+    def cfunc(self) -> Any:
+        """A copy of this model for C: ``double f(int n, double *x, void *network)``.
+
+        Returns
+        -------
+        scipy.LowLevelCallable
+            See `fastnn.embedded.CompiledNetwork.cfunc`.
+        """
+        return self.jit().cfunc()
+
+    def input_gradient(self, X: Any, raw: bool = False) -> Array:
+        """The derivatives of what is predicted by the numbers of each row.
+
+        Of a table, by the columns that are read, those of `encoder_.columns_`: 0 where a number is missing or is cut
+        off, NaN for a category.  They jump at the edges of pieces, where they are those of one of the two.
+
+        Parameters
+        ----------
+        X : data frame or array-like (n_samples, n_features)
+            Examples, one a row.
+        raw : bool, default False
+            Whether those of the outputs before the output activation are wanted, such as log odds; of several members
+            the mean of these.
+
+        Returns
+        -------
+        array (n_samples, n_features), or (n_samples, n_outputs, n_features)
+            Of a regressor's one number, or of two classes the probability of the second; or of all numbers, if there
+            are more.
+        """
+        from fastnn import gradients
+
+        return gradients.input_gradient(self, X, raw, self.n_threads)
+
+    def hessian_vector_product(self, X: Any, v: npt.ArrayLike, raw: bool = False) -> Array:
+        """How the derivatives by the inputs change along a vector: H v, by central differences of `input_gradient`.
+
+        There is none on an edge between two pieces of a column of a table: what comes out there is large, and nothing
+        to go by.
+
+        Parameters
+        ----------
+        X : data frame or array-like (n_samples, n_features)
+            Examples, one a row.
+        v : array-like (n_features,) or (n_samples, n_features)
+            The vector, for all or for each; of a table with a number for each column that is read, 0 for categories.
+        raw : bool, default False
+            Whether it is about the outputs before the output activation.
+
+        Returns
+        -------
+        array (n_samples, n_features), or (n_samples, n_outputs, n_features)
+            float64, with about ten right digits where the activations are smooth.
+        """
+        from fastnn import gradients
+
+        return gradients.hessian_vector_product(self, X, v, raw, self.n_threads)
+
+
+class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
     """What the classifier and the regressor share: everything but the targets."""
 
     _theirs: ClassVar[type]  # scikit-learn's class of the same name
@@ -1045,76 +1129,6 @@ class _MLP(Exported, CallbackSupport, BaseEstimator):
         if not isinstance(model, cls._theirs):
             raise TypeError(f"model must be scikit-learn's {cls._theirs.__name__}, got {model!r}")
         return conversion.from_sklearn(model, cls)
-
-    def jit(self, dtype: npt.DTypeLike | None = None, batch_size: int | None = None) -> Any:
-        """This model for compiled code, such as a user's own `@njit` functions.
-
-        Parameters
-        ----------
-        dtype : {float32, float64} or None, default None
-            Of the arrays that it will take; None for that of the parameters.
-        batch_size : int or None, default None
-            How many examples a `fastnn.train_step` takes at most; None for a network that only predicts.
-
-        Returns
-        -------
-        fastnn.embedded.CompiledNetwork
-            A copy of the parameters, for `fastnn.predict_one`, `predict_batch`, `input_gradient` and `train_step`.
-        """
-        from fastnn import embedded
-
-        return embedded.jit(self, dtype=dtype, batch_size=batch_size)
-
-    def cfunc(self) -> Any:
-        """A copy of this model for C: ``double f(int n, double *x, void *network)``.
-
-        Returns
-        -------
-        scipy.LowLevelCallable
-            See `fastnn.embedded.CompiledNetwork.cfunc`.
-        """
-        return self.jit().cfunc()
-
-    def input_gradient(self, X: npt.ArrayLike, raw: bool = False) -> Array:
-        """The derivatives of what is predicted by the numbers of each row.
-
-        Parameters
-        ----------
-        X : array-like (n_samples, n_features)
-            Examples, one a row.
-        raw : bool, default False
-            Whether those of the outputs before the output activation are wanted, such as log odds.
-
-        Returns
-        -------
-        array (n_samples, n_features), or (n_samples, n_outputs, n_features)
-            Of a regressor's one number, or of two classes the probability of the second; or of all numbers, if there
-            are more.
-        """
-        from fastnn import gradients
-
-        return gradients.input_gradient(self, X, raw, self.n_threads)
-
-    def hessian_vector_product(self, X: npt.ArrayLike, v: npt.ArrayLike, raw: bool = False) -> Array:
-        """How the derivatives by the inputs change along a vector: H v, by central differences of `input_gradient`.
-
-        Parameters
-        ----------
-        X : array-like (n_samples, n_features)
-            Examples, one a row.
-        v : array-like (n_features,) or (n_samples, n_features)
-            The vector, for all or for each.
-        raw : bool, default False
-            Whether it is about the outputs before the output activation.
-
-        Returns
-        -------
-        array (n_samples, n_features), or (n_samples, n_outputs, n_features)
-            float64, with about ten right digits where the activations are smooth.
-        """
-        from fastnn import gradients
-
-        return gradients.hessian_vector_product(self, X, v, raw, self.n_threads)
 
     def _check_solver(self) -> bool:
         if self.solver == "lbfgs":

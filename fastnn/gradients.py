@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_scalar
 from fastnn.embedded import CompiledNetwork, jit
 from fastnn.network import Array, common_dtype
 from fastnn.system import get_n_threads
+from fastnn.tables.columns import Number
 
 #: Arithmetic (floating point operations) below which one thread does it all.
 SERIAL_BELOW = 1e7
@@ -42,7 +43,7 @@ def _jacobians(net: CompiledNetwork, X: Array, raw: bool, n_threads: int | None)
     """Derivatives (n_samples, n, n_features) of what is predicted: n is 1, where that is one number for each row."""
     first = net.n_outputs - 1 if net._n_numbers == 1 else 0
     out = np.empty((len(X), net.n_outputs - first, net.n_features), net.dtype)
-    flops = 2 * X.size / net.n_features * net._network.n_params * (1 + out.shape[1])
+    flops = 2 * X.size / net.n_features * net._n_products * (1 + out.shape[1])
     wanted = min(get_n_threads(n_threads) if flops >= SERIAL_BELOW else 1, len(X))
     edges = [len(X) * i // wanted for i in range(wanted + 1)]
 
@@ -64,6 +65,15 @@ def input_gradient(model: Any, X: Any, raw: bool = False, n_threads: int | None 
     return out[:, 0] if net._n_numbers == 1 else out
 
 
+def _units(net: CompiledNetwork) -> tuple[Array, Array]:
+    """Mean and scale of each number of a row of a table, NaN and 1 for categories; 0 and 1 for those of a matrix."""
+    columns = net._description.columns
+    if columns is None:
+        return np.zeros(net.n_features), np.ones(net.n_features)
+    numbers = [(of.mean, of.scale) if isinstance(of, Number) else (np.nan, 1.0) for _, of in columns]
+    return np.array([mean for mean, _ in numbers]), np.array([scale for _, scale in numbers])
+
+
 def hessian_vector_product(model: Any, X: Any, v: Any, raw: bool = False, n_threads: int | None = None) -> Array:
     """The product of each row's Hessian matrix with a vector: see the method of the estimators."""
     net, rows = _network(model, X)
@@ -72,16 +82,19 @@ def hessian_vector_product(model: Any, X: Any, v: Any, raw: bool = False, n_thre
         raise ValueError(f"v has shape {v.shape}, but {rows.shape[1:]} or {rows.shape} is wanted")
     if not np.isfinite(v).all():
         raise ValueError("v holds NaN or infinity, but a vector of numbers is wanted")
-    vectors = np.broadcast_to(v, rows.shape)
+    means, units = _units(net)
+    if (v[..., np.isnan(means)] != 0).any():
+        raise ValueError("v holds numbers for categories, but along these there are no derivatives: 0 is wanted")
+    vectors = np.broadcast_to(v, rows.shape) / units
     # In float64, where the two gradients differ enough for a step that is short enough.
     net = net if net.dtype == np.float64 else jit(model, dtype=np.float64)
     # H v is proportional to v, whose squares are neither to overflow nor to vanish.
     largest = np.abs(vectors).max(axis=1, keepdims=True)
     vectors = vectors / np.where(largest > 0, largest, 1.0)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    sizes = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
+    sizes = np.maximum(np.linalg.norm(np.nan_to_num((rows - means) / units), axis=1, keepdims=True), 1.0)
     steps = np.finfo(np.float64).eps ** (1 / 3) * sizes / np.where(norms > 0, norms, 1.0)
-    ahead, behind = (_jacobians(net, rows + sign * steps * vectors, raw, n_threads) for sign in (1, -1))
+    ahead, behind = (_jacobians(net, rows + sign * steps * vectors * units, raw, n_threads) for sign in (1, -1))
     out = (ahead - behind) / (2 * steps[:, :, np.newaxis]) * largest[:, :, np.newaxis]
     return out[:, 0] if net._n_numbers == 1 else out
 
@@ -106,7 +119,7 @@ def expected_gradients(
 
     Parameters
     ----------
-    model : MLPClassifier, MLPRegressor or Pipeline
+    model : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
         As `fastnn.jit` takes it; not with categories.
     X : array-like (n_samples, n_features)
         Rows to explain.
@@ -116,7 +129,8 @@ def expected_gradients(
         How many pairs (x', t) are drawn for each row: the same rows of the background for all, t from equal parts of
         the range.
     raw : bool, default False
-        Whether it is about the outputs before the output activation, such as log odds.
+        Whether it is about the outputs before the output activation, such as log odds; of several members, the mean of
+        these.
     random_state : int, RandomState or None, default None
         For the pairs.
     n_threads : int or None, default None

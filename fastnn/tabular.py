@@ -22,7 +22,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from fastnn.estimators import Exported, MLPClassifier, MLPRegressor
+from fastnn.estimators import Exported, InCompiledCode, MLPClassifier, MLPRegressor
 from fastnn.many import at_once
 from fastnn.network import Array
 from fastnn.pieces import PieceMatrix
@@ -242,7 +242,7 @@ _PARAMETERS = """    Parameters
 """
 
 
-class _Tabular(Exported, BaseEstimator):
+class _Tabular(Exported, InCompiledCode, BaseEstimator):
     """What the classifier and the regressor share."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

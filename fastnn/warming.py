@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from fastnn import functional as nn
 from fastnn.embedded import CompiledNetwork, input_gradient, predict_one, train_step, trainer_of
 from fastnn.estimators import MLPRegressor
-from fastnn.export.description import describe_one
+from fastnn.export.description import describe
 from fastnn.kernels.laws import units as laws
 from fastnn.kernels.laws.activations import ACTIVATIONS
 from fastnn.kernels.laws.losses import LOSSES, OUT_ACTIVATIONS
@@ -123,7 +123,7 @@ def _with_pieces(wanted: int, seconds: float) -> None:
 
 def _embedded(model: MLPRegressor, X: Array, Y: Array, way: ModuleType) -> None:
     """All that a network in compiled code does."""
-    net = CompiledNetwork(describe_one(model), X.dtype, trainer_of(model, X.dtype, 1, way))
+    net = CompiledNetwork(describe(model), X.dtype, trainer_of(model, X.dtype, 1, way))
     x, y, out = np.ascontiguousarray(X[0]), np.ascontiguousarray(Y[0]), np.empty(1, X.dtype)
     predict_one(net, x, out)
     input_gradient(net, x, np.empty_like(x))

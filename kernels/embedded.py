@@ -11,6 +11,14 @@ First, if columns of a table or scalings come before the network:
 then `predict.through`, and what the model makes of A_L; and the other way, for an output a of the model,
 
     dA_{l-1} = W_l^T dZ_l     dZ_{l-1} = dA_{l-1} * g'(Z_{l-1})     da/dx_k = dA_0,k / divisor_k
+
+A model of tables has several networks, whose outputs are averaged, and pieces of each column before them.  The sum of
+its pieces, each times a row of W_1^T, is a linear spline of the column, whose values at the knots are known beforehand:
+
+    Z_1 = b_1 + sum over k of s(x_k) W_1^T[k] + (1 - f) P_k[i] + f P_k[i + 1],    f = (x_k - t_i) / (t_{i+1} - t_i)
+
+between the knots t_i and t_{i+1} of column k.  So the matrix W_1^T here has the rows of the columns, then the values at
+all knots, and b_1 comes behind it.
 """
 
 from typing import NamedTuple
@@ -30,8 +38,25 @@ from fastnn.kernels.machine.team import clear
 from fastnn.kernels.predict import Room, activate_units, inner_product, through, units, units_of_one
 from fastnn.kernels.products.columns import transpose
 from fastnn.kernels.products.slopes import times_slope
+from fastnn.kernels.products.sparse import product
 from fastnn.kernels.products.vectors import softmax
-from fastnn.kernels.run import FORM, LOSS, N_IN, N_OUT, PENALTY, SLOPE, VALUE, W_ROWS, B, Batches, Model, Rule, Run, W
+from fastnn.kernels.run import (
+    A_OUT,
+    FORM,
+    LOSS,
+    N_IN,
+    N_OUT,
+    PENALTY,
+    SLOPE,
+    VALUE,
+    W_ROWS,
+    B,
+    Batches,
+    Model,
+    Rule,
+    Run,
+    W,
+)
 
 #: The words of a network: addresses of `predict`, `input_gradient` and `train_step`, of `Embedded` and `Trained`; how
 #: many numbers an example and a prediction have, and the targets of one; how many examples a step takes at most, 0
@@ -59,6 +84,18 @@ from fastnn.kernels.run import FORM, LOSS, N_IN, N_OUT, PENALTY, SLOPE, VALUE, W
 PLACE, N_CATEGORIES, COLUMN = range(3)
 #: How g of the outputs is derived.
 IDENTITY, LOGISTIC, EXP, SOFTMAX = range(4)
+#: What becomes of a mean of outputs: it times BY, and TO, kept between FLOOR and CEILING.
+TO, BY, FLOOR, CEILING, OUTCOME = range(5)
+
+
+class Pieces(NamedTuple):
+    """What a `PiecewiseLinearEncoder` makes of the columns of a matrix; of no columns, where there is none."""
+
+    centers: np.ndarray  # (n_columns,): s(x) = z / sqrt(1 + (z / 3)^2)
+    scales: np.ndarray  # (n_columns,): with z = scale (x - center)
+    knots: np.ndarray  # (n_knots,): those of each column
+    ends: np.ndarray  # (n_columns + 1,): from ends[k] to ends[k + 1], two or more, or none
+    n_terms: int  # of the sum that is Z_1
 
 
 class Embedded(NamedTuple):
@@ -68,13 +105,16 @@ class Embedded(NamedTuple):
     activations of some examples are on the stack; and SLOPE, for gradients, where those of a layer are until the end.
     """
 
-    model: Model
+    model: Model  # `layers` are those of all members, one member after another
+    n_members: int
     room: Room  # its `work` is on the stack; `rows` are as many as go together
     size: int  # of the stack, in numbers,
     gradient_rows: int  # and the same of gradients
     gradient_size: int
     columns: np.ndarray  # (n_columns, COLUMN); or (0, COLUMN), where a matrix comes
     scalings: np.ndarray  # (n_stages, n_x, SCALING)
+    pieces: Pieces
+    outcome: np.ndarray  # (OUTCOME, n_y); or (0, n_y), where the outputs are what is predicted
     nothing: np.ndarray  # (1, widest): zeros
     output_form: int  # how g of the outputs is derived
     has_complement: bool  # whether there are two probabilities for the one output
@@ -169,6 +209,119 @@ def encode(net, X, i, m, A_0):
 
 
 @part
+def piece_of(knots, first, end, x):
+    """The last of the knots from `first` to the last but one before `end` that is not above x, or `first`."""
+    k, above = first, end - 1
+    while above - k > 1:
+        middle = (k + above) // 2
+        if knots[middle] <= x:
+            k = middle
+        else:
+            above = middle
+    return k
+
+
+@kernel
+def expand(pieces, A_0, m, numbers, rows):
+    """The terms of Z_1, for m rows of A_0 (m, n_columns): numbers (m, n_terms) times these rows of W_1^T and b_1."""
+    zero, one, knots, n_columns = A_0.dtype.type(0), A_0.dtype.type(1), pieces.knots, pieces.centers.size
+    most = A_0.dtype.type(1e9)  # s(z) is that of it beyond, and no square overflows
+    for e in range(m):
+        q = n_columns
+        for c in range(n_columns):
+            x, first, end = A_0[e, c], pieces.ends[c], pieces.ends[c + 1]
+            z = pieces.scales[c] * (x - pieces.centers[c])
+            z = -most if z < -most else (most if z > most else z)
+            third = z / A_0.dtype.type(3)
+            numbers[e, c], rows[e, c] = z / np.sqrt(one + third * third), c
+            if first < end:
+                k = piece_of(knots, first, end, x)
+                f = one if x >= knots[k + 1] else zero
+                if knots[k] < x < knots[k + 1]:
+                    f = (x - knots[k]) / (knots[k + 1] - knots[k])
+                numbers[e, q], rows[e, q] = one - f, n_columns + k
+                numbers[e, q + 1], rows[e, q + 1] = f, n_columns + k + 1
+                q += 2
+        numbers[e, q], rows[e, q] = one, n_columns + knots.size
+
+
+@kernel
+def add_terms(layer, numbers, rows, m, Z):
+    """Z_1 (m, n_1 or more), by the terms of each example."""
+    coef = matrix_at(Z, layer[W], layer[N_IN] + 1, layer[N_OUT])
+    for e in range(m):
+        product(numbers[e], rows[e], coef, Z, e)
+
+
+@kernel
+def back_to_matrix(pieces, layer, A_0, m, dZ, dA_0):
+    """dA_0 (m, n_columns or more) = the derivative by the matrix A_0, of that by Z_1, dZ (m, n_1 or more).
+
+    On a knot it is that of the piece above, which is 0 on the last one, but for s.
+    """
+    coef, one, knots, n_columns = (
+        matrix_at(dZ, layer[W], layer[N_IN] + 1, layer[N_OUT]),
+        dZ.dtype.type(1),
+        pieces.knots,
+        pieces.centers.size,
+    )
+    for e in range(m):
+        for c in range(n_columns):
+            x, first, end = A_0[e, c], pieces.ends[c], pieces.ends[c + 1]
+            third = pieces.scales[c] * (x - pieces.centers[c]) / dZ.dtype.type(3)
+            r = one / (one + third * third)
+            da = pieces.scales[c] * (r * np.sqrt(r)) * inner_product(dZ, e, coef[c : c + 1])
+            if first < end:
+                k = piece_of(knots, first, end, x)
+                if knots[k] <= x < knots[k + 1]:
+                    row = n_columns + k
+                    below, above = coef[row : row + 1], coef[row + 1 : row + 2]
+                    rise = inner_product(dZ, e, above) - inner_product(dZ, e, below)
+                    da += rise / (knots[k + 1] - knots[k])
+            dA_0[e, c] = da
+
+
+@part
+def member_of(net, p):
+    """The network of one member."""
+    model, n_layers = net.model, net.model.layers.shape[0] // net.n_members
+    layers = model.layers[p * n_layers : (p + 1) * n_layers]
+    return Model(model.theta, layers, model.output, model.loss, model.constants, model.is_softmax)
+
+
+@part
+def settle(net, out, i, m, n_y):
+    """What the model makes of the sums of its members' outputs, in the m rows of out from i on."""
+    n_members, by = out.dtype.type(net.n_members), net.outcome
+    for e in range(i, i + m):
+        for k in range(n_y):
+            a = out[e, k]
+            if net.n_members > 1:
+                a /= n_members
+            if by.shape[0]:
+                a = a * by[BY, k] + by[TO, k]
+                a = by[FLOOR, k] if a < by[FLOOR, k] else (by[CEILING, k] if a > by[CEILING, k] else a)
+            out[e, k] = a
+
+
+@part
+def settle_slopes(net, sums, i, m, first, out):
+    """The same of sums of derivatives: out[i ..., j - first] of those of output j; sums (m, n_y) are as `settle` has.
+
+    0 where the outcome is cut off.
+    """
+    n_members, by = out.dtype.type(net.n_members), net.outcome
+    for e in range(m):
+        for number in range(out.shape[1]):
+            slope, j = out.dtype.type(1) / n_members, number + first
+            if by.shape[0]:
+                a = sums[e, j] / n_members * by[BY, j] + by[TO, j]
+                slope *= out.dtype.type(0) if a < by[FLOOR, j] or a > by[CEILING, j] else by[BY, j]
+            for c in range(out.shape[2]):
+                out[i + e, number, c] *= slope
+
+
+@part
 def sort(out, i, n):
     """Sort the first n numbers of row i."""
     for j in range(1, n):
@@ -182,18 +335,38 @@ def sort(out, i, n):
 @entry(no_cpython_wrapper=True)
 def predict(net, X, out):
     """What the model predicts for each row of X (m, n_features): out (m, n_outputs)."""
-    layers, room = net.model.layers, net.room
-    n_x, n_y, rows = layers[0, N_IN], layers[layers.shape[0] - 1, N_OUT], room.rows.size
-    is_encoded = net.scalings.shape[0] > 0 or net.columns.shape[0] > 0
-    work, A_0 = on_stack(X, 1, net.size), on_stack(X, rows if is_encoded else 0, n_x)
+    room, pieces, n_layers = net.room, net.pieces, net.model.layers.shape[0]
+    n_y, rows, has_pieces = net.model.layers[n_layers - 1, N_OUT], room.rows.size, net.pieces.n_terms > 0
+    is_encoded, is_settled = net.scalings.shape[0] > 0, net.n_members > 1 or net.outcome.shape[0] > 0
+    work, A_0 = on_stack(X, 1, net.size)[0], on_stack(X, rows if is_encoded else 0, net.scalings.shape[1])
+    others = on_stack(X, rows if net.n_members > 1 else 0, n_y)
+    numbers = on_stack(X, rows if has_pieces else 0, pieces.n_terms)
+    terms = on_stack(np.int32(0), rows if has_pieces else 0, pieces.n_terms)
     for i in range(0, X.shape[0], rows):
         m = min(rows, X.shape[0] - i)
         if is_encoded:
             encode(net, X, i, m, A_0)
-            x = A_0[:1] if X.shape[0] == 1 else A_0  # one by itself takes another way
-            through(net.model, x, room, work[0], 0, m, out[i : i + m])
-        else:
-            through(net.model, X, room, work[0], i, m, out)
+        if has_pieces:
+            expand(pieces, A_0, m, numbers, terms)
+        for p in range(net.n_members):
+            model, first, x, row = member_of(net, p), 0, X, i
+            if has_pieces:
+                layer = model.layers[0]
+                A_1 = matrix(work, layer[A_OUT], rows, room.width)
+                add_terms(layer, numbers, terms, m, A_1)
+                activate_units(model, layer, A_1[:m], 0, layer[N_OUT])
+                first, x, row = 1, A_1, 0
+            elif is_encoded:
+                x, row = A_0, 0
+            x = x[:1] if X.shape[0] == 1 else x  # one by itself takes another way
+            into = out[i - row : i + m] if p == 0 else others  # where there are several, the row is 0
+            through(model, first, x, room, work, row, m, into)
+            if p > 0:
+                for e in range(m):
+                    for k in range(n_y):
+                        out[i + e, k] += others[e, k]
+        if is_settled:
+            settle(net, out, i, m, n_y)
         if net.has_complement:
             for e in range(i, i + m):
                 out[e, 1] = out[e, 0]
@@ -204,15 +377,20 @@ def predict(net, X, out):
 
 
 @kernel
-def forward_to_go_back(net, X, i, m, work):
-    """A_l of all hidden layers for m rows of X from i on, D_l = g'(Z_l) where it is kept, and Z_L."""
-    layers, width, x, row = net.model.layers, net.room.width, X, i
+def forward_to_go_back(net, model, X, i, numbers, terms, m, work):
+    """A_l of all hidden layers of a member, D_l = g'(Z_l) where it is kept, and Z_L.
+
+    For m rows of X from i on; or, where there are pieces, of these terms.
+    """
+    layers, width, x, row = model.layers, net.room.width, X, i
     for l in range(layers.shape[0]):
         layer = layers[l]
         n_in, n_out = layer[N_IN], layer[N_OUT]
         intercept = matrix_at(X, layer[B], 1, n_out)
         A, D = matrix(work, layer[SLOPE], m, width), matrix(work, layer[SLOPE] + m * width, m, width)
-        if n_out == 1:
+        if l == 0 and net.pieces.n_terms > 0:
+            add_terms(layer, numbers, terms, m, A)
+        elif n_out == 1:
             for e in range(m):
                 A[e, 0] = inner_product(x, row + e, matrix_at(X, layer[W], 1, n_in)) + intercept[0, 0]
         elif X.shape[0] == 1:
@@ -222,7 +400,7 @@ def forward_to_go_back(net, X, i, m, work):
         if layer[FORM] == KEPT:
             activate(layer[VALUE], A, D, 0, n_out)
         else:
-            activate_units(net.model, layer, A, 0, n_out)
+            activate_units(model, layer, A, 0, n_out)
         x, row = A, 0
 
 
@@ -262,10 +440,10 @@ def output_slope(net, z, a, j, is_raw, dz):
 
 
 @part
-def back(net, X, m, work, dZ, dA):
+def back(net, model, X, A_0, m, work, dZ, dA):
     """da/dA_0 (m, n_x or more), of dZ_L (m, n_y) in dZ.  It and dA (m, widest) take turns; returns which has it."""
-    layers, width = net.model.layers, net.room.width
-    for l in range(layers.shape[0] - 1, -1, -1):
+    layers, width, has_pieces = model.layers, net.room.width, net.pieces.n_terms > 0
+    for l in range(layers.shape[0] - 1, 0 if has_pieces else -1, -1):
         n_in, n_out = layers[l, N_IN], layers[l, N_OUT]
         W_l, nothing = matrix_at(X, layers[l, W_ROWS], n_out, n_in), net.nothing[:, :n_in]
         if X.shape[0] == 1:
@@ -279,14 +457,18 @@ def back(net, X, m, work, dZ, dA):
                 for k in range(0, n_in, lanes(X)):
                     store(dA, e, k, times_slope(load(dA, e, k), load(kept, e, k), form))
         dZ, dA = dA, dZ
+    if has_pieces:
+        back_to_matrix(net.pieces, layers[0], A_0, m, dZ, dA)
+        dZ, dA = dA, dZ
     return dZ
 
 
 @kernel
-def to_columns(net, X, i, m, A_0, dA_0, out, j):
+def to_columns(net, X, i, m, dA_0, out, j, is_added):
     """out[i ..., j] (m, n_features) = the derivative by the numbers of the columns, of that by the matrix.
 
-    It is 0 where a number is missing or is cut off; NaN for a category, which has none.
+    Or it is added to that of other members.  It is 0 where a number is missing or is cut off; NaN for a category, which
+    has none.
     """
     columns, scalings, zero = net.columns, net.scalings, X.dtype.type(0)
     for e in range(m):
@@ -300,40 +482,54 @@ def to_columns(net, X, i, m, A_0, dA_0, out, j):
                 is_cut = x - x != zero or x < by[LEAST] or x > by[MOST]
                 x = ((x - by[SHIFT]) - by[SHIFT_REST]) / by[DIVISOR] + by[OFFSET]
                 da = zero if is_cut or x < by[LOW] or x > by[HIGH] else da / by[DIVISOR]
-            out[i + e, j, c] = da if is_number else zero / zero
+            da = da if is_number else zero / zero
+            out[i + e, j, c] = out[i + e, j, c] + da if is_added else da
 
 
 @entry(no_cpython_wrapper=True)
 def input_gradient(net, X, first, is_raw, out):
     """The derivatives of the outputs of the model, from `first` on, by the numbers of each row of X (m, n_features).
 
-    out (m, n_outputs - first, n_features).  If raw, those of Z_L.
+    out (m, n_outputs - first, n_features).  If raw, those of the mean of the members' Z_L, and what is made of numbers.
     """
-    layers, width, rows = net.model.layers, net.room.width, min(net.gradient_rows, X.shape[0])
-    n_x, n_y = layers[0, N_IN], layers[layers.shape[0] - 1, N_OUT]
-    is_encoded = net.scalings.shape[0] > 0 or net.columns.shape[0] > 0
+    pieces, width, rows = net.pieces, net.room.width, min(net.gradient_rows, X.shape[0])
+    last, zero = net.model.layers[net.model.layers.shape[0] - 1], X.dtype.type(0)
+    n_y, is_encoded, has_pieces = last[N_OUT], net.scalings.shape[0] > 0, net.pieces.n_terms > 0
     work, A_0, turns = (
         on_stack(X, 1, net.gradient_size)[0],
-        on_stack(X, rows if is_encoded else 0, n_x),
+        on_stack(X, rows if is_encoded else 0, net.scalings.shape[1]),
         on_stack(X, 2 * rows, width),
     )
-    a, dz = on_stack(X, 1, n_y), on_stack(X, 1, n_y)
+    numbers = on_stack(X, rows if has_pieces else 0, pieces.n_terms)
+    terms = on_stack(np.int32(0), rows if has_pieces else 0, pieces.n_terms)
+    a, dz, sums = on_stack(X, 1, n_y), on_stack(X, 1, n_y), on_stack(X, rows, n_y)
     for i in range(0, X.shape[0], rows):
-        m = min(rows, X.shape[0] - i)
+        m, x, row = min(rows, X.shape[0] - i), X, i
         if is_encoded:
             encode(net, X, i, m, A_0)
-            forward_to_go_back(net, A_0[:1] if X.shape[0] == 1 else A_0, 0, m, work)
-        else:
-            forward_to_go_back(net, X, i, m, work)
-        Z_L = matrix(work, layers[layers.shape[0] - 1, SLOPE], m, width)
-        for number in range(out.shape[1]):
-            j = number + first
+            x, row = A_0[:1] if X.shape[0] == 1 else A_0, 0
+        if has_pieces:
+            expand(pieces, A_0, m, numbers, terms)
+        for e in range(m):
+            for k in range(n_y):
+                sums[e, k] = zero
+        for p in range(net.n_members):
+            model = member_of(net, p)
+            forward_to_go_back(net, model, x, row, numbers, terms, m, work)
+            Z_L = matrix(work, last[SLOPE], m, width)
             for e in range(m):
-                output_slope(net, Z_L[e, :n_y], a, 0 if net.has_complement else j, is_raw, dz[0])
                 for k in range(n_y):
-                    turns[e, k] = -dz[0, k] if net.has_complement and j == 0 else dz[0, k]
-            dA_0 = back(net, X, m, work, turns[:rows], turns[rows:])
-            to_columns(net, X, i, m, A_0, dA_0, out, number)
+                    sums[e, k] += Z_L[e, k]
+            for number in range(out.shape[1]):
+                j = number + first
+                for e in range(m):
+                    output_slope(net, Z_L[e, :n_y], a, 0 if net.has_complement else j, is_raw, dz[0])
+                    for k in range(n_y):
+                        turns[e, k] = -dz[0, k] if net.has_complement and j == 0 else dz[0, k]
+                dA_0 = back(net, model, X, A_0, m, work, turns[:rows], turns[rows:])
+                to_columns(net, X, i, m, dA_0, out, number, p > 0)
+        if net.n_members > 1 or net.outcome.shape[0] > 0:
+            settle_slopes(net, sums, i, m, first, out)
 
 
 @entry(no_cpython_wrapper=True)

@@ -316,10 +316,10 @@ def put_outputs(model, room, work, i, m, out):
 
 
 @kernel
-def through(model, X, room, work, i, m, out):
-    """out = A_L^T for the m rows of X from i on."""
+def through(model, first, X, room, work, i, m, out):
+    """out = A_L^T for the m rows of X, which are A_first^T, from i on."""
     layers, x, row = model.layers, X, i
-    for l in range(layers.shape[0]):
+    for l in range(first, layers.shape[0]):
         layer = layers[l]
         n_in, n_out = layer[N_IN], layer[N_OUT]
         intercept = matrix_at(X, layer[B], 1, n_out)
@@ -391,7 +391,7 @@ def predict_at_once(address, X, out):
     for i in range(X.shape[0]):
         refused |= not is_row_finite(X, i)
     for i in range(0, X.shape[0], few.room.rows.size):
-        through(few.model, X, few.room, few.room.work[0], i, min(few.room.rows.size, X.shape[0] - i), out)
+        through(few.model, 0, X, few.room, few.room.work[0], i, min(few.room.rows.size, X.shape[0] - i), out)
     return refused
 
 
@@ -420,7 +420,7 @@ def predict_few(keeps_gil, wanted, team, address, X, out):
                     refused[rank] |= not is_row_finite(X, i)
                 for i in range(begin * TOGETHER, stop, few.room.rows.size):
                     m = min(few.room.rows.size, stop - i)
-                    through(few.model, X, few.room, few.room.work[rank], i, m, out)
+                    through(few.model, 0, X, few.room, few.room.work[rank], i, m, out)
                 begin, end = take(team, 0, rank, size, owner, first, last, 1)
     take_gil(gil)
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
-from copy import deepcopy
+from copy import copy, deepcopy
 
 import numba
 import numpy as np
@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, TableEncoder
+from fastnn import MLPClassifier, MLPRegressor, TableEncoder, TabularClassifier, TabularRegressor, gradients
 from fastnn.embedded import ABI, CompiledNetwork, NetworkType
 from fastnn.kernels.laws.activations import ACTIVATIONS
 from fastnn.kernels.laws.losses import LOSSES
@@ -66,6 +66,31 @@ MODELS |= {
     f"loss {name}": fitted(MLPRegressor(name, **QUICK), np.abs(X[:, 0]) + 0.1)
     for name, out_activation in LOSSES
     if out_activation in ("identity", "exp")
+}
+
+
+FEW = dict(hidden_layer_sizes=(7, 6), n_members=2, n_bins=6, max_iter=10, learning_rate_init=0.03, random_state=0)
+NUMBERS = pd.DataFrame(X, columns=list("abcde")).assign(b=np.where(RNG.random(120) < 0.2, np.nan, X[:, 1] * 100), c=7)
+TABLE = NUMBERS.assign(
+    colour=RNG.choice(["red", "green", None], 120),
+    day=pd.Timestamp("2020-01-01") + pd.to_timedelta(RNG.integers(0, 900, 120), "D"),
+    flag=X[:, 1] > 0,
+)
+#: Rows that no model was trained on, so that none of them is on an edge between two pieces.
+OTHERS = NUMBERS.assign(a=RNG.normal(size=120), d=RNG.normal(size=120), e=3 * RNG.normal(size=120))
+OTHERS["b"] = 100 * RNG.normal(size=120) + np.where(RNG.random(120) < 0.2, np.nan, 0.0)
+TABULAR = {
+    "a number": TabularRegressor(**FEW).fit(NUMBERS, X[:, 0]),
+    "numbers in their units": TabularRegressor(**FEW).fit(NUMBERS, X[:, :2] * [1, 1e3] + [0, 1e4]),
+    "two classes": TabularClassifier(**FEW).fit(NUMBERS, X[:, 0] > 0),
+    "four classes": TabularClassifier(**FEW).fit(NUMBERS, FOUR),
+    "one class": TabularClassifier(**FEW).fit(NUMBERS, np.zeros(120)),
+    "one member": TabularRegressor(**{**FEW, "n_members": 1}).fit(NUMBERS, X[:, 0]),
+    "no pieces": TabularRegressor(**{**FEW, "n_bins": 0}).fit(NUMBERS, X[:, 0]),
+    "no hidden layer": TabularClassifier(**{**FEW, "hidden_layer_sizes": ()}).fit(NUMBERS, FOUR),
+    "layers of one unit": TabularRegressor(**{**FEW, "hidden_layer_sizes": (1, 9, 1)}).fit(NUMBERS, X[:, 0]),
+    "wide": TabularRegressor(**{**FEW, "hidden_layer_sizes": (133,)}).fit(NUMBERS, X[:, 0]),
+    "behind a scaling": make_pipeline(StandardScaler(), TabularRegressor(**FEW)).fit(NUMBERS, X[:, 0]),
 }
 
 
@@ -230,6 +255,165 @@ def test_a_missing_number_is_passed_on():
         x, out = np.full(5, np.nan), np.zeros(net.n_outputs)
         fastnn.predict_one(net, x, out)
         assert np.isnan(out).all(), name
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", TABULAR)
+def test_models_of_tables_predict_the_same(name, dtype):
+    model = TABULAR[name]
+    net, expected = fastnn.jit(model, dtype=dtype), predicted(model, OTHERS)
+    for function in rows_one_by_one, rows_in_parallel, batch:
+        got = np.empty((len(OTHERS), net.n_outputs), dtype)
+        function(net, net.rows(OTHERS), got)
+        # float32 networks, on a float32 matrix: 1e-5 of the largest number of each output.
+        assert (np.abs(got - expected) <= 1e-5 * np.abs(expected).max(axis=0)).all()
+
+
+@pytest.mark.parametrize("name", TABULAR)
+def test_gradients_by_the_columns_of_a_table_are_those_of_central_differences(name):
+    net = fastnn.jit(TABULAR[name], dtype="float64")
+    rows, h = net.rows(OTHERS)[:20], 1e-6
+    got = np.empty((len(rows), net.n_outputs, net.n_features))
+    for x, slopes in zip(rows, got, strict=True):
+        gradient(net, x, slopes)
+    assert (got != 0).any()
+    for k, size in enumerate(np.nanstd(rows, axis=0)):
+        ahead, behind = np.empty((2, len(rows), net.n_outputs))
+        step = h * size * np.eye(net.n_features)[k]
+        batch(net, rows + step, ahead)
+        batch(net, rows - step, behind)
+        # The differences are right to h^2, and to eps / h = 2e-10 of the values.
+        expected = (ahead - behind) / (2 * h * size)
+        np.testing.assert_allclose(got[:, :, k], expected, rtol=1e-6, atol=1e-8 * np.abs(ahead).max() / size)
+
+
+def test_columns_of_all_kinds_are_those_of_the_model():
+    model = TabularRegressor(**FEW).fit(TABLE, X[:, 0] + TABLE["flag"])
+    table = TABLE.copy()
+    table.loc[0, "colour"], table.loc[1, "a"], table.loc[2, "a"], table.loc[3, "a"] = "blue", np.nan, np.inf, 1e9
+    net = model.jit(dtype="float64")
+    rows, got = net.rows(table), np.empty((len(table), 1))
+    batch(net, rows, got)
+    # The matrix and the members are float32.
+    np.testing.assert_allclose(got[:, 0], model.predict(table), atol=1e-5)
+    slopes = np.array([np.empty(net.n_features)] * 4)
+    for x, out in zip(rows, slopes, strict=False):
+        gradient(net, x, out)
+    names = [column.name for column in model.encoder_.columns_]
+    assert np.isnan(slopes[:, names.index("colour")]).all(), "a category has no derivative"
+    assert (slopes[1:, names.index("a")] == 0).all(), "missing, or far outside"
+    assert (slopes[:2, names.index("day")] != 0).all()
+    # float32 rows, where the day has some minutes.
+    np.testing.assert_allclose(model.input_gradient(table)[:4], slopes, rtol=0.01, atol=1e-4)
+
+
+def test_threads_make_no_difference_to_models_of_tables(monkeypatch):
+    monkeypatch.setattr(gradients, "SERIAL_BELOW", 0)
+    for model in TABULAR["two classes"], TABULAR["numbers in their units"]:
+        net = model.jit()
+        one, many = np.empty((2, 120, net.n_outputs), np.float32)
+        rows_one_by_one(net, net.rows(OTHERS), one)
+        rows_in_parallel(net, net.rows(OTHERS), many)
+        np.testing.assert_array_equal(one, many)
+        slopes = [copy(model).set_params(n_threads=n).input_gradient(OTHERS) for n in (1, 3)]
+        np.testing.assert_array_equal(*slopes)
+
+
+def test_where_a_prediction_is_cut_off_it_has_no_slope():
+    model = TabularRegressor(**FEW).fit(NUMBERS, X[:, 0] > 0)
+    slopes, is_cut = model.input_gradient(OTHERS), np.isin(model.predict(OTHERS), [0, 1])
+    assert 0 < is_cut.sum() < 120
+    assert (slopes[is_cut] == 0).all()
+    assert (slopes[~is_cut] != 0).any(axis=1).all()
+
+
+def test_raw_gradients_of_a_table_are_those_of_the_mean_of_log_odds():
+    model, h = TABULAR["two classes"], 1e-3
+
+    def log_odds(a):
+        matrix = model._matrix(OTHERS.assign(a=a))
+        each = [network.predict_proba(matrix)[:, 1].astype(float) for network in model.estimators_]
+        return np.mean([np.log(p / (1 - p)) for p in each], axis=0)
+
+    got = model.input_gradient(OTHERS, raw=True)[:, 0]
+    expected = (log_odds(OTHERS["a"] + h) - log_odds(OTHERS["a"] - h)) / (2 * h)
+    # A row or two have an edge within h; the others are right to eps / h of float32 and to h^2.
+    assert np.quantile(np.abs(got - expected), 0.95) < 0.01 * np.abs(expected).max()
+
+
+def test_second_derivatives_by_columns_in_units_of_their_own():
+    model = TABULAR["a number"]
+    v = np.array([0.0, 1.0, 0.0, 0.0])  # along b, whose numbers are around 100
+    got, net, h = model.hessian_vector_product(OTHERS, v), model.jit("float64"), 1e-3
+    rows = net.rows(OTHERS).astype(np.float32).astype(float)
+    slopes = np.empty((2, len(rows), net.n_features))
+    for sign, out in zip((1, -1), slopes, strict=True):
+        for x, each in zip(rows + sign * h * v, out, strict=True):
+            gradient(net, x, each)
+    expected = (slopes[0] - slopes[1]) / (2 * h)
+    assert np.isfinite(got).all(), "also where b is missing"
+    assert (got != 0).any()
+    # A row or two have an edge within h.
+    assert np.quantile(np.abs(got - expected), 0.95) < 1e-5 * np.quantile(np.abs(expected), 0.95)
+    of_all = TabularRegressor(**FEW).fit(TABLE, X[:, 0])
+    with pytest.raises(ValueError, match="v holds numbers for categories"):
+        of_all.hessian_vector_product(TABLE, np.ones(of_all.jit().n_features))
+
+
+def test_contributions_of_columns_add_up():
+    model, background = TABULAR["two classes"], OTHERS.dropna()
+    phi = fastnn.expected_gradients(model, background[:4], background, n_samples=2000, random_state=0)
+    expected = model.predict_proba(background[:4])[:, 1] - model.predict_proba(background)[:, 1].mean()
+    np.testing.assert_allclose(phi.sum(axis=1), expected, atol=0.02)
+    with pytest.raises(ValueError, match="missing values"):
+        fastnn.expected_gradients(model, OTHERS, background)
+
+
+def test_models_of_tables_are_c_functions():
+    model = TABULAR["two classes"]
+    net, callable_ = model.jit(), model.cfunc()
+    x = net.rows(OTHERS)[0]
+    got = callable_.function(len(x), (ctypes.c_double * len(x))(*x), callable_.user_data)
+    assert got == pytest.approx(model.predict_proba(OTHERS)[0, 1], rel=1e-5)
+
+
+def test_models_of_tables_are_not_trained_by_steps():
+    with pytest.raises(ValueError, match="which single steps can train, but the model is a TabularRegressor"):
+        TABULAR["a number"].jit(batch_size=1)
+    net = TABULAR["a number"].jit()
+    assert repr(net) == "<CompiledNetwork 2 x 28-7-6-1, float32>"
+    with pytest.raises(ValueError, match=r"1 or more, .* 1, 0\)"):
+        steps(net, np.zeros((1, 4), np.float32), np.zeros((1, 1), np.float32), 1)
+    with pytest.raises(AttributeError, match="estimators_"):
+        net.coefs_  # noqa: B018
+
+
+def test_pieces_narrower_than_the_dtype_are_jumps():
+    """Edges that are one number in float32, and quartiles that float32 cannot square."""
+    model = TabularRegressor(**FEW).fit(NUMBERS, X[:, 0])
+    model.embedding_.edges_[0][:] = -2, -1, 0.5, 0.5 + 1e-12, 0.5 + 2e-12, 1, 2
+    model.embedding_.edges_[1][:] = -1, -1 + 1e-12, -0.5, 0, 0.5, 1, 1 + 1e-12
+    model.embedding_.scale_[2] = 1e30
+    net, got = model.jit(), np.empty((120, 1), np.float32)
+    batch(net, net.rows(OTHERS), got)
+    np.testing.assert_allclose(got[:, 0], model.predict(OTHERS), atol=1e-5)
+    assert np.isfinite(model.input_gradient(OTHERS)).all()
+
+
+def test_outcomes_beyond_the_dtype_are_refused():
+    model = TabularRegressor(**FEW).fit(NUMBERS, 1e60 * X[:, 0])
+    with pytest.raises(ValueError, match="no float32 can hold"):
+        model.jit()
+    out = np.empty((120, 1))
+    batch(model.jit(dtype="float64"), model.jit(dtype="float64").rows(OTHERS), out)
+    np.testing.assert_allclose(out[:, 0], model.predict(OTHERS), atol=1e55)
+
+
+def test_a_category_behind_a_scaling_is_refused():
+    model = TabularRegressor(**FEW, encoder=TableEncoder(categorical=["x2"]))
+    pipeline = make_pipeline(MaxAbsScaler(), model).fit(np.round(X), X[:, 0])
+    with pytest.raises(TypeError, match="a category comes after a scaling"):
+        fastnn.jit(pipeline)
 
 
 SOLVERS = {
@@ -550,26 +734,38 @@ def test_what_is_kept_of_a_users_function_knows_the_version_of_the_words():
     assert pickle.loads(pickle.dumps(kind)) == kind
 
 
-def test_nothing_is_allocated():
-    net, x, out = MODELS["a number"].jit(batch_size=1), X[0].copy(), np.empty(1)
+def allocations(function, *arguments):
+    """How many there are in a call, which has been compiled."""
+    before = rtsys.get_allocation_stats().alloc
+    function(*arguments)
+    return rtsys.get_allocation_stats().alloc - before
 
-    @njit
-    def all_of_them(net, x, out, times):
-        for _ in range(times):
-            fastnn.predict_one(net, x, out)
-            fastnn.train_step(net, x, out)
-            fastnn.input_gradient(net, x, x)
 
-    def allocations(times):
-        before = rtsys.get_allocation_stats().alloc
-        all_of_them(net, x, out, times)
-        return rtsys.get_allocation_stats().alloc - before
+@njit
+def predictions_and_gradients(net, x, out, slopes, times):
+    for _ in range(times):
+        fastnn.predict_one(net, x, out)
+        fastnn.input_gradient(net, x, slopes)
 
-    all_of_them(net, x, out, 1)
+
+@njit
+def and_steps(net, x, out, slopes, times):
+    predictions_and_gradients(net, x, out, slopes, times)
+    for _ in range(times):
+        fastnn.train_step(net, x, out)
+
+
+@pytest.mark.parametrize("is_of_tables", [False, True])
+def test_nothing_is_allocated(is_of_tables):
+    net = TABULAR["a number"].jit("float64") if is_of_tables else MODELS["a number"].jit(batch_size=1)
+    function = predictions_and_gradients if is_of_tables else and_steps
+    arguments = net, np.zeros(net.n_features), np.empty(1), np.empty(net.n_features)
+    function(*arguments, 1)
     enabled = _nrt_python.memsys_stats_enabled()
     _nrt_python.memsys_enable_stats()
     try:
-        assert allocations(100) == allocations(0), "but for those of Numba's wrapper"
+        some, none = allocations(function, *arguments, 100), allocations(function, *arguments, 0)
+        assert some == none, "but for those of Numba's wrapper"
     finally:
         if not enabled:
             _nrt_python.memsys_disable_stats()

@@ -142,17 +142,6 @@ class Description:
         return self.members[0].intercepts
 
 
-def describe_one(model: Any) -> Description:
-    """As `describe`, of a model that has one network and no pieces; else a TypeError."""
-    description = describe(model)
-    if description.pieces or len(description.members) > 1:
-        raise TypeError(
-            f"model is a {type(model).__name__}, but an MLPClassifier, an MLPRegressor or a Pipeline that ends with "
-            "one is wanted"
-        )
-    return description
-
-
 def describe(model: Any) -> Description:
     """What a fitted model computes.
 
