@@ -20,6 +20,8 @@ from fastnn.kernels.laws.activations import Activation
 from fastnn.kernels.laws.losses import Loss
 
 FORMAT = "fastnn training 1"
+#: The file of a folder that says what training it is of.
+OF_ALL = "training.safetensors"
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -299,7 +301,7 @@ class CheckpointFolder:
         self.path = _place_of(model)
         if self.path.exists() and not self.path.is_dir():
             raise NotADirectoryError(f"checkpoint={str(model.checkpoint)!r} is a file, but a folder is wanted")
-        training, file = _training_of(model, examples, held_out, WITHOUT), self.path / "training.safetensors"
+        training, file = _training_of(model, examples, held_out, WITHOUT), self.path / OF_ALL
         if file.exists():
             arrays, state = read(file)
             _check_same(self.path, state["training"], training, "folder")
@@ -312,3 +314,41 @@ class CheckpointFolder:
     def member(self, number: int) -> Path:
         """The file of a member."""
         return self.path / f"member-{number}.safetensors"
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a checkpoint: a file, or a folder with what `CheckpointFolder` writes.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    return path.is_file() or (path / OF_ALL).is_file()
+
+
+def remove(path: Path) -> None:
+    """Remove a checkpoint, if there is one, and of a folder nothing that is not of it.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+    elif exists(path):
+        for pattern in OF_ALL, "member-*.safetensors", ".*.safetensors.unfinished":
+            for file in path.glob(pattern):
+                file.unlink()
+        if not any(path.iterdir()):
+            path.rmdir()
+
+
+def n_epochs(path: Path) -> int:
+    """How many epochs a checkpoint is of, those of all members together; 0 where there is none.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    files = [*path.glob("member-*.safetensors")] if path.is_dir() else [path] * path.is_file()
+    return sum(len(read(file)[1]["record"]["loss_curve_"]) for file in files)

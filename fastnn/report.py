@@ -129,7 +129,8 @@ def page(
         columns(report),
         heading("Settings"),
         paragraph(
-            f"{' - '.join(map(str, network['units']))} units, {network['parameters']:,} parameters in "
+            (f"{report['model']}: {network['networks']} networks of " if network["networks"] > 1 else "")
+            + f"{' - '.join(map(str, network['units']))} units, {network['parameters']:,} parameters in "
             f"{network['dtype']}."
         ),
         *settings(report),
@@ -325,8 +326,7 @@ def columns(report: dict[str, Any]) -> str:
 
 def settings(report: dict[str, Any]) -> list[str]:
     """The parameters of the estimator, those that are not its defaults first."""
-    classes = report["data"]["classes"]
-    defaults = (fastnn.MLPClassifier if classes else fastnn.MLPRegressor)().get_params()
+    defaults = getattr(fastnn, report["model"])().get_params()
     given, left = [["setting", "value"]], [["setting", "value"]]
     for name, value in report["parameters"].items():
         (left if value == defaults[name] else given).append([name, str(value)])

@@ -53,7 +53,7 @@ def folder(tmp_path_factory, flowers):
     """A folder with flowers.csv and, in run/, what training on it wrote."""
     folder = tmp_path_factory.mktemp("flowers")
     flowers.to_csv(folder / "flowers.csv", index=False)
-    arguments = ["--target", "species", "--output", folder / "run", "--hidden-layer-sizes", "16"]
+    arguments = ["--target", "species", "--output", folder / "run", "--hidden-layer-sizes", "16", "--model", "mlp"]
     result = run("train", folder / "flowers.csv", *arguments, "--max-iter", 40, "--learning-rate-init", 0.02)
     assert result.code == 0, result.err
     (folder / "printed").write_text(result.out)
