@@ -276,7 +276,7 @@ class _Tabular(BaseEstimator):
         self.encoder_ = encoder.estimator if isinstance(encoder, FrozenEstimator) else encoder.fit(X)
         if not isinstance(self.encoder_, TableEncoder):
             raise TypeError(f"encoder is a frozen {type(self.encoder_).__name__}, but a frozen TableEncoder is wanted")
-        matrix = self.encoder_.transform(X)
+        matrix = np.asarray(self.encoder_.transform(X))  # `set_output` may have it make data frames
         self.n_features_in_ = self.encoder_.n_features_in_
         self.__dict__.pop("feature_names_in_", None)
         if hasattr(self.encoder_, "feature_names_in_"):
@@ -288,7 +288,7 @@ class _Tabular(BaseEstimator):
         random = check_random_state(self.random_state)
         seeds = random.randint(2**31 - 1, size=n_members).tolist()
         self.embedding_ = PiecewiseLinearEncoder(n_bins)
-        matrix = self.embedding_.fit(matrix, sample_weight=sample_weight).transform(matrix)
+        matrix = np.asarray(self.embedding_.fit(matrix, sample_weight=sample_weight).transform(matrix))
         X_val, y_val, weights_val = held_out
         more: dict[str, Any] = {}
         if X_val is not None:
@@ -368,7 +368,7 @@ class _Tabular(BaseEstimator):
 
     def _matrix(self, X: Any) -> npt.NDArray[np.float32]:
         check_is_fitted(self)
-        return self.embedding_.transform(self.encoder_.transform(X))
+        return np.asarray(self.embedding_.transform(np.asarray(self.encoder_.transform(X))))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

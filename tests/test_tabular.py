@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_friedman1
 from sklearn.exceptions import NotFittedError
@@ -147,6 +148,17 @@ def test_joblib_keeps_it(tmp_path):
     got = joblib.load(tmp_path / "model.joblib")
     np.testing.assert_array_equal(got.predict_proba(X), model.predict_proba(X))
     assert (got.history_, list(got.feature_names_in_)) == (model.history_, list(X.columns))
+
+
+def test_encoders_may_make_data_frames():
+    table, y = a_table()
+    expected = TabularRegressor(**SMALL).fit(table, y).predict(table)
+    encoder = TableEncoder().set_output(transform="pandas")
+    np.testing.assert_array_equal(TabularRegressor(**SMALL, encoder=encoder).fit(table, y).predict(table), expected)
+    with config_context(transform_output="pandas"):
+        model = TabularRegressor(**SMALL).fit(table, y)
+        np.testing.assert_array_equal(model.predict(table), expected)
+    np.testing.assert_array_equal(model.predict(table), expected)
 
 
 def test_an_encoder_that_is_frozen_is_taken_as_it_is():
