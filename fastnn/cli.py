@@ -411,7 +411,7 @@ def train(
         raise FileNotFoundError(f"--resume, but no training was interrupted in {output}: there is no {checkpoint.name}")
     if parameters.get("solver") != "lbfgs":
         estimator.checkpoint = checkpoint
-    run = fit(estimator, problem, checkpoints.n_epochs(checkpoint))
+    run = fit(estimator, problem, checkpoints.n_epochs(checkpoint) if estimator.checkpoint else 0)
     estimator.checkpoint = None
     if not run.interrupted:
         checkpoints.remove(checkpoint)
@@ -1055,27 +1055,19 @@ def new_estimator(kind: str, problem: Problem, parameters: dict[str, Any]) -> An
     return (fastnn.TabularClassifier if problem.classes else fastnn.TabularRegressor)(encoder=encoder, **parameters)
 
 
-def of_preset(model: Any, name: str) -> int:
-    """A parameter of a tabular model, or what its preset has in its place."""
-    from .tabular import PRESETS
-
-    given: int | None = getattr(model, name)
-    return PRESETS[model.preset][name] if given is None else given
-
-
 def n_networks(model: Any) -> int:
     """How many networks a model has."""
-    return of_preset(model, "n_members") if hasattr(model, "n_members") else 1
+    return model._wanted("n_members") if hasattr(model, "n_members") else 1
 
 
 def n_epochs(model: Any) -> int:
     """How many epochs its networks have, at most and together."""
-    return n_networks(model) * of_preset(model, "max_iter") if hasattr(model, "n_members") else model.max_iter
+    return n_networks(model) * model._wanted("max_iter") if hasattr(model, "n_members") else model.max_iter
 
 
 def n_features(model: Any, problem: Problem) -> int:
     """How many inputs a network has; of a tabular model, at most."""
-    return len(problem.features) * (of_preset(model, "n_bins") + 1 if hasattr(model, "n_bins") else 1)
+    return len(problem.features) * (model._wanted("n_bins") + 1 if hasattr(model, "n_bins") else 1)
 
 
 def parse_sizes(text: str) -> list[int]:

@@ -10,11 +10,11 @@ The container is NumPy's .npz, read without pickle. Its entries:
 
 and of a TabularClassifier or TabularRegressor
 
-    header            besides, the state of its encoder, and for each member what the header of a network has
-    member_0_...      the layers of each member, and so on
+    header            besides, the state of its own encoder, and for each member what the header of a network has
+    member_0_coefs_0, ...  and so on: the layers of each member, in the place of coefs_0 ...
     center, scale     of the embedding
     edges, n_edges    those of all columns, one after another, and how many each has
-    y_mean, ...       of a regressor
+    y_mean, ...       y_scale, y_min and y_max: of a regressor
 
 Format 1, of fastnn 0.1.0, had no Pipeline: the command kept its encoder of tables beside the network.
 """

@@ -281,10 +281,7 @@ class _Tabular(BaseEstimator):
         self.__dict__.pop("feature_names_in_", None)
         if hasattr(self.encoder_, "feature_names_in_"):
             self.feature_names_in_ = self.encoder_.feature_names_in_
-        n_members, n_bins, max_iter = (
-            wanted if (wanted := getattr(self, name)) is not None else PRESETS[self.preset][name]
-            for name in ("n_members", "n_bins", "max_iter")
-        )
+        n_members, n_bins, max_iter = map(self._wanted, ("n_members", "n_bins", "max_iter"))
         random = check_random_state(self.random_state)
         seeds = random.randint(2**31 - 1, size=n_members).tolist()
         self.embedding_ = PiecewiseLinearEncoder(n_bins)
@@ -355,6 +352,11 @@ class _Tabular(BaseEstimator):
         self.history_ = [network.history_ for network in self.estimators_]
         self.n_iter_ = max(network.n_iter_ for network in self.estimators_)
         return self
+
+    def _wanted(self, name: str) -> int:
+        """A parameter, or what the preset has in its place."""
+        given: int | None = getattr(self, name)
+        return PRESETS[self.preset][name] if given is None else given
 
     def _column(self, y: Any, dtype: Any) -> npt.NDArray[Any]:
         """The targets; one column of them in one dimension."""

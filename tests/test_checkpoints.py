@@ -301,6 +301,29 @@ def test_members_of_a_tabular_model_go_on_to_the_same_bits(tmp_path, kind, optio
     assert {member.checkpoint for member in model.estimators_} == {None}
 
 
+#: Trains three members, and is gone in the twentieth epoch, without another word.
+GONE = """
+import os, sys
+from itertools import count
+from fastnn import watch
+from test_checkpoints import X, tabular_of, y
+numbers = count(1)
+with watch(lambda epoch: next(numbers) == 20 and os._exit(9)):
+    tabular_of(sys.argv[1]).fit(X, y)
+"""
+
+
+def test_a_tabular_training_whose_process_is_killed_goes_on_to_the_same_bits(tmp_path):
+    path = tmp_path / "training"
+    folders = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
+    command = [sys.executable, "-c", GONE, str(path)]
+    assert subprocess.run(command, env={**os.environ, "PYTHONPATH": folders}, check=False).returncode == 9
+    assert 10 <= checkpoints.n_epochs(path) <= 22
+    same_members(tabular_of(path).fit(X, y), tabular_of(None).fit(X, y))
+    checkpoints.remove(path)
+    assert not path.exists()
+
+
 def test_a_random_tabular_training_goes_on_as_it_began(tmp_path):
     path, kept = tmp_path / "training", tmp_path / "kept"
     with pytest.raises(Killed), raise_in_epoch(Killed, 5):
