@@ -118,7 +118,13 @@ def page(
             "small",
         ),
         heading("Training"),
-        figures((learning_curve(curve), curve_in_words(report, metric), "")),
+        figures(
+            (
+                learning_curve(curve),
+                curve_in_words(report, metric),
+                f"Means of {network['networks']} networks." if network["networks"] > 1 else "",
+            )
+        ),
         heading("Mistakes" if data["classes"] else "Residuals"),
         mistakes(report["errors"]) if data["classes"] else residuals(true, predicted, report["errors"]),
         heading("Columns that matter"),

@@ -127,6 +127,7 @@ def test_a_regression_shows_its_residuals(numbers):
     assert "Drawn are 89 of 89 rows." in page.text
     assert re.search(r"TabularRegressor: 5 networks of \d+ - 16 - 1 units, [\d,]+ parameters in float32", page.text)
     assert "learning_rate_init 0.02" in page.text
+    assert "Means of 5 networks." in page.text
     assert f"between {report['errors']['residuals']['25%']:.4g} and" in page.text
 
 
