@@ -2,14 +2,14 @@
 
 The arrays are in the format safetensors, which holds data and no code; the rest is JSON in its header, with a digest of
 all of it.  The file appears under its name when it is complete: whoever is killed while it is written leaves the one
-before.
+before.  A model of several networks has a folder of such files, one for each.
 """
 
 import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,11 @@ import numpy.typing as npt
 
 from fastnn.kernels.laws.activations import Activation
 from fastnn.kernels.laws.losses import Loss
+from fastnn.pieces import PieceMatrix
 
 FORMAT = "fastnn training 1"
+#: The file of a folder that says what training it is of.
+OF_ALL = "training.safetensors"
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -94,7 +97,7 @@ def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 
 def fingerprint(parts: Iterable[Any]) -> str:
-    """A digest of arrays, sparse ones as well, and of anything else by its `repr`.
+    """A digest of arrays, sparse ones and matrices of pieces as well, and of anything else by its `repr`.
 
     Parameters
     ----------
@@ -104,8 +107,12 @@ def fingerprint(parts: Iterable[Any]) -> str:
     digest = hashlib.sha256()
     for part in parts:
         arrays = [part.data, part.indices, part.indptr] if hasattr(part, "indptr") else [part]
+        if isinstance(part, PieceMatrix):
+            arrays = [part.numbers, part.positions, np.array(part.n_pieces)]
         if not isinstance(arrays[0], np.ndarray):
             arrays = []
+        elif arrays[0].dtype == object:  # whose bytes are addresses
+            arrays, part = [], part.tolist()
         for array in arrays:
             digest.update(f"{array.dtype} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
@@ -122,6 +129,8 @@ def _flat(value: Any) -> list[Any]:
         return [value.name, *_flat(value.value), *_flat(value.slope)]
     if isinstance(value, np.random.RandomState):
         return ["RandomState"]
+    if hasattr(value, "get_params"):
+        return [type(value).__name__, *_flat([*value.get_params().items()])]
     if callable(value):
         from fastnn.kernels.laws.translation import fingerprint as of_function
 
@@ -138,6 +147,40 @@ WITHOUT = {"n_threads", "verbose", "checkpoint", "checkpoint_interval", "max_tim
 RECORD = (
     "n_iter_ t_ loss_ loss_curve_ history_ best_loss_ validation_scores_ best_validation_score_ _no_improvement_count"
 ).split()
+
+
+def _training_of(
+    model: Any, examples: Iterable[Any], held_out: Iterable[Any], without: Collection[str]
+) -> dict[str, str]:
+    """Digests of what a training is made of: of the examples, and of each parameter but those without a part in it."""
+    return {
+        "examples": fingerprint(examples),
+        "validation examples": fingerprint(held_out),
+        **{
+            name: fingerprint(_flat(value))
+            for name, value in model.get_params(deep=False).items()
+            if name not in without
+        },
+    }
+
+
+def _check_same(path: Path, found: dict[str, str], wanted: dict[str, str], kind: str) -> None:
+    """Raise a CheckpointError unless what a file, or a folder, is of is what is trained."""
+    others = [name for name, value in wanted.items() if found.get(name) != value]
+    if others:
+        raise CheckpointError(
+            f"{path} is the checkpoint of a training with other {' and other '.join(others)}: remove it, or "
+            f"name another {kind}"
+        )
+
+
+def _place_of(model: Any) -> Path:
+    """Where a model is to write; FileNotFoundError where there is no such folder."""
+    path = Path(model.checkpoint).expanduser()
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"checkpoint={str(path)!r}, but there is no folder {path.parent}")
+    _safetensors()
+    return path
 
 
 class Checkpoint:
@@ -160,12 +203,9 @@ class Checkpoint:
 
     def __init__(self, model: Any, examples: list[Any], held_out: Any) -> None:
         self._model, self._rows = model, np.empty(0, np.int64)
-        self.path = Path(model.checkpoint).expanduser()
+        self.path = _place_of(model)
         if self.path.is_dir():
             raise IsADirectoryError(f"checkpoint={str(model.checkpoint)!r} is a folder, but a file is wanted")
-        if not self.path.parent.is_dir():
-            raise FileNotFoundError(f"checkpoint={str(self.path)!r}, but there is no folder {self.path.parent}")
-        _safetensors()
         without = WITHOUT
         if isinstance(model.learning_rate, str) and model.learning_rate in (
             "constant",
@@ -175,15 +215,7 @@ class Checkpoint:
         ):
             if not (model.warmup or model.average):
                 without = without | {"max_iter"}  # more epochs may follow
-        self._training = {
-            "examples": fingerprint(examples),
-            "validation examples": fingerprint(held_out),
-            **{
-                name: fingerprint(_flat(value))
-                for name, value in model.get_params(deep=False).items()
-                if name not in without
-            },
-        }
+        self._training = _training_of(model, examples, held_out, without)
         self._resumed = self._read()
         self._next = time.perf_counter() + model.checkpoint_interval
 
@@ -191,12 +223,7 @@ class Checkpoint:
         if not self.path.exists():
             return None
         arrays, state = read(self.path)
-        others = [name for name, value in self._training.items() if state["training"].get(name) != value]
-        if others:
-            raise CheckpointError(
-                f"{self.path} is the checkpoint of a training with other {' and other '.join(others)}: remove it, or "
-                "name another file"
-            )
+        _check_same(self.path, state["training"], self._training, "file")
         return arrays, state
 
     def split(self, order: Any, rows: Any) -> tuple[Any, Any]:
@@ -244,3 +271,87 @@ class Checkpoint:
             generator["state"]["key"] = arrays["key"]
         self._model._random_state.set_state(generator)
         return bool(state["is_over"])
+
+
+class CheckpointFolder:
+    """Where the members of a model write their states: a folder, and in it a file that says what training that is.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+        Its parameters say where.
+    examples, held_out : list
+        What is trained on, and what a user has set aside.
+    seeds : sequence of int
+        Of the members, where the training begins here.
+
+    Attributes
+    ----------
+    path : Path
+        The folder, which is made where there is none.
+    seeds : list of int
+        Of the members: those with which the training began.
+
+    Raises
+    ------
+    CheckpointError
+        The folder is that of another training, or its file is none.
+    FileNotFoundError
+        There is no folder to make it in.
+    """
+
+    def __init__(self, model: Any, examples: list[Any], held_out: list[Any], seeds: Sequence[int]) -> None:
+        self.path = _place_of(model)
+        if self.path.exists() and not self.path.is_dir():
+            raise NotADirectoryError(f"checkpoint={str(model.checkpoint)!r} is a file, but a folder is wanted")
+        training, file = _training_of(model, examples, held_out, WITHOUT), self.path / OF_ALL
+        if file.exists():
+            arrays, state = read(file)
+            _check_same(self.path, state["training"], training, "folder")
+            seeds = arrays["seeds"].tolist()
+        else:
+            self.path.mkdir(exist_ok=True)
+            write(file, {"seeds": np.array(seeds)}, {"training": training})
+        self.seeds = list(seeds)
+
+    def member(self, number: int) -> Path:
+        """The file of a member."""
+        return self.path / f"member-{number}.safetensors"
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a checkpoint: a file, or a folder with what `CheckpointFolder` writes.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    return path.is_file() or (path / OF_ALL).is_file()
+
+
+def remove(path: Path) -> None:
+    """Remove a checkpoint, if there is one, and of a folder nothing that is not of it.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+    elif exists(path):
+        for pattern in OF_ALL, "member-*.safetensors", ".*.safetensors.unfinished":
+            for file in path.glob(pattern):
+                file.unlink()
+        if not any(path.iterdir()):
+            path.rmdir()
+
+
+def n_epochs(path: Path) -> int:
+    """How many epochs a checkpoint is of, those of all members together; 0 where there is none.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    files = [*path.glob("member-*.safetensors")] if path.is_dir() else [path] * path.is_file()
+    return sum(len(read(file)[1]["record"]["loss_curve_"]) for file in files)

@@ -13,10 +13,12 @@ import shutil
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -32,12 +34,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .displays import LearningCurveDisplay
-    from .model_files import Model, Network
+    from .model_files import Model, Network, Tabular
     from .tables import TableEncoder
 
 INTERRUPTED = 130  # what a shell calls the end by Ctrl-C
 MOST_PARAMETERS = 10**12  # some terabytes: no use to try
 MOST_TOLD = 40  # inputs of an exported model, which may have thousands
+#: Options of `fastnn train` that one model has and the other has not.
+OWN_OPTIONS = {
+    "tabular": {"preset", "n_members", "n_bins"},
+    "mlp": {
+        *("solver", "l1_ratio", "input_dropout", "clip_norm", "max_norm", "average", "init", "loss", "schedule"),
+        *("warmup", "early_stopping", "compare"),
+    },
+}
 LEFT_OUT = "left out"  # the kind of a column that is not read
 EXTRA = ("typer", "rich", "pandas", "matplotlib", "clevercsv")
 
@@ -113,7 +123,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error)
     except ValueError as error:  # a parameter of the estimator is an option here
-        fail(re.sub(r"The '(\w+)' parameter of MLP\w+", lambda match: option_of(match[1]), str(error)))
+        fail(re.sub(r"The '(\w+)' parameter of (?:MLP|Tabular)\w+", lambda match: option_of(match[1]), str(error)))
     except Exception as error:
         if hasattr(error, "format_message"):  # the command line itself was wrong
             fail(error.format_message())
@@ -157,76 +167,157 @@ def train(
         Literal[".", ","] | None, typer.Option(help="What stands before the decimals; found, if not given.")
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for model, picture and reports.")] = Path("fastnn-run"),
-    hidden_layer_sizes: Annotated[str, typer.Option(help='Such as "100", "64,32" or "none".')] = "256,128",
-    activation: Annotated[OneOfTheActivations, typer.Option(help="Of the hidden layers.")] = "relu",
+    model: Annotated[
+        Literal["tabular", "mlp"] | None,
+        typer.Option(
+            help="tabular: several networks that need no tuning; mlp: one plain network.",
+            show_default="tabular for a table, mlp for the digits",
+        ),
+    ] = None,
+    preset: Annotated[
+        Literal["accurate", "fast"] | None,
+        typer.Option(
+            help="Of tabular: fast takes about a tenth of the time for a few percent more error.",
+            show_default="accurate",
+        ),
+    ] = None,
+    n_members: Annotated[
+        int | None, typer.Option(help="Of tabular: networks whose mean predicts.", show_default="5; fast: 2")
+    ] = None,
+    n_bins: Annotated[
+        int | None, typer.Option(help="Of tabular: pieces of each number.", show_default="48; fast: 16")
+    ] = None,
+    hidden_layer_sizes: Annotated[
+        str | None,
+        typer.Option(help='Such as "100", "64,32" or "none".', show_default="128,128,128; mlp: 256,128"),
+    ] = None,
+    activation: Annotated[
+        OneOfTheActivations | None, typer.Option(help="Of the hidden layers.", show_default="mish; mlp: relu")
+    ] = None,
     solver: Annotated[
-        Literal["adam", "adamw", "nadam", "rmsprop", "sgd", "lbfgs"],
-        typer.Option(help="How the weights follow the gradient."),
-    ] = "adam",
-    alpha: Annotated[float, typer.Option(help="Strength of the penalty.")] = 1e-4,
-    l1_ratio: Annotated[float, typer.Option(help="Which part of the penalty is L1; the rest is L2.")] = 0.0,
-    dropout: Annotated[float, typer.Option(help="Part of the hidden units that is left out in each step.")] = 0.0,
-    input_dropout: Annotated[float, typer.Option(help="And of the inputs.")] = 0.0,
-    clip_norm: Annotated[float | None, typer.Option(help="Norm of the gradient at most.", show_default=False)] = None,
+        Literal["adam", "adamw", "nadam", "rmsprop", "sgd", "lbfgs"] | None,
+        typer.Option(help="Of mlp: how the weights follow the gradient.", show_default="adam"),
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(
+            help="Strength of the penalty; of tabular, of the decay of the weights.",
+            show_default="0.02; mlp: 0.0001",
+        ),
+    ] = None,
+    l1_ratio: Annotated[
+        float | None,
+        typer.Option(help="Of mlp: which part of the penalty is L1; the rest is L2.", show_default="0"),
+    ] = None,
+    dropout: Annotated[
+        float | None,
+        typer.Option(help="Part of the hidden units that is left out in each step.", show_default="0"),
+    ] = None,
+    input_dropout: Annotated[
+        float | None, typer.Option(help="Of mlp: part of the inputs that is left out.", show_default="0")
+    ] = None,
+    clip_norm: Annotated[
+        float | None, typer.Option(help="Of mlp: norm of the gradient at most.", show_default=False)
+    ] = None,
     max_norm: Annotated[
-        float | None, typer.Option(help="Norm of the weights of a hidden unit at most.", show_default=False)
+        float | None, typer.Option(help="Of mlp: norm of the weights of a hidden unit at most.", show_default=False)
     ] = None,
     average: Annotated[
         Literal["ema", "swa"] | None,
-        typer.Option(help="Keep an average of the weights: exponential, or of the last quarter of the steps."),
+        typer.Option(help="Of mlp: keep an average of the weights: exponential, or of the last quarter of the steps."),
     ] = None,
-    init: Annotated[Literal["glorot", "he", "lecun", "orthogonal"], typer.Option(help="First weights.")] = "glorot",
-    batch_size: Annotated[str, typer.Option(help="Examples in a step. auto: 200, or all if there are fewer.")] = "auto",
-    learning_rate_init: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
+    init: Annotated[
+        Literal["glorot", "he", "lecun", "orthogonal"] | None,
+        typer.Option(help="Of mlp: first weights.", show_default="glorot"),
+    ] = None,
+    batch_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Examples in a step. auto: 64 to 1024, as there are rows; mlp: 200, or all if there are fewer.",
+            show_default="auto",
+        ),
+    ] = None,
+    learning_rate_init: Annotated[
+        float | None, typer.Option(help="Learning rate, the largest.", show_default="0.003; mlp: 0.001")
+    ] = None,
     loss: Annotated[
         OneOfTheLosses | None,
-        typer.Option(help="Of a regression, or focal of a classification.", show_default="squared_error, log_loss"),
+        typer.Option(
+            help="Of mlp: of a regression, or focal of a classification.", show_default="squared_error, log_loss"
+        ),
     ] = None,
     schedule: Annotated[
-        Literal["constant", "plateau", "cosine", "one_cycle", "step", "coslog4"],
-        typer.Option(help="What becomes of the learning rate."),
-    ] = "constant",
-    warmup: Annotated[float, typer.Option(help="Part of the steps in which the learning rate rises.")] = 0.0,
+        Literal["constant", "plateau", "cosine", "one_cycle", "step", "coslog4"] | None,
+        typer.Option(help="Of mlp: what becomes of the learning rate.", show_default="constant"),
+    ] = None,
+    warmup: Annotated[
+        float | None,
+        typer.Option(help="Of mlp: part of the steps in which the learning rate rises.", show_default="0"),
+    ] = None,
     class_weight: Annotated[
         Literal["balanced"] | None, typer.Option(help="Of a classification: rare classes count for more.")
     ] = None,
     label_smoothing: Annotated[
         float | None, typer.Option(help="Of a classification: what a label may be wrong by.", show_default="0")
     ] = None,
-    max_iter: Annotated[int, typer.Option(help="Epochs at most.")] = 200,
-    max_time: Annotated[float | None, typer.Option(help="Seconds at most.", show_default=False)] = None,
+    max_iter: Annotated[
+        int | None, typer.Option(help="Epochs at most.", show_default="128; fast: 64; mlp: 200")
+    ] = None,
+    max_time: Annotated[float | None, typer.Option(help="Seconds of training at most.", show_default=False)] = None,
     early_stopping: Annotated[
         bool | None,
         typer.Option(
             "--early-stopping/--no-early-stopping",
-            help="Stop when the validation score improves no more, and keep the best weights.",
+            help="Of mlp: stop when the validation score improves no more, and keep the best weights.",
             show_default="for a regression",
         ),
     ] = None,
     scoring: Annotated[
         str | None,
         typer.Option(
-            help="What --early-stopping goes by: loss, or a score of scikit-learn.", show_default="accuracy, R^2"
+            help="What chooses the epoch whose weights are kept: loss, or a score of scikit-learn; of mlp, what "
+            "--early-stopping goes by.",
+            show_default="loss; mlp: accuracy, R^2",
         ),
     ] = None,
-    validation_fraction: Annotated[float, typer.Option(help="Part of the training examples, to validate.")] = 0.1,
+    validation_fraction: Annotated[
+        float | None,
+        typer.Option(help="Part of the training examples, to validate.", show_default="0.2; mlp: 0.1"),
+    ] = None,
     test_fraction: Annotated[float, typer.Option(help="Part of all examples, for the test.")] = 0.2,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For the split, the weights, the order.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the training that was interrupted in this folder.")
     ] = False,
-    compare: Annotated[bool, typer.Option(help="Do the same with scikit-learn's network, and compare.")] = True,
+    compare: Annotated[
+        bool | None,
+        typer.Option(
+            "--compare/--no-compare",
+            help="Of mlp: do the same with scikit-learn's network, and compare.",
+            show_default="compare",
+        ),
+    ] = None,
 ) -> None:
-    """Train a network, test it, and write model, learning curve and reports into a folder.
+    """Train networks, test them, and write model, learning curve and reports into a folder.
 
     What each column is, a number, a category or a date, is found out, printed and kept with the model, and so is how it
     is scaled and what stands for a missing value. The task follows from the target.
+
+    A table is learned by a TabularClassifier or TabularRegressor; with --model mlp, and without DATA, by an
+    MLPClassifier or MLPRegressor. Options whose description begins with "Of mlp" or "Of tabular" are for that model
+    alone; where several defaults stand, the first is that of tabular.
     """
-    from . import scores
+    from sklearn.metrics import get_scorer_names
+
+    from . import checkpoints, scores
     from .report import page
 
-    parameters: dict[str, Any] = {
-        "hidden_layer_sizes": parse_sizes(hidden_layer_sizes),
+    kind = model or ("tabular" if data else "mlp")
+    given: dict[str, Any] = {
+        "preset": preset,
+        "n_members": n_members,
+        "n_bins": n_bins,
+        "hidden_layer_sizes": None if hidden_layer_sizes is None else parse_sizes(hidden_layer_sizes),
         "activation": activation,
         "solver": solver,
         "alpha": alpha,
@@ -237,17 +328,33 @@ def train(
         "max_norm": max_norm,
         "average": average,
         "init": init,
-        "scoring": scoring,
-        "batch_size": parse_batch_size(batch_size),
+        "batch_size": None if batch_size is None else parse_batch_size(batch_size),
         "learning_rate_init": learning_rate_init,
-        "learning_rate": schedule,
+        "loss": loss,
+        "schedule": schedule,
         "warmup": warmup,
+        "class_weight": class_weight,
+        "label_smoothing": label_smoothing,
         "max_iter": max_iter,
         "max_time": max_time,
+        "early_stopping": early_stopping,
+        "scoring": scoring,
         "validation_fraction": validation_fraction,
-        "random_state": seed,
+        "compare": compare or None,  # that it does not is true of the other model as well
     }
-    fractions = {"test": test_fraction, "validation": validation_fraction}
+    parameters = {name: value for name, value in given.items() if value is not None}
+    check_model(kind, bool(data), parameters)
+    if scoring is not None and scoring not in ("loss", *get_scorer_names()):
+        raise ValueError(f"--scoring is {scoring!r}, but loss, or a score of scikit-learn such as f1_macro, is wanted")
+    compare = parameters.pop("compare", compare is None and kind == "mlp")
+    if kind == "mlp":
+        parameters = {"hidden_layer_sizes": [256, 128], "validation_fraction": 0.1} | parameters
+    if "schedule" in parameters:
+        parameters["learning_rate"] = parameters.pop("schedule")
+    parameters["random_state"] = seed
+    fractions = {"test": test_fraction}
+    if "validation_fraction" in parameters:
+        fractions["validation"] = parameters["validation_fraction"]
     for part, fraction in fractions.items():
         if not 0 < fraction < 1:
             raise ValueError(f"--{part}-fraction is {fraction:g}, but a number between 0 and 1 is wanted")
@@ -260,81 +367,91 @@ def train(
         raise ValueError("options that say what a table holds need DATA: without it, the digits are ten classes")
     else:
         source = digits()
-    own: dict[str, dict[str, Any]] = {
-        "classification": {
-            "class_weight": class_weight,
-            "label_smoothing": label_smoothing,
-            "loss": loss if loss in ("focal",) else None,
-        },
-        "regression": {"loss": None if loss in ("focal",) else loss},
-    }
-    for kind, options in own.items():
-        given = {name: value for name, value in options.items() if value is not None}
-        if source.task == kind:
-            parameters |= given
-        elif given:
-            raise ValueError(f"{option_of(next(iter(given)))} is for a {kind}, but this is a {source.task}")
-    if early_stopping is None:
-        # The accuracy of a few validation rows moves in steps, and stalls long before the network has learned.
-        early_stopping = source.task == "regression"
-    if scoring is not None and not early_stopping:
-        raise ValueError(f"--scoring {scoring} is what --early-stopping goes by, which is wanted too")
-    parameters["early_stopping"] = early_stopping
-    if early_stopping:
-        del fractions["validation"]  # the estimator takes its own
-    problem = prepare(source, fractions, seed)
+    check_task(source.task, parameters)
+    if kind == "mlp":
+        if early_stopping is None:
+            # The accuracy of a few validation rows moves in steps, and stalls long before the network has learned.
+            early_stopping = source.task == "regression"
+        if scoring is not None and not early_stopping:
+            raise ValueError(f"--scoring {scoring} is what --early-stopping goes by, which is wanted too")
+        parameters["early_stopping"] = early_stopping
+    if kind == "tabular" or early_stopping:
+        fractions.pop("validation", None)  # the estimator takes its own
+    problem = prepare(source, fractions, seed, kind)
     X, y, classes = problem.X, problem.y, problem.classes
-    if early_stopping:
-        check_validation(y["train"], classes, validation_fraction)
+    if kind == "mlp" and early_stopping:
+        check_validation(y["train"], classes, parameters["validation_fraction"])
+    estimator = new_estimator(kind, problem, parameters)
 
-    units = [X["train"].shape[1], *parameters["hidden_layer_sizes"], len(classes) if len(classes) > 2 else 1]
-    n_parameters = sum((n_in + 1) * n_out for n_in, n_out in pairwise(units))
-    if n_parameters > MOST_PARAMETERS:
-        raise MemoryError(f"the network would have {n_parameters:,} parameters")
+    n_outputs = len(classes) if len(classes) > 2 else 1
+    units = [n_features(estimator, problem), *estimator.hidden_layer_sizes, n_outputs]
+    parameters_at_most = sum((n_in + 1) * n_out for n_in, n_out in pairwise(units))
+    if parameters_at_most > MOST_PARAMETERS:
+        raise MemoryError(f"the network would have {parameters_at_most:,} parameters")
     say("data", f"{source.name}: " + (f"{len(classes)} classes" if classes else f"{target}, a number"))
     say("", ", ".join(f"{len(rows):,} {part}" for part, rows in X.items()) + " examples")
     if source.encoder:
         say("columns", described_columns(source.encoder))
     for note in first(source.notes):
         say("note", note)
-    say("network", f"{' - '.join(map(str, units))} units, {activation}; {n_parameters:,} parameters in float32")
+    if kind == "mlp":
+        shape = " - ".join(map(str, units))
+        say("network", f"{shape} units, {estimator.activation}; {parameters_at_most:,} parameters in float32")
+    else:
+        shape, n = " - ".join(map(str, units[1:-1])) or "no hidden", n_networks(estimator)
+        say("networks", f"{n} of {shape} units, {estimator.activation}, on pieces of the numbers")
 
-    model = (fastnn.MLPClassifier if classes else fastnn.MLPRegressor)(**parameters)
-    compile_seconds = compile_kernels(model, problem)
-    checkpoint = output / "checkpoint.safetensors"
-    if resume and not checkpoint.exists():
+    compile_seconds = compile_kernels(estimator, problem)
+    places = {"mlp": output / "checkpoint.safetensors", "tabular": output / "checkpoint"}
+    checkpoint = places[kind]
+    if not resume:
+        for place in places.values():
+            checkpoints.remove(place)
+    elif not checkpoints.exists(checkpoint):
         raise FileNotFoundError(f"--resume, but no training was interrupted in {output}: there is no {checkpoint.name}")
-    if solver != "lbfgs":
-        if not resume:
-            checkpoint.unlink(missing_ok=True)
-        model.checkpoint = checkpoint
-    run = fit(model, problem)
-    model.checkpoint = None
+    if parameters.get("solver") != "lbfgs":
+        estimator.checkpoint = checkpoint
+    run = fit(estimator, problem, checkpoints.n_epochs(checkpoint) if estimator.checkpoint else 0)
+    estimator.checkpoint = None
     if not run.interrupted:
-        checkpoint.unlink(missing_ok=True)
+        checkpoints.remove(checkpoint)
     if not run.epochs:
         raise KeyboardInterrupt  # it came before the end of the first epoch: there is nothing to save
     system = fastnn.system_info()
-    run.scores, run.threads = problem.scores(model), system["threads"]
+    run.scores, run.threads = problem.scores(estimator), system["threads"]
     guess = scores.of_simplest_guess(problem.targets("train"), problem.targets("test"), classes)
-    predicted = problem.predict(model)
+    predicted = problem.predict(estimator)
     errors = scores.errors(problem.targets("test"), predicted, classes)
-    problem.to_given_units(model)
-    fastnn.save(source.model(model), output / "model.fastnn", target=target, task=source.task)
-    say("trained", f"{run.epochs} epochs in {run.seconds:.3g} s, {run.examples_per_second:,.0f} examples/s")
+    networks = [estimator]
+    if kind == "tabular":
+        networks = estimator.estimators_
+        units = [coef.shape[0] for coef in networks[0].coefs_] + [n_outputs]
+    else:
+        problem.to_given_units(estimator)
+    fastnn.save(source.model(estimator), output / "model.fastnn", target=target, task=source.task)
+    say("trained", f"{run.described_epochs} in {run.seconds:.3g} s, {run.examples_per_second:,.0f} examples/s")
     say("", f"loss {run.history['loss'][-1]:.4f}, {problem.metric} {run.test_score:.4f} in the test")
     if run.interrupted:
-        say("", "interrupted: the model trained so far is kept" + ", and --resume goes on" * checkpoint.exists())
+        kept = "the model trained so far is kept"
+        if run.networks < n_networks(estimator):
+            kept = f"{run.networks} of {n_networks(estimator)} networks, as far as they are trained, are kept"
+        say("", f"interrupted: {kept}" + ", and --resume goes on" * checkpoints.exists(checkpoint))
 
-    curve = learning_curve(run, model, problem)
+    curve = learning_curve(run, estimator, problem)
     draw(curve, f"{source.name}: {problem.metric} {run.test_score:.4f} in the test", output / "learning_curve.png")
     report = {
         "data": {"name": source.name, "target": target, "task": source.task, "classes": classes, "notes": source.notes},
         "columns": source.columns(),
         "features": problem.features,
         "examples": {part: len(rows) for part, rows in X.items()},
-        "network": {"units": units, "parameters": n_parameters, "dtype": str(X["train"].dtype)},
-        "parameters": model.get_params(),
+        "model": type(estimator).__name__,
+        "network": {
+            "networks": len(networks),
+            "units": units,
+            "parameters": sum(array.size for network in networks for array in network.coefs_ + network.intercepts_),
+            "dtype": "float32",
+        },
+        "parameters": {name: value for name, value in estimator.get_params(deep=False).items() if name != "encoder"},
         "metric": problem.metric,
         "fastnn": run.report() | {"compile_seconds": compile_seconds},
         "scikit_learn": None,
@@ -348,19 +465,19 @@ def train(
     }
     write_json(report, output / "report.json")  # now: the comparison, which may take long, comes on top
     runs = {"fastnn": run}
-    foreign = compare and not run.interrupted and foreign_to_scikit_learn(model)
+    foreign = compare and not run.interrupted and foreign_to_scikit_learn(estimator)
     if foreign:
         say("note", f"not compared with scikit-learn, which has no {foreign}")
     elif compare and not run.interrupted:
         try:
-            runs["scikit-learn"] = fit_scikit_learn(model, problem, run)
+            runs["scikit-learn"] = fit_scikit_learn(estimator, problem, run)
             report["scikit_learn"] = runs["scikit-learn"].report()
             write_json(report, output / "report.json")
         except KeyboardInterrupt:
             say("", "comparison interrupted")
     results = tabulated(runs, problem.guess, guess)
     print_results(results, len(guess))
-    report["importances"] = problem.importances(model, seed)
+    report["importances"] = problem.importances(estimator, seed)
     write_json(report, output / "report.json")
     html = page(report, results, curve, problem.targets("test"), predicted)
     (output / "report.html").write_text(html, encoding="utf-8")
@@ -394,7 +511,7 @@ def predict(
     from .tables.encoder import Unusual
 
     model, extra = read(model_file)
-    encoder, network = (None, model) if not hasattr(model, "steps") else (model[0], model[-1])
+    encoder, network = encoder_and_network(model)
     unusual = Unusual(encoder) if encoder else None
     wanted = getattr(network, "feature_names_in_", network.n_features_in_)
     name = f"predicted_{extra['target']}" if extra.get("target") else "prediction"
@@ -423,7 +540,24 @@ def predict(
         print(f"{output}: {n} rows of {', '.join(names)}")
 
 
-def predicted(network: Network, X: Any, name: str) -> pd.DataFrame:
+def encoder_and_network(model: Model) -> tuple[TableEncoder | None, Any]:
+    """The encoder of a table, and what takes the matrix that it makes; no encoder, where a network takes a matrix."""
+    *before, network = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    if before:
+        return before[0], network
+    return (network.encoder_, on_matrix(network)) if hasattr(network, "encoder_") else (None, network)
+
+
+def on_matrix(model: Tabular) -> Any:
+    """A tabular model that takes the matrix of its encoder in place of a table."""
+    from sklearn.preprocessing import FunctionTransformer
+
+    model = copy(model)
+    model.encoder_ = FunctionTransformer()  # which changes nothing
+    return model
+
+
+def predicted(network: Any, X: Any, name: str) -> pd.DataFrame:
     """What a network says of the rows of X, in columns of this name and of the classes."""
     import pandas as pd
 
@@ -769,11 +903,13 @@ class Source:
     encoder: TableEncoder | None = None  # of a table
     notes: list[str] = field(default_factory=list)
 
-    def model(self, network: Network) -> Model:
+    def model(self, network: Network | Tabular) -> Model:
         """A network with what stands before it: what takes X as it was given."""
         from sklearn.pipeline import Pipeline
 
-        return Pipeline([("encoder", self.encoder), ("network", network)]) if self.encoder else network
+        if self.encoder is None or hasattr(network, "encoder_"):
+            return network
+        return Pipeline([("encoder", self.encoder), ("network", network)])
 
     def columns(self) -> list[dict[str, str]]:
         """What each column of a table was taken for, for the report; empty for a matrix."""
@@ -783,10 +919,13 @@ class Source:
 
 @dataclass
 class Problem:
-    """What is to be learned, as a network takes it: X and y of each part ("train", "test" ...), scaled."""
+    """What is to be learned, as a network takes it: X and y of each part ("train", "test" ...), scaled.
+
+    A tabular model scales by itself: X is a part of the table then, and y what it holds.
+    """
 
     source: Source
-    X: dict[str, NDArray[Any]]
+    X: dict[str, Any]
     y: dict[str, NDArray[Any]]
     rows: dict[str, NDArray[Any]]  # of the source
     features: list[str]
@@ -821,19 +960,21 @@ class Problem:
             return scores.of_numbers(true, predicted)
         return scores.of_classes(true, predicted, model.predict_proba(self.X["test"]), self.classes)
 
-    def importances(self, model: Network, seed: int) -> dict[str, Any]:
+    def importances(self, model: Network | Tabular, seed: int) -> dict[str, Any]:
         """Which columns of the source matter in the test, to a model in given units."""
         from . import scores
 
-        encoder = self.source.encoder
+        encoder, X = self.source.encoder, self.X["test"]
+        if encoder and hasattr(model, "encoder_"):
+            X, model = encoder.transform(X), on_matrix(model)
         names = [column.name for column in encoder.columns_] if encoder else self.features
         widths = [len(column.outputs) for column in encoder.columns_] if encoder else [1] * len(names)
-        found = scores.importances(model, self.X["test"] * self.source.X_scale, self.targets("test"), widths, seed)
+        found = scores.importances(model, X * self.source.X_scale, self.targets("test"), widths, seed)
         columns = [
             {"name": names[i], "mean": mean, "std": std}
             for i, mean, std in zip(found.pop("positions"), found.pop("mean"), found.pop("std"), strict=True)
         ]
-        return found | {"test_rows": len(self.X["test"]), "read": len(names), "columns": columns}
+        return found | {"test_rows": len(X), "read": len(names), "columns": columns}
 
     def to_given_units(self, model: Network) -> None:
         """Move the scales into the weights: the model then takes X as given, and answers in the target's unit."""
@@ -852,14 +993,21 @@ class Problem:
 class Run:
     """One training: what it took and what came out."""
 
-    epochs: int = 0
+    epochs: int = 0  # of all networks together
     n_samples: int = 0  # of an epoch
     seconds: float = 0.0  # of `fit`: epochs and early stopping's validation, but neither compilation nor display
     scores: dict[str, float] = field(default_factory=dict)  # in the test
     threads: int = 0  # that it may use
     interrupted: bool = False
-    history: dict[str, list[float]] = field(default_factory=dict)  # see `MLPClassifier.history_`
+    history: dict[str, list[float]] = field(default_factory=dict)  # see `MLPClassifier.history_`; of several, the mean
     best_epoch: int | None = None  # the one whose weights early stopping has kept
+    networks: int = 1
+
+    @property
+    def described_epochs(self) -> str:
+        return (
+            f"{self.networks} networks, {self.epochs} epochs in all," if self.networks > 1 else f"{self.epochs} epochs"
+        )
 
     @property
     def examples_per_second(self) -> float:
@@ -873,7 +1021,53 @@ class Run:
     def report(self) -> dict[str, Any]:
         report = asdict(self) | {"test_score": self.test_score, "examples_per_second": self.examples_per_second}
         history = report.pop("history")
-        return report | ({"epoch_seconds": sum(history["seconds"])} if history else {})
+        return report | ({"epoch_seconds": sum(history["seconds"])} if history and self.networks == 1 else {})
+
+
+def check_model(kind: str, has_table: bool, given: dict[str, Any]) -> None:
+    """Refuse what the other model has, before anything is read."""
+    if kind == "tabular" and not has_table:
+        raise ValueError("--model tabular needs a table, DATA: without it, the digits are learned by --model mlp")
+    other = "mlp" if kind == "tabular" else "tabular"
+    if foreign := [name for name in given if name in OWN_OPTIONS[other]]:
+        advice = "add --model mlp, or leave it out" if kind == "tabular" else "leave it out"
+        raise ValueError(f"{option_of(foreign[0])} is for --model {other}, but this is --model {kind}: {advice}")
+
+
+def check_task(task: str, given: dict[str, Any]) -> None:
+    """Refuse what is for the other task."""
+    kinds = {"class_weight": "classification", "label_smoothing": "classification"}
+    if "loss" in given:
+        kinds["loss"] = "classification" if given["loss"] == "focal" else "regression"
+    for name, kind in kinds.items():
+        if name in given and kind != task:
+            raise ValueError(f"{option_of(name)} is for a {kind}, but this is a {task}")
+
+
+def new_estimator(kind: str, problem: Problem, parameters: dict[str, Any]) -> Any:
+    """The model to be trained."""
+    if kind == "mlp":
+        return (fastnn.MLPClassifier if problem.classes else fastnn.MLPRegressor)(**parameters)
+    from sklearn.frozen import FrozenEstimator
+
+    # What a column is, all rows have decided: it is not found out anew from those to train.
+    encoder = FrozenEstimator(problem.source.encoder)
+    return (fastnn.TabularClassifier if problem.classes else fastnn.TabularRegressor)(encoder=encoder, **parameters)
+
+
+def n_networks(model: Any) -> int:
+    """How many networks a model has."""
+    return model._wanted("n_members") if hasattr(model, "n_members") else 1
+
+
+def n_epochs(model: Any) -> int:
+    """How many epochs its networks have, at most and together."""
+    return n_networks(model) * model._wanted("max_iter") if hasattr(model, "n_members") else model.max_iter
+
+
+def n_features(model: Any, problem: Problem) -> int:
+    """How many inputs a network has; of a tabular model, at most."""
+    return len(problem.features) * (model._wanted("n_bins") + 1 if hasattr(model, "n_bins") else 1)
 
 
 def parse_sizes(text: str) -> list[int]:
@@ -999,7 +1193,7 @@ def read_table(
     return source
 
 
-def prepare(source: Source, fractions: dict[str, float], seed: int) -> Problem:
+def prepare(source: Source, fractions: dict[str, float], seed: int, kind: str) -> Problem:
     """Split and scale: what a column is, all rows decide; how it is scaled, those to train."""
     import numpy as np
 
@@ -1019,9 +1213,11 @@ def prepare(source: Source, fractions: dict[str, float], seed: int) -> Problem:
     missing = {name: n_missing(source.X[name]) for name in filled}
     if named := [f"{name} ({n:,})" for name, n in missing.items() if n]:
         source.notes.append(f"missing values, for which the median stands: {shortened(named)}")
-    X = {part: encoder.transform(source.X.iloc[source.at[rows[part]]]) for part in rows}
+    X = {part: source.X.iloc[source.at[rows[part]]] for part in rows}
+    if kind == "mlp":
+        X = {part: encoder.transform(table) for part, table in X.items()}
     problem = Problem(source, X, y, rows, encoder.get_feature_names_out().tolist(), classes)
-    if not classes:
+    if kind == "mlp" and not classes:
         mean, scale = float(y["train"].mean()), float(y["train"].std())
         problem.y = {part: ((y[part] - mean) / scale).astype(np.float32) for part in rows}
         problem.y_mean, problem.y_scale = mean, scale
@@ -1073,7 +1269,7 @@ def say(label: str, text: str) -> None:
     print(f"{label:<11}" + f"\n{'':<11}".join(lines), flush=True)
 
 
-def compile_kernels(model: Network, problem: Problem) -> float:
+def compile_kernels(model: Any, problem: Problem) -> float:
     """Compile what this machine has not compiled yet, for an epoch and a prediction; seconds spent, 0 if none."""
     names: list[str] = []
 
@@ -1090,8 +1286,8 @@ def compile_kernels(model: Network, problem: Problem) -> float:
     return seconds if names else 0.0
 
 
-def held_out(model: Network, problem: Problem) -> dict[str, Any]:
-    """The examples that are watched in `fit`, besides those that early stopping sets aside."""
+def held_out(model: Any, problem: Problem) -> dict[str, Any]:
+    """The examples that are watched in `fit`, besides those that the model sets aside."""
     is_watched = "validation" in problem.X and model.solver != "lbfgs"
     return {"X_val": problem.X["validation"], "y_val": problem.y["validation"]} if is_watched else {}
 
@@ -1100,7 +1296,7 @@ def warm_up(model: Any, problem: Problem, **watched: Any) -> None:
     """Train for one epoch, so that the clock finds everything loaded."""
     from sklearn.base import clone
 
-    once = clone(model).set_params(max_iter=1)
+    once = clone(model).set_params(max_iter=1, **{"n_members": 1} if hasattr(model, "n_members") else {})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         once.fit(problem.X["train"], problem.y["train"], **watched)
@@ -1114,33 +1310,41 @@ def interrupted(caught: list[warnings.WarningMessage]) -> bool:
     return any("interrupted by user" in str(warning.message) for warning in caught)
 
 
-def fit(model: Network, problem: Problem) -> Run:
-    """Train with a progress bar."""
+def fit(model: Any, problem: Problem, n_before: int) -> Run:
+    """Train with a progress bar, after so many epochs that were trained before."""
     from sklearn.exceptions import ConvergenceWarning
 
-    X, y, run = problem.X, problem.y, Run()
-    display_seconds, n_epochs = 0.0, 0
+    X, y, run, lock = problem.X, problem.y, Run(), threading.Lock()
+    display_seconds = seen_seconds = 0.0
+    n_done = n_before
 
     def observe(epoch: fastnn.Epoch) -> None:
-        nonlocal display_seconds, n_epochs
+        nonlocal display_seconds, seen_seconds, n_done
         start = time.perf_counter()
-        run.n_samples, n_epochs = epoch.n_samples, n_epochs + 1
-        show(epoch)
+        with lock:  # several networks are trained at once
+            run.n_samples, n_done, seen_seconds = epoch.n_samples, n_done + 1, seen_seconds + epoch.seconds
+            show(epoch, n_done)
         display_seconds += time.perf_counter() - start
 
+    is_one_of_several = n_networks(model) > 1
     with (
-        progress(model.max_iter, score_name(model, problem)) as show,
+        progress(n_epochs(model), score_name(model, problem)) as show,
         fastnn.watch(observe),
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always")
         start = time.perf_counter()
         model.fit(X["train"], y["train"], **held_out(model, problem))
-        run.seconds = time.perf_counter() - start - display_seconds
-    run.history, run.epochs = model.history_, len(model.history_["loss"])
-    run.seconds += sum(run.history["seconds"][: run.epochs - n_epochs])  # of a training that goes on
+        run.seconds = time.perf_counter() - start - (0 if is_one_of_several else display_seconds)
+    histories = model.history_ if isinstance(model.history_, list) else [model.history_]
+    run.networks, run.epochs = len(histories), sum(len(history["loss"]) for history in histories)
+    # Of a training that goes on, what came before: so many networks at a time.
+    earlier = sum(sum(history["seconds"]) for history in histories) - seen_seconds
+    run.seconds += max(earlier, 0.0) / min(run.networks, fastnn.get_n_threads())
+    run.history = mean_history(histories)
     run.n_samples = run.n_samples or len(X["train"])
-    run.best_epoch = model.best_iteration_ if model.early_stopping and model.solver != "lbfgs" else None
+    is_best_kept = getattr(model, "early_stopping", False) and model.solver != "lbfgs"
+    run.best_epoch = model.best_iteration_ if is_best_kept else None
     run.interrupted = interrupted(caught)
     for warning in caught:
         if issubclass(warning.category, ConvergenceWarning):
@@ -1150,15 +1354,28 @@ def fit(model: Network, problem: Problem) -> Run:
     return run
 
 
+def mean_history(histories: list[dict[str, list[float]]]) -> dict[str, list[float]]:
+    """The mean of what epochs came to, for as many as all networks have."""
+    if len(histories) == 1:
+        return histories[0]
+    names = [name for name in histories[0] if all(name in history for history in histories)]
+    return {
+        name: [
+            math.fsum(values) / len(values) for values in zip(*(history[name] for history in histories), strict=False)
+        ]
+        for name in names
+    }
+
+
 @contextmanager
-def progress(max_iter: int, metric: str) -> Iterator[Callable[[fastnn.Epoch], None]]:
+def progress(total: int, metric: str) -> Iterator[Callable[[fastnn.Epoch, int], None]]:
     """A progress bar, or ten plain lines where the output is no terminal."""
     if not sys.stdout.isatty():
-        every = max(1, max_iter // 10)
+        every = max(1, total // 10)
 
-        def show(epoch: fastnn.Epoch) -> None:
-            if epoch.n_iter == 1 or epoch.n_iter % every == 0:
-                say("epoch", f"{epoch.n_iter:>{len(str(max_iter))}}/{max_iter}  {described(epoch, metric)}")
+        def show(epoch: fastnn.Epoch, n: int) -> None:
+            if n == 1 or n % every == 0:
+                say("epoch", f"{n:>{len(str(total))}}/{total}  {described(epoch, metric)}")
 
         yield show
         return
@@ -1167,12 +1384,12 @@ def progress(max_iter: int, metric: str) -> Iterator[Callable[[fastnn.Epoch], No
 
     columns = ("epoch      {task.completed}/{task.total}", BarColumn(), "{task.description}", TimeElapsedColumn())
     with Progress(*[TextColumn(c) if isinstance(c, str) else c for c in columns]) as bar:
-        task = bar.add_task("", total=max_iter)
-        yield lambda epoch: bar.update(task, completed=epoch.n_iter, description=described(epoch, metric))
+        task = bar.add_task("", total=total)
+        yield lambda epoch, n: bar.update(task, completed=n, description=described(epoch, metric))
         bar.update(task, total=bar.tasks[0].completed)  # full, also where it stopped early
 
 
-def score_name(model: Network, problem: Problem) -> str:
+def score_name(model: Any, problem: Problem) -> str:
     """What the validation scores are."""
     return problem.metric if model.scoring in (None, "loss") else str(model.scoring)
 
@@ -1266,7 +1483,7 @@ def readable(name: str, score: float) -> str:
     return f"{score:.4g}" if tiny or abs(score) >= 1e7 else f"{score:.4f}"
 
 
-def learning_curve(run: Run, model: Network, problem: Problem) -> LearningCurveDisplay:
+def learning_curve(run: Run, model: Any, problem: Problem) -> LearningCurveDisplay:
     """Loss and validation score by epoch, and which weights were kept."""
     return fastnn.LearningCurveDisplay(
         loss=run.history["loss"],

@@ -316,6 +316,7 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
         At a pause the model predicts, and whoever closes this there has it as if training had ended.
         """
         from fastnn import training
+        from fastnn.training.calls import here
 
         callbacks = None if incremental or not self._has_callbacks() else FitCallbacks(self, X, y, sample_weight)
         # Nothing in it is changed in place, but for records that grow: these are cut, because they may be long.
@@ -353,6 +354,8 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
             with progress.bar(self.max_iter) if self.verbose == "bar" else nullcontext():
                 yield from train(pauses)
         except KeyboardInterrupt:
+            if here.is_one_of_many:  # all are to end
+                raise
             is_interrupted = True
         except Warning:  # such as that there was no convergence, where it is an error: it is trained
             raise

@@ -230,7 +230,7 @@ def at_once(tasks: Iterable[Callable[[], T]], n_jobs: int | None = None) -> list
     from fastnn.training.calls import BRIEF_AMONG_OURS, Stopped, here
 
     n_threads, waiting = n_threads_of(n_jobs), deque(enumerate(tasks))
-    if here.is_stopped:
+    if here.is_one_of_many:
         return [task() for _, task in waiting]
     import numba
 

@@ -1,4 +1,4 @@
-"""Model files: a trained network, with what belongs to it, in one file that holds data and no code.
+"""Model files: a trained model, with what belongs to it, in one file that holds data and no code.
 
 The container is NumPy's .npz, read without pickle. Its entries:
 
@@ -7,6 +7,14 @@ The container is NumPy's .npz, read without pickle. Its entries:
     coefs_0, ...      weights of each layer
     intercepts_0, ... biases of each layer
     classes           labels of a classifier
+
+and of a TabularClassifier or TabularRegressor
+
+    header            besides, the state of its own encoder, and for each member what the header of a network has
+    member_0_coefs_0, ...  and so on: the layers of each member, in the place of coefs_0 ...
+    center, scale     of the embedding
+    edges, n_edges    those of all columns, one after another, and how many each has
+    y_mean, ...       y_scale, y_min and y_max: of a regressor
 
 Format 1, of fastnn 0.1.0, had no Pipeline: the command kept its encoder of tables beside the network.
 """
@@ -18,6 +26,7 @@ import json
 import operator
 import os
 import secrets
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -31,16 +40,20 @@ if TYPE_CHECKING:
 
     from .estimators import MLPClassifier, MLPRegressor
     from .tables import TableEncoder
+    from .tabular import TabularClassifier, TabularRegressor
 
     Network: TypeAlias = MLPClassifier | MLPRegressor
-    Model: TypeAlias = Network | Pipeline
+    Tabular: TypeAlias = TabularClassifier | TabularRegressor
+    Model: TypeAlias = Network | Tabular | Pipeline
 
 FORMAT = 2  # grows when an older fastnn could not read what a newer one writes; all up to it are read
 NETWORKS = ("MLPClassifier", "MLPRegressor")
+TABULAR = ("TabularClassifier", "TabularRegressor")
 ATTRIBUTES = (
     "n_features_in_ out_activation_ n_layers_ n_outputs_ n_iter_ t_ "
     "loss_ loss_curve_ best_loss_ validation_scores_ best_validation_score_ history_"
 ).split()
+UNITS = "y_mean", "y_scale", "y_min", "y_max"  # of a TabularRegressor
 
 
 class ModelFileError(ValueError):
@@ -55,8 +68,9 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
 
     Parameters
     ----------
-    model : MLPClassifier, MLPRegressor or sklearn.pipeline.Pipeline
-        A fitted estimator of fastnn or of scikit-learn, or a fitted Pipeline of a `TableEncoder` and such an estimator.
+    model : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or sklearn.pipeline.Pipeline
+        A fitted estimator of fastnn or of scikit-learn, or a fitted Pipeline of a `TableEncoder` and such an estimator;
+        before a `TabularClassifier` or a `TabularRegressor`, which have one of their own, it may be missing.
     path : path
         Without an extension, ``.fastnn`` is added.
     **extra
@@ -84,58 +98,22 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
     """
     from sklearn.utils.validation import check_is_fitted
 
-    steps, encoder, network = _parts(model)
-    check_is_fitted(network, "coefs_")
-    parameters = network.get_params()
-    for name in "activation", "loss":
-        laws = parameters.get(name, "")
-        if any(not isinstance(law, str) for law in (laws if isinstance(laws, list | tuple) else [laws])):
-            raise TypeError(
-                f"{name} is a law of your own, whose functions a file cannot hold: pickle can, if they can be imported"
-            )
-    for name in "learning_rate", "scoring":
-        if callable(parameters.get(name)):
-            raise TypeError(f"{name} is a function, which a file cannot hold: pickle can, if it can be imported")
-    if not isinstance(parameters.get("init", "glorot"), str):
-        parameters["init"] = "glorot"  # arrays as large as the weights
-    if parameters.get("checkpoint") is not None:
-        parameters["checkpoint"] = os.fsdecode(parameters["checkpoint"])
-    if isinstance(parameters.get("class_weight"), dict):  # in the order of the classes: JSON has no keys but text
-        weights = parameters["class_weight"]
-        parameters["class_weight"] = {"weights": [float(weights.get(label, 1)) for label in network.classes_]}
-    if not isinstance(parameters["random_state"], int | np.integer):
-        parameters["random_state"] = None
-    sizes, n_features = layer_sizes_of_coefs(network.coefs_, network.intercepts_), network.n_features_in_
+    steps, encoder, estimator = _parts(model)
+    n_features = None
     if encoder:
         check_is_fitted(encoder)
         n_features = len(encoder.get_feature_names_out())
-    if (sizes[0], sizes[-1]) != (n_features, network.n_outputs_):
-        raise ValueError(
-            f"coefs_ are those of {sizes[0]} features and {sizes[-1]} outputs, but {n_features} and "
-            f"{network.n_outputs_} are what the model has"
-        )
-    dtype = common_dtype(*network.coefs_, *network.intercepts_)
-    arrays = {f"coefs_{i}": np.ascontiguousarray(coef, dtype) for i, coef in enumerate(network.coefs_)}
-    arrays |= {f"intercepts_{i}": np.asarray(intercept, dtype) for i, intercept in enumerate(network.intercepts_)}
-    header = {
-        "format": FORMAT,
-        "class": type(network).__name__,
-        "parameters": parameters,
-        "attributes": {name: getattr(network, name) for name in ATTRIBUTES if hasattr(network, name)},
-        # Behind an encoder the names are the encoder's.
-        "feature_names": [] if encoder else list(getattr(network, "feature_names_in_", [])),
-        "steps": steps,
-        "extra": extra,
-    }
+    described, arrays = (_tabular_entries if _is_tabular(estimator) else _network_entries)(estimator, n_features)
+    header = {"format": FORMAT, **described, "steps": steps, "extra": extra}
     if encoder:
         header["encoder"] = encoder.to_state()
-    if hasattr(network, "classes_"):
-        classes = np.asarray(network.classes_)
+        header["feature_names"] = []  # behind an encoder the names are the encoder's
+    if hasattr(estimator, "classes_"):
+        classes = np.asarray(estimator.classes_)
         header["objects"] = classes.dtype == object  # text, in an array of Python strings
         if header["objects"] and not all(isinstance(label, str) for label in classes):
             raise TypeError(f"the classes are {classes}, but only str, int, float or bool can be saved")
         arrays["classes"] = classes.astype(str) if header["objects"] else classes
-        header["multilabel"] = network._label_binarizer.y_type_ == "multilabel-indicator"
     text = json.dumps(header, default=_plain)
     path = _with_extension(path)
     target = path.resolve()  # a link stays one
@@ -161,8 +139,8 @@ def load(path: str | os.PathLike[str]) -> Model:
 
     Returns
     -------
-    MLPClassifier, MLPRegressor or sklearn.pipeline.Pipeline
-        What was saved. A model that the command trained on a table is a Pipeline, which takes the table as a DataFrame.
+    MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or sklearn.pipeline.Pipeline
+        What was saved. A model that the command trained on a table takes the table as a DataFrame.
 
     Raises
     ------
@@ -209,25 +187,27 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Any]]:
     raise ModelFileError(f"{path} is not a fastnn model file")
 
 
-def _parts(model: Any) -> tuple[list[str], TableEncoder | None, Network]:
-    """Names of the steps, encoder and network of a Pipeline; no names and no encoder, where a network stands alone."""
-    wanted = "an MLPClassifier or an MLPRegressor"
+def _parts(model: Any) -> tuple[list[str], TableEncoder | None, Any]:
+    """Names of the steps, encoder and estimator of a Pipeline; no names and no encoder, where one stands alone."""
+    one = "an MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor"
     kind = type(model).__name__
-    if _is_network(model):
+    if _is_network(model) or _is_tabular(model):
         return [], None, model
     if kind != "Pipeline":
-        raise TypeError(f"model is a {kind}, but {wanted}, or a Pipeline that ends with one, can be saved")
+        raise TypeError(f"model is a {kind}, but {one}, or a Pipeline that ends with one, can be saved")
     from .tables import TableEncoder
 
-    wanted = f"a Pipeline that can be saved has a TableEncoder and then {wanted}"
+    wanted = f"a Pipeline that can be saved has a TableEncoder and then {one}"
+    if len(model.steps) == 1 and _is_tabular(model[0]):
+        return [model.steps[0][0]], None, model[0]
     for i, (name, step) in enumerate(model.steps):
         kind = step if isinstance(step, str) else type(step).__name__
-        if i > 1 or not (_is_network(step) if i else type(step) is TableEncoder):
+        if i > 1 or not (_is_network(step) or _is_tabular(step) if i else type(step) is TableEncoder):
             raise TypeError(f"step {name!r} is {kind}, but {wanted}")
     if len(model.steps) == 1:
         raise TypeError(f"the Pipeline has one step only, but {wanted}")
-    (first, encoder), (last, network) = model.steps
-    return [first, last], encoder, network
+    (first, encoder), (last, estimator) = model.steps
+    return [first, last], encoder, estimator
 
 
 def _is_network(model: Any) -> bool:
@@ -236,24 +216,207 @@ def _is_network(model: Any) -> bool:
     return kind.__name__ in NETWORKS and kind.__module__.partition(".")[0] in ("fastnn", "sklearn")
 
 
+def _is_tabular(model: Any) -> bool:
+    """Whether it is one of fastnn's own."""
+    kind = type(model)
+    return kind.__name__ in TABULAR and kind.__module__.partition(".")[0] == "fastnn"
+
+
+def _plain_parameters(model: Any) -> dict[str, Any]:
+    """The parameters of an estimator as a file holds them; TypeError for those that it cannot hold."""
+    parameters = model.get_params(deep=False)
+    for name in "activation", "loss":
+        laws = parameters.get(name, "")
+        if any(not isinstance(law, str) for law in (laws if isinstance(laws, list | tuple) else [laws])):
+            raise TypeError(
+                f"{name} is a law of your own, whose functions a file cannot hold: pickle can, if they can be imported"
+            )
+    for name in "learning_rate", "scoring":
+        if callable(parameters.get(name)):
+            raise TypeError(f"{name} is a function, which a file cannot hold: pickle can, if it can be imported")
+    if not isinstance(parameters.get("init", "glorot"), str):
+        parameters["init"] = "glorot"  # arrays as large as the weights
+    if parameters.get("checkpoint") is not None:
+        parameters["checkpoint"] = os.fsdecode(parameters["checkpoint"])
+    if isinstance(parameters.get("class_weight"), dict):  # in the order of the classes: JSON has no keys but text
+        weights = parameters["class_weight"]
+        parameters["class_weight"] = {"weights": [float(weights.get(label, 1)) for label in model.classes_]}
+    if not isinstance(parameters["random_state"], int | np.integer):
+        parameters["random_state"] = None
+    return parameters
+
+
+def _own_parameters(parameters: dict[str, Any], classes: Any = None) -> dict[str, Any]:
+    """The parameters of an estimator, of what `_plain_parameters` made of them."""
+    for name in "hidden_layer_sizes", "activation", "quantile":
+        if isinstance(parameters.get(name), list):
+            parameters[name] = tuple(parameters[name])
+    if isinstance(parameters.get("class_weight"), dict):
+        weights = parameters["class_weight"]["weights"]
+        parameters["class_weight"] = dict(zip(classes.tolist(), map(float, weights), strict=True))
+    return parameters
+
+
+def _network_entries(network: Network, n_features: int | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a file holds of a network: its part of the header, and arrays."""
+    from sklearn.utils.validation import check_is_fitted
+
+    check_is_fitted(network, "coefs_")
+    sizes = layer_sizes_of_coefs(network.coefs_, network.intercepts_)
+    n_features = network.n_features_in_ if n_features is None else n_features
+    if (sizes[0], sizes[-1]) != (n_features, network.n_outputs_):
+        raise ValueError(
+            f"coefs_ are those of {sizes[0]} features and {sizes[-1]} outputs, but {n_features} and "
+            f"{network.n_outputs_} are what the model has"
+        )
+    dtype = common_dtype(*network.coefs_, *network.intercepts_)
+    arrays = {f"coefs_{i}": np.ascontiguousarray(coef, dtype) for i, coef in enumerate(network.coefs_)}
+    arrays |= {f"intercepts_{i}": np.asarray(intercept, dtype) for i, intercept in enumerate(network.intercepts_)}
+    header = {
+        "class": type(network).__name__,
+        "parameters": _plain_parameters(network),
+        "attributes": {name: getattr(network, name) for name in ATTRIBUTES if hasattr(network, name)},
+        "feature_names": list(getattr(network, "feature_names_in_", [])),
+    }
+    if hasattr(network, "classes_"):
+        header["multilabel"] = network._label_binarizer.y_type_ == "multilabel-indicator"
+    return header, arrays
+
+
+def _encoder_parameters(encoder: TableEncoder) -> dict[str, Any]:
+    """Those that are not as usual, as JSON holds them."""
+    given = encoder.get_params()
+    for name in "categorical", "numeric", "dates", "ignore":
+        value = given[name]
+        if not isinstance(value, str):
+            given[name] = dict(value) if isinstance(value, Mapping) else list(map(str, value))
+    usual = type(encoder)().get_params()
+    return {name: value for name, value in given.items() if value not in (usual[name], [])}
+
+
+def _tabular_entries(model: Tabular, n_features: int | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a file holds of a TabularClassifier or TabularRegressor: its part of the header, and arrays."""
+    from sklearn.utils.validation import check_is_fitted
+
+    from .export.description import describe
+    from .tables import TableEncoder
+
+    check_is_fitted(model, "estimators_")
+    describe(model)  # which says what does not fit
+    if n_features not in (None, model.n_features_in_):
+        raise ValueError(f"n_features_in_ is {model.n_features_in_}, but the encoder before it makes {n_features}")
+    parameters, embedding = _plain_parameters(model), model.embedding_
+    if type(model.encoder_) is not TableEncoder:
+        raise TypeError(f"encoder is a {type(model.encoder_).__name__}, but a TableEncoder can be saved")
+    if (encoder := parameters["encoder"]) is not None:
+        is_frozen = not isinstance(encoder, TableEncoder)
+        parameters["encoder"] = {
+            "is_frozen": is_frozen,
+            "parameters": {} if is_frozen else _encoder_parameters(encoder),
+        }
+    header: dict[str, Any] = {
+        "class": type(model).__name__,
+        "parameters": parameters,
+        "attributes": {"encoder_": model.encoder_.to_state(), "n_bins": embedding.n_bins},
+        "members": [],
+    }
+    arrays = {
+        "center": embedding.center_,
+        "scale": embedding.scale_,
+        "edges": np.concatenate([np.empty(0), *embedding.edges_]),
+        "n_edges": np.array([len(edges) for edges in embedding.edges_], np.int64),
+    }
+    for i, member in enumerate(model.estimators_):
+        described, layers = _network_entries(member, None)
+        header["members"].append(described | {"feature_names": []})
+        arrays |= {f"member_{i}_{name}": array for name, array in layers.items()}
+    arrays |= {name: np.asarray(getattr(model, f"{name}_"), np.float64) for name in UNITS if hasattr(model, f"{name}_")}
+    return header, arrays
+
+
 def _model(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
     """The model that a header and arrays describe; ValueError unless they fit together."""
-    network = _network(header, arrays)
+    estimator = (_tabular if header["class"] in TABULAR else _network)(header, arrays)
     if not header.get("steps"):
         if "encoder" in header:
             raise ValueError("it has an encoder, but no steps")
-        return network
+        return estimator
     from sklearn.pipeline import Pipeline
 
     from .tables import TableEncoder
 
+    if "encoder" not in header and header["class"] in TABULAR:
+        return Pipeline(list(zip(header["steps"], [estimator], strict=True)))
     encoder = TableEncoder.from_state(header["encoder"])
     row = encoder.transform(np.full((1, encoder.n_features_in_), None))  # with no value in it: any encoder takes that
-    if row.shape[1] != network.n_features_in_:
+    if row.shape[1] != estimator.n_features_in_:
         raise ValueError("its encoder and its network do not fit together")
     if not np.isfinite(row).all():
         raise ValueError("its encoder makes no numbers")
-    return Pipeline(list(zip(header["steps"], (encoder, network), strict=True)))
+    return Pipeline(list(zip(header["steps"], (encoder, estimator), strict=True)))
+
+
+def _classes(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
+    """The labels of a classifier; None of a regressor."""
+    if "classes" not in arrays:
+        return None
+    return arrays["classes"].astype(object) if header["objects"] else arrays["classes"]
+
+
+def _tabular(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Tabular:
+    """A TabularClassifier or TabularRegressor."""
+    from sklearn.frozen import FrozenEstimator
+
+    from .export.description import describe
+    from .tables import TableEncoder
+    from .tabular import PiecewiseLinearEncoder, TabularClassifier, TabularRegressor
+
+    parameters, classes = header["parameters"], _classes(header, arrays)
+    encoder = TableEncoder.from_state(header["attributes"]["encoder_"])
+    if parameters["encoder"] is not None:
+        given = parameters["encoder"]
+        parameters["encoder"] = FrozenEstimator(encoder) if given["is_frozen"] else TableEncoder(**given["parameters"])
+    kind = {"TabularClassifier": TabularClassifier, "TabularRegressor": TabularRegressor}[header["class"]]
+    model: Any = kind(**_own_parameters(parameters, classes))
+    model._validate_params()
+    model.encoder_, model.n_features_in_ = encoder, encoder.n_features_in_
+    if hasattr(encoder, "feature_names_in_"):
+        model.feature_names_in_ = encoder.feature_names_in_
+    model.embedding_ = embedding = PiecewiseLinearEncoder(operator.index(header["attributes"]["n_bins"]))
+    embedding.center_, embedding.scale_ = arrays["center"], arrays["scale"]
+    embedding.n_features_in_ = len(embedding.center_)
+    embedding.edges_ = [edges.copy() for edges in np.split(arrays["edges"], np.cumsum(arrays["n_edges"])[:-1])]
+    for name in UNITS if kind is TabularRegressor else ():
+        setattr(model, f"{name}_", arrays[name][()])
+    if kind is TabularClassifier:
+        model.classes_ = classes
+    model.estimators_ = []
+    for i, described in enumerate(header["members"]):
+        prefix = f"member_{i}_"
+        layers = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        if classes is not None:
+            layers["classes"] = arrays["classes"]
+        model.estimators_.append(_network(described | {"objects": header.get("objects")}, layers))
+    model.history_ = [member.history_ for member in model.estimators_]
+    model.n_iter_ = max(member.n_iter_ for member in model.estimators_)
+    # What does not fit is an error here, and not where a user predicts.
+    n_outputs = describe(model).members[0].coefs[-1].shape[1]
+    columns = [arrays[name] for name in ("center", "scale", "edges")]
+    units = [arrays[name] for name in UNITS if kind is TabularRegressor]
+    if (
+        {f"Tabular{type(member).__name__.removeprefix('MLP')}" for member in model.estimators_} != {kind.__name__}
+        or any(array.dtype != np.float64 or not np.isfinite(array).all() for array in [*columns, *units])
+        or any(array.ndim != 1 for array in columns)
+        or len(embedding.scale_) != embedding.n_features_in_
+        or arrays["n_edges"].sum() != len(arrays["edges"])
+        or any((np.diff(edges) <= 0).any() for edges in embedding.edges_)
+        or any(array.shape != ((n_outputs,) if n_outputs > 1 else ()) for array in units)
+    ):
+        raise ValueError("its parts do not fit together")
+    row = model._matrix(np.full((1, model.n_features_in_), None))  # with no value in it: any encoder takes that
+    if not np.isfinite(row).all():
+        raise ValueError("its encoder makes no numbers")
+    return model
 
 
 def _network(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
@@ -262,12 +425,9 @@ def _network(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
 
     from .estimators import MLPClassifier, MLPRegressor
 
-    parameters, attributes = header["parameters"], header["attributes"]
-    for name in "hidden_layer_sizes", "activation", "quantile":
-        if isinstance(parameters.get(name), list):
-            parameters[name] = tuple(parameters[name])
+    attributes, classes = header["attributes"], _classes(header, arrays)
     kind = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}[header["class"]]
-    model = kind(**parameters)
+    model = kind(**_own_parameters(header["parameters"], classes))
     model._validate_params()
     for name in ATTRIBUTES:
         if name in attributes:
@@ -287,10 +447,7 @@ def _network(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
         model.feature_names_in_ = np.array(list(map(str, header["feature_names"])), object)
     n_outputs = model.n_outputs_
     if isinstance(model, MLPClassifier):
-        classes = arrays["classes"].astype(object) if header["objects"] else arrays["classes"]
         model.classes_ = classes
-        if isinstance(model.class_weight, dict):
-            model.class_weight = dict(zip(classes.tolist(), map(float, model.class_weight["weights"]), strict=True))
         labels = np.eye(len(classes), dtype=int) if header["multilabel"] else classes
         model._label_binarizer = LabelBinarizer().fit(labels)
         n_outputs = 1 if len(classes) == 2 and not header["multilabel"] else len(classes)

@@ -118,7 +118,13 @@ def page(
             "small",
         ),
         heading("Training"),
-        figures((learning_curve(curve), curve_in_words(report, metric), "")),
+        figures(
+            (
+                learning_curve(curve),
+                curve_in_words(report, metric),
+                f"Means of {network['networks']} networks." if network["networks"] > 1 else "",
+            )
+        ),
         heading("Mistakes" if data["classes"] else "Residuals"),
         mistakes(report["errors"]) if data["classes"] else residuals(true, predicted, report["errors"]),
         heading("Columns that matter"),
@@ -129,7 +135,8 @@ def page(
         columns(report),
         heading("Settings"),
         paragraph(
-            f"{' - '.join(map(str, network['units']))} units, {network['parameters']:,} parameters in "
+            (f"{report['model']}: {network['networks']} networks of " if network["networks"] > 1 else "")
+            + f"{' - '.join(map(str, network['units']))} units, {network['parameters']:,} parameters in "
             f"{network['dtype']}."
         ),
         *settings(report),
@@ -325,8 +332,7 @@ def columns(report: dict[str, Any]) -> str:
 
 def settings(report: dict[str, Any]) -> list[str]:
     """The parameters of the estimator, those that are not its defaults first."""
-    classes = report["data"]["classes"]
-    defaults = (fastnn.MLPClassifier if classes else fastnn.MLPRegressor)().get_params()
+    defaults = getattr(fastnn, report["model"])().get_params()
     given, left = [["setting", "value"]], [["setting", "value"]]
     for name, value in report["parameters"].items():
         (left if value == defaults[name] else given).append([name, str(value)])

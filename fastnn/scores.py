@@ -108,6 +108,17 @@ def errors(true: NDArray[Any], predicted: NDArray[Any], classes: Sequence[Any]) 
     return {"residuals": {f"{quantile:.0%}": float(value) for quantile, value in zip(QUANTILES, values, strict=True)}}
 
 
+def _first_weights(model: Any, X: NDArray[Any]) -> NDArray[Any]:
+    """Squares of what each feature has a first layer see of it."""
+    if not hasattr(model, "estimators_"):
+        return ((model.coefs_[0] * X.std(axis=0)[:, np.newaxis]) ** 2).sum(axis=1)
+    scales = model.embedding_.transform(X).std(axis=0)
+    inputs = sum(((network.coefs_[0] * scales[:, np.newaxis]) ** 2).sum(axis=1) for network in model.estimators_)
+    n_pieces = [max(len(edges) - 1, 0) for edges in model.embedding_.edges_]
+    features = np.arange(X.shape[1])
+    return np.bincount(np.concatenate([features, np.repeat(features, n_pieces)]), inputs)
+
+
 def importances(model: Any, X: NDArray[Any], y: NDArray[Any], widths: Sequence[int], seed: int) -> dict[str, Any]:
     """How much lower the score of a network gets when a column of the table is shuffled (Breiman 2001).
 
@@ -116,8 +127,8 @@ def importances(model: Any, X: NDArray[Any], y: NDArray[Any], widths: Sequence[i
 
     Parameters
     ----------
-    model : MLPClassifier or MLPRegressor
-        A fitted one.
+    model : MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
+        A fitted one; a tabular one takes the matrix.
     X : array of shape (n_rows, n_features)
         What the encoder made of a table that was not trained on. The rows are in no order.
     y : array of shape (n_rows,)
@@ -135,11 +146,13 @@ def importances(model: Any, X: NDArray[Any], y: NDArray[Any], widths: Sequence[i
     """
     from sklearn.inspection import permutation_importance
 
-    n_products = sum(coef.size for coef in model.coefs_) + 10 * X.shape[1]  # a row, which is copied besides
+    networks = getattr(model, "estimators_", [model])
+    n_inputs = X.shape[1] + sum(len(network.coefs_[0]) for network in networks)
+    n_products = sum(coef.size for network in networks for coef in network.coefs_) + 10 * n_inputs  # a row, copied too
     n_columns = int(np.clip(MOST_PRODUCTS / (200 * REPEATS * n_products), 10, 400))
     n_rows = int(np.clip(MOST_PRODUCTS / (min(n_columns, len(widths)) * REPEATS * n_products), 200, 10_000))
     X, y = X[:n_rows], y[:n_rows]
-    weights = ((model.coefs_[0] * X.std(axis=0)[:, np.newaxis]) ** 2).sum(axis=1)
+    weights = _first_weights(model, X)
     blocks = [slice(stop - width, stop) for stop, width in zip(np.cumsum(widths), widths, strict=True)]
     chosen = np.argsort([-weights[block].sum() for block in blocks], kind="stable")[:n_columns]
     blocks = [blocks[i] for i in chosen]

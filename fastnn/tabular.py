@@ -7,6 +7,7 @@ matrix (`TableEncoder`), each number is scaled by its quartiles and clipped smoo
 part of the rows to choose its epoch by, are averaged (Holzmüller et al. 2024 for the recipe of training).
 """
 
+import os
 import warnings
 from functools import partial
 from math import ceil
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_array, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
@@ -216,8 +218,16 @@ _PARAMETERS = """    Parameters
     validation_fraction : float, default 0.2
         The part of the rows that each member sets aside, another part for each, to choose its epoch by.  Of fewer than
         50 rows, or where a class has one, none are, and the last epoch counts.
-{more}    encoder : TableEncoder or None, default None
-        What makes a matrix of a table; None for one with its defaults.  It is cloned.
+{more}    encoder : TableEncoder, FrozenEstimator or None, default None
+        What makes a matrix of a table; None for one with its defaults.  It is cloned and fitted; one that is fitted
+        already, in scikit-learn's `FrozenEstimator`, is taken as it is.
+    checkpoint : path or None, default None
+        A folder for the states of the members, which is made where there is none (it needs safetensors).  A `fit` with
+        the same table and parameters that finds it there goes on from it, to the same bits, on however many threads,
+        and trains no member again that is finished; one with others refuses it.  So it is for one fit, and not for a
+        search.
+    checkpoint_interval : float, default 30
+        Seconds from one state of a member to the next.
     max_time : float or None, default None
         Seconds for the training of all members, of which each ends at the end of an epoch.
     random_state : int, RandomState or None, default None
@@ -252,7 +262,8 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "encoder": [TableEncoder, None],
+        "encoder": [TableEncoder, FrozenEstimator, None],
+        **{name: MLPRegressor._parameter_constraints[name] for name in ("checkpoint", "checkpoint_interval")},
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "random_state": ["random_state"],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
@@ -262,16 +273,18 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
         """Fit the embedding and the members; y and that of the held-out rows as the members take them."""
         from sklearn.base import clone
 
-        self.encoder_ = TableEncoder() if self.encoder is None else clone(self.encoder)
-        matrix = self.encoder_.fit_transform(X)
+        from fastnn.training.calls import here
+
+        encoder = TableEncoder() if self.encoder is None else clone(self.encoder)
+        self.encoder_ = encoder.estimator if isinstance(encoder, FrozenEstimator) else encoder.fit(X)
+        if not isinstance(self.encoder_, TableEncoder):
+            raise TypeError(f"encoder is a frozen {type(self.encoder_).__name__}, but a frozen TableEncoder is wanted")
+        matrix = np.asarray(self.encoder_.transform(X))  # `set_output` may have it make data frames
         self.n_features_in_ = self.encoder_.n_features_in_
         self.__dict__.pop("feature_names_in_", None)
         if hasattr(self.encoder_, "feature_names_in_"):
             self.feature_names_in_ = self.encoder_.feature_names_in_
-        n_members, n_bins, max_iter = (
-            wanted if (wanted := getattr(self, name)) is not None else PRESETS[self.preset][name]
-            for name in ("n_members", "n_bins", "max_iter")
-        )
+        n_members, n_bins, max_iter = map(self._wanted, ("n_members", "n_bins", "max_iter"))
         random = check_random_state(self.random_state)
         seeds = random.randint(2**31 - 1, size=n_members).tolist()
         self.embedding_ = PiecewiseLinearEncoder(n_bins)
@@ -294,8 +307,14 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
         wanted = min(get_n_threads(self.n_threads), n_members)
         turns = -(-n_members // wanted)
 
-        def member(seed: int) -> Any:
-            network = self._member(
+        folder = None
+        if self.checkpoint is not None:
+            from fastnn.checkpoints import CheckpointFolder
+
+            folder = CheckpointFolder(self, [matrix, y, sample_weight], [*more.values()], seeds)
+            seeds = folder.seeds
+        networks = [
+            self._member(
                 hidden_layer_sizes=self.hidden_layer_sizes,
                 activation=self.activation,
                 solver="adamw",
@@ -312,18 +331,39 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
                 best_epoch="last",
                 tol=0.0,
                 n_iter_no_change=max_iter,
+                checkpoint=folder.member(number) if folder else None,
+                checkpoint_interval=self.checkpoint_interval,
                 max_time=None if self.max_time is None else self.max_time / turns,
                 random_state=seed,
                 n_threads=self.n_threads,
             )
-            return network.fit(matrix, y, sample_weight, **more)
-
+            for number, seed in enumerate(seeds)
+        ]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is trained for as many epochs as were wanted
-            self.estimators_ = at_once([partial(member, seed) for seed in seeds], self.n_threads)
+            try:
+                at_once(
+                    [partial(network.fit, matrix, y, sample_weight, **more) for network in networks], self.n_threads
+                )
+            except KeyboardInterrupt:
+                begun = [network for network in networks if getattr(network, "n_iter_", 0)]
+                if not begun or here.is_one_of_many:
+                    raise
+                warnings.warn(
+                    f"Training interrupted by user: {len(begun)} of {n_members} members have begun.", stacklevel=1
+                )
+                networks = begun
+        for network in networks:
+            network.checkpoint = None  # it was for this fit
+        self.estimators_ = networks
         self.history_ = [network.history_ for network in self.estimators_]
         self.n_iter_ = max(network.n_iter_ for network in self.estimators_)
         return self
+
+    def _wanted(self, name: str) -> int:
+        """A parameter, or what the preset has in its place."""
+        given: int | None = getattr(self, name)
+        return PRESETS[self.preset][name] if given is None else given
 
     def _column(self, y: Any, dtype: Any) -> npt.NDArray[Any]:
         """The targets; one column of them in one dimension."""
@@ -344,9 +384,9 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
     def _mean_of_members(self, method: str, X: Any) -> Array:
         """The mean of what this method of theirs predicts; some rows at a time, because the pieces are many columns."""
         check_is_fitted(self)
-        matrix, means = self.encoder_.transform(X), []
+        matrix, means = np.asarray(self.encoder_.transform(X)), []
         for first in range(0, len(matrix), ROWS_AT_ONCE):
-            block = self.embedding_.transform(matrix[first : first + ROWS_AT_ONCE])
+            block = np.asarray(self.embedding_.transform(matrix[first : first + ROWS_AT_ONCE]))
             outputs = [getattr(network, method)(block) for network in self.estimators_]
             means.append(np.mean(outputs, axis=0, dtype=np.float64))
         return np.concatenate(means)
@@ -412,7 +452,9 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         scoring: Any = "loss",
         label_smoothing: float = 0.0,
         class_weight: Any = None,
-        encoder: TableEncoder | None = None,
+        encoder: TableEncoder | FrozenEstimator | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_interval: float = 30.0,
         max_time: float | None = None,
         random_state: int | np.random.RandomState | None = None,
         n_threads: int | None = None,
@@ -432,6 +474,8 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         self.label_smoothing = label_smoothing
         self.class_weight = class_weight
         self.encoder = encoder
+        self.checkpoint = checkpoint
+        self.checkpoint_interval = checkpoint_interval
         self.max_time = max_time
         self.random_state = random_state
         self.n_threads = n_threads
@@ -570,7 +614,9 @@ class TabularRegressor(RegressorMixin, _Tabular):
         max_iter: int | None = None,
         validation_fraction: float = 0.2,
         scoring: Any = "loss",
-        encoder: TableEncoder | None = None,
+        encoder: TableEncoder | FrozenEstimator | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_interval: float = 30.0,
         max_time: float | None = None,
         random_state: int | np.random.RandomState | None = None,
         n_threads: int | None = None,
@@ -588,6 +634,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
         self.validation_fraction = validation_fraction
         self.scoring = scoring
         self.encoder = encoder
+        self.checkpoint = checkpoint
+        self.checkpoint_interval = checkpoint_interval
         self.max_time = max_time
         self.random_state = random_state
         self.n_threads = n_threads

@@ -2,15 +2,27 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
+from threading import Event, Lock, get_ident
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from fastnn import MLPClassifier, MLPRegressor, activation, checkpoints
+from fastnn import (
+    MLPClassifier,
+    MLPRegressor,
+    TableEncoder,
+    TabularClassifier,
+    TabularRegressor,
+    activation,
+    checkpoints,
+    watch,
+)
 
 pytest.importorskip("safetensors")
 X, y = load_digits(return_X_y=True)
@@ -248,3 +260,142 @@ def test_the_file_holds_data_alone(tmp_path):
     length = int.from_bytes(path.read_bytes()[:8], "little")
     state = json.loads(json.loads(path.read_bytes()[8 : 8 + length])["__metadata__"]["state"])
     assert state["record"]["n_iter_"] == 3
+
+
+#: Three members on two threads: one begins when others are finished.
+TABULAR = {"hidden_layer_sizes": (16,), "n_members": 3, "n_bins": 4, "max_iter": 12, "random_state": 0, "n_threads": 2}
+
+
+def tabular_of(path, kind=TabularClassifier, **options):
+    return kind(**{**TABULAR, "checkpoint": path, "checkpoint_interval": 0, **options})
+
+
+def same_members(model, expected):
+    assert len(model.estimators_) == len(expected.estimators_)
+    for one, other in zip(model.estimators_, expected.estimators_, strict=True):
+        same(one, other)
+    np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+
+
+def raise_in_epoch(error, n):
+    """Watch, and raise an error in the so-and-so-many-th epoch, of whichever member."""
+    numbers, lock = count(1), Lock()
+
+    def look(epoch):
+        with lock:
+            if next(numbers) == n:
+                raise error
+
+    return watch(look)
+
+
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.2}], ids=["usual", "dropout"])
+def test_members_of_a_tabular_model_go_on_to_the_same_bits(tmp_path, kind, options):
+    path = tmp_path / "training"
+    for n in 5, 20:
+        with pytest.raises(Killed), raise_in_epoch(Killed, n):
+            tabular_of(path, kind, **options).fit(X, y)
+    model = tabular_of(path, kind, **options).fit(X, y)
+    same_members(model, tabular_of(None, kind, **options).fit(X, y))
+    assert {member.checkpoint for member in model.estimators_} == {None}
+
+
+#: Trains three members, and is gone in the twentieth epoch, without another word.
+GONE = """
+import os, sys
+from itertools import count
+from fastnn import watch
+from test_checkpoints import X, tabular_of, y
+numbers = count(1)
+with watch(lambda epoch: next(numbers) == 20 and os._exit(9)):
+    tabular_of(sys.argv[1]).fit(X, y)
+"""
+
+
+def test_a_tabular_training_whose_process_is_killed_goes_on_to_the_same_bits(tmp_path):
+    path = tmp_path / "training"
+    folders = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
+    command = [sys.executable, "-c", GONE, str(path)]
+    assert subprocess.run(command, env={**os.environ, "PYTHONPATH": folders}, check=False).returncode == 9
+    assert 10 <= checkpoints.n_epochs(path) <= 22
+    same_members(tabular_of(path).fit(X, y), tabular_of(None).fit(X, y))
+    checkpoints.remove(path)
+    assert not path.exists()
+
+
+def test_a_random_tabular_training_goes_on_as_it_began(tmp_path):
+    path, kept = tmp_path / "training", tmp_path / "kept"
+    with pytest.raises(Killed), raise_in_epoch(Killed, 5):
+        tabular_of(path, random_state=None).fit(X, y)
+    shutil.copytree(path, kept)
+    models = [tabular_of(folder, random_state=None).fit(X, y) for folder in (path, kept)]
+    same_members(*models)
+
+
+def test_members_that_are_finished_are_not_trained_again(tmp_path):
+    with pytest.raises(Killed), raise_in_epoch(Killed, 30):  # of 36
+        tabular_of(tmp_path / "training", n_threads=1).fit(X, y)
+    epochs = []
+    with watch(epochs.append):
+        tabular_of(tmp_path / "training").fit(X, y)
+    assert 1 <= len(epochs) <= 7
+    assert epochs[-1].n_iter == 12
+
+
+def test_an_interrupted_tabular_training_predicts_and_goes_on(tmp_path):
+    path = tmp_path / "training"
+    model = tabular_of(path, n_threads=3)
+    at_work, begun = set(), Event()
+
+    def interrupt(epoch):
+        at_work.add(get_ident())
+        if len(at_work) == 3:
+            begun.set()
+        begun.wait(60)
+        if epoch.n_iter == 4:
+            raise KeyboardInterrupt
+
+    with watch(interrupt), pytest.warns(UserWarning, match="interrupted by user: 3 of 3 members have begun"):
+        model.fit(X, y)
+    assert 1 <= model.n_iter_ <= 5
+    assert model.predict_proba(X).shape == (300, 10)
+    same_members(model.fit(X, y), tabular_of(None).fit(X, y))
+
+
+def test_an_interrupt_keeps_the_members_that_have_begun():
+    with raise_in_epoch(KeyboardInterrupt, 14), pytest.warns(UserWarning, match="2 of 3 members have begun"):
+        model = tabular_of(None, n_threads=1).fit(X, y)
+    assert [member.n_iter_ for member in model.estimators_] == [12, 2]
+    whole = tabular_of(None, n_members=1).fit(X, y)
+    np.testing.assert_array_equal(model.estimators_[0].coefs_[0], whole.estimators_[0].coefs_[0])
+
+
+def test_another_tabular_training_is_refused_by_what_is_other(tmp_path):
+    path = tmp_path / "training"
+    tabular_of(path, max_iter=2).fit(X, y)
+    words = np.array([f"digit {digit}" for digit in y], object)
+    for change, message in (
+        (lambda: tabular_of(path, max_iter=2, alpha=1.0).fit(X, y), "other alpha: remove it, or name another folder"),
+        (lambda: tabular_of(path, max_iter=2, encoder=TableEncoder()).fit(X, y), "other encoder"),
+        (lambda: tabular_of(path, max_iter=3, n_members=2).fit(X, y), "other max_iter and other n_members"),
+        (lambda: tabular_of(path, max_iter=2).fit(X**2, y), "other examples"),
+        (lambda: tabular_of(path, max_iter=2).fit(X, words), "other examples"),
+        (lambda: tabular_of(path, max_iter=2).fit(X, y, X_val=X, y_val=y), "other validation examples"),
+    ):
+        with pytest.raises(checkpoints.CheckpointError, match=message):
+            change()
+    tabular_of(tmp_path / "words", max_iter=2).fit(X, words)
+    tabular_of(tmp_path / "words", max_iter=2).fit(X, words.copy())
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        tabular_of(tmp_path / "missing" / "training").fit(X, y)
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="is a file, but a folder is wanted"):
+        tabular_of(tmp_path / "file").fit(X, y)
+
+
+def test_a_tabular_training_that_ended_by_time_goes_on(tmp_path):
+    path, options = tmp_path / "training", {"max_iter": 300}
+    model = tabular_of(path, max_time=1e-3, **options).fit(X, y)
+    assert model.n_iter_ < 300
+    same_members(tabular_of(path, **options).fit(X, y), tabular_of(None, **options).fit(X, y))

@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.pipeline import make_pipeline
 
 import fastnn
 from fastnn import cli, tables
 from fastnn.comparison import calls
 
 QUICK = ["--hidden-layer-sizes", "8", "--max-iter", "4"]
+FAST = ["--preset", "fast", "--hidden-layer-sizes", "16,16", "--max-iter", "20", "--learning-rate-init", "0.01"]
 
 
 def run(*arguments):
@@ -50,13 +52,22 @@ def flowers():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, flowers):
-    """A folder with flowers.csv and, in run/, what training on it wrote."""
+    """A folder with flowers.csv and, in run/, what training a plain network on it wrote."""
     folder = tmp_path_factory.mktemp("flowers")
     flowers.to_csv(folder / "flowers.csv", index=False)
-    arguments = ["--target", "species", "--output", folder / "run", "--hidden-layer-sizes", "16"]
+    arguments = ["--target", "species", "--output", folder / "run", "--hidden-layer-sizes", "16", "--model", "mlp"]
     result = run("train", folder / "flowers.csv", *arguments, "--max-iter", 40, "--learning-rate-init", 0.02)
     assert result.code == 0, result.err
     (folder / "printed").write_text(result.out)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tabular(folder):
+    """The same folder with, in tabular/, what training on it with the usual model wrote."""
+    result = run("train", folder / "flowers.csv", "--target", "species", "--output", folder / "tabular", *FAST)
+    assert result.code == 0, result.err
+    (folder / "printed-tabular").write_text(result.out)
     return folder
 
 
@@ -142,6 +153,49 @@ def test_a_model_of_a_table_says_in_python_what_the_command_says(folder, flowers
         np.testing.assert_allclose(model.predict_proba(frame), printed.filter(like="probability"), rtol=1e-6)
 
 
+def test_a_table_is_learned_by_a_tabular_model(tabular, flowers):
+    printed, report = (
+        (tabular / "printed-tabular").read_text(),
+        json.loads((tabular / "tabular/report.json").read_text()),
+    )
+    assert "networks   2 of 16 - 16 units, mish, on pieces of the numbers\n" in printed
+    assert re.search(r"^epoch      40/40  loss \d\.\d+  validation accuracy \d\.\d+$", printed, re.M)
+    assert re.search(r"^trained    2 networks, 40 epochs in all, in [\d.]+ s, [\d,]+ examples/s$", printed, re.M)
+    assert "scikit-learn" not in printed
+    assert report["model"] == "TabularClassifier"
+    assert (report["parameters"]["preset"], report["parameters"]["max_iter"]) == ("fast", 20)
+    assert (report["fastnn"]["networks"], report["fastnn"]["epochs"], len(report["history"])) == (2, 40, 20)
+    assert report["fastnn"]["test_score"] > 0.8
+    assert {"loss", "validation_loss", "validation_score"} <= set(report["history"][0])
+    model = fastnn.load(tabular / "tabular/model.fastnn")
+    assert type(model) is fastnn.TabularClassifier
+    n_inputs = len(model.embedding_.get_feature_names_out())
+    assert report["network"] | {"networks": 2, "units": [n_inputs, 16, 16, 3]} == report["network"]
+    for member in model.estimators_:
+        assert report["network"]["parameters"] == 2 * sum(a.size for a in member.coefs_ + member.intercepts_)
+
+
+def test_a_tabular_model_says_in_python_what_the_command_says(tabular, flowers):
+    model = fastnn.load(tabular / "tabular/model.fastnn")
+    got = run("predict", tabular / "tabular/model.fastnn", tabular / "flowers.csv", "--output", "-")
+    assert (got.code, got.err) == (0, "")
+    printed = pd.read_csv(io.StringIO(got.out))
+    for frame in (flowers, pd.read_csv(tabular / "flowers.csv"), tables.read(tabular / "flowers.csv").frame):
+        assert model.predict(frame).tolist() == printed["predicted_species"].tolist()
+        np.testing.assert_allclose(model.predict_proba(frame), printed.filter(like="probability"), rtol=1e-6)
+
+
+@pytest.mark.parametrize("before", [[], [fastnn.TableEncoder()]])
+def test_a_tabular_model_of_python_predicts_at_the_command(tmp_path, flowers, before):
+    X, y = flowers.drop(columns="species"), flowers["petal width (cm)"].fillna(0)
+    model = make_pipeline(*before, fastnn.TabularRegressor((8,), preset="fast", max_iter=2, random_state=0)).fit(X, y)
+    fastnn.save(model, tmp_path / "m.fastnn")
+    X.to_csv(tmp_path / "t.csv", index=False)
+    got = run("predict", tmp_path / "m.fastnn", tmp_path / "t.csv", "--output", "-")
+    assert (got.code, got.err) == (0, "")
+    np.testing.assert_allclose(pd.read_csv(io.StringIO(got.out))["prediction"], model.predict(X), rtol=1e-6)
+
+
 def test_the_picture_is_a_picture(folder):
     assert (folder / "run/learning_curve.png").read_bytes().startswith(b"\x89PNG")
 
@@ -159,10 +213,11 @@ def test_predictions_carry_the_name_of_the_target_and_a_probability_for_each_cla
     np.testing.assert_allclose(predictions.iloc[:, 1:].sum(axis=1), 1, atol=1e-5)
 
 
-def test_a_regression_predicts_in_the_unit_of_its_target(tmp_path):
+@pytest.mark.parametrize("options", [["--preset", "fast"], ["--model", "mlp"]], ids=["tabular", "mlp"])
+def test_a_regression_predicts_in_the_unit_of_its_target(tmp_path, options):
     diabetes = load_diabetes(as_frame=True, scaled=False).frame
     diabetes.to_csv(tmp_path / "d.csv", index=False)
-    got = run("train", tmp_path / "d.csv", "--target", "target", "--output", tmp_path, "--no-compare")
+    got = run("train", tmp_path / "d.csv", "--target", "target", "--output", tmp_path, "--no-compare", *options)
     assert "R^2" in got.out
     assert run("predict", tmp_path / "model.fastnn", tmp_path / "d.csv", "--output", tmp_path / "p.csv").code == 0
     predicted = pd.read_csv(tmp_path / "p.csv")["predicted_target"]
@@ -176,12 +231,13 @@ def test_a_regression_predicts_in_the_unit_of_its_target(tmp_path):
     assert report["errors"]["residuals"]["0%"] < report["errors"]["residuals"]["50%"] < 100
 
 
+@pytest.mark.parametrize("model", ["tabular", "mlp"])
 @pytest.mark.parametrize(("mean", "spread"), [(1.7e9, 100), (0, 1e-30), (0, 1e60)])
-def test_a_target_far_from_one_is_predicted_as_well_as_any(tmp_path, mean, spread):
+def test_a_target_far_from_one_is_predicted_as_well_as_any(tmp_path, mean, spread, model):
     x = np.linspace(-1, 1, 200)
     pd.DataFrame({"x": x, "y": mean + spread * np.sin(2 * x)}).to_csv(tmp_path / "t.csv", index=False)
     arguments = ["--target", "y", "--output", tmp_path, "--no-compare", "--hidden-layer-sizes", 16]
-    got = run("train", tmp_path / "t.csv", *arguments, "--learning-rate-init", 0.01)
+    got = run("train", tmp_path / "t.csv", *arguments, "--learning-rate-init", 0.01, "--model", model)
     assert (got.code, got.err) == (0, "")
     score = json.loads((tmp_path / "report.json").read_text())["fastnn"]["test_score"]
     got = run("predict", tmp_path / "model.fastnn", tmp_path / "t.csv", "--output", "-")
@@ -226,7 +282,7 @@ def test_a_user_decides_in_which_order_dates_are_written(tmp_path):
     assert "no value tells whether" in got.err
     assert "--date 'since=dmy'" in got.err
     assert "1 date (since)" in run(*arguments, "--date", "since=mdy").out
-    assert fastnn.load(tmp_path / "model.fastnn")[0].columns_[0].form == "mdy"
+    assert fastnn.load(tmp_path / "model.fastnn").encoder_.columns_[0].form == "mdy"
     got = run(*arguments, "--date", "since")
     assert (got.code, got.err) == (
         2,
@@ -259,9 +315,10 @@ def test_a_separator_that_is_given_is_used(tmp_path, separator):
     assert (got.code, len(got.out.splitlines())) == (0, 61)
 
 
-def test_predict_tells_what_is_unusual_on_standard_error(folder, tmp_path, flowers):
+@pytest.mark.parametrize("model", ["run", "tabular"])
+def test_predict_tells_what_is_unusual_on_standard_error(tabular, tmp_path, flowers, model):
     flowers.assign(**{"petal width (cm)": 1e6, "colour": "green"}).head(3).to_csv(tmp_path / "odd.csv", index=False)
-    got = run("predict", folder / "run/model.fastnn", tmp_path / "odd.csv", "--output", "-")
+    got = run("predict", tabular / model / "model.fastnn", tmp_path / "odd.csv", "--output", "-")
     assert got.code == 0
     assert len(pd.read_csv(io.StringIO(got.out))) == 3
     assert all(line.startswith("fastnn: note: ") for line in got.err.splitlines())
@@ -323,7 +380,7 @@ def test_headings_in_any_alphabet_are_printed_where_the_terminal_has_none(tmp_pa
 
 @pytest.mark.parametrize("option", ["--early-stopping", "--no-early-stopping"])
 def test_there_is_a_validation_score_with_and_without_early_stopping(folder, tmp_path, option):
-    arguments = ["--target", "species", "--output", tmp_path, "--no-compare", option]
+    arguments = ["--target", "species", "--output", tmp_path, "--model", "mlp", "--no-compare", option]
     assert run("train", folder / "flowers.csv", *arguments, *QUICK).code == 0
     history = json.loads((tmp_path / "report.json").read_text())["history"]
     assert [epoch["epoch"] for epoch in history] == [1, 2, 3, 4]
@@ -351,7 +408,7 @@ def test_there_is_a_validation_score_with_and_without_early_stopping(folder, tmp
     ids=str,
 )
 def test_what_scikit_learn_has_not_is_trained_and_not_compared(folder, tmp_path, target, options, parameters, foreign):
-    arguments = ["--target", target, "--output", tmp_path, *options.split(), *QUICK]
+    arguments = ["--target", target, "--output", tmp_path, "--model", "mlp", *options.split(), *QUICK]
     got = run("train", folder / "flowers.csv", *arguments)
     assert got.code == 0, got.err
     assert f"not compared with scikit-learn, which has no {foreign}" in " ".join(got.out.split())
@@ -361,27 +418,67 @@ def test_what_scikit_learn_has_not_is_trained_and_not_compared(folder, tmp_path,
 
 
 def test_options_of_the_other_task_are_refused(folder, tmp_path):
-    got = run("train", folder / "flowers.csv", "--target", "species", "--output", tmp_path, "--loss", "huber")
+    arguments = ["train", folder / "flowers.csv", "--output", tmp_path, "--target"]
+    got = run(*arguments, "species", "--loss", "huber", "--model", "mlp")
     assert (got.code, got.err) == (2, "fastnn: --loss is for a regression, but this is a classification\n")
+    for model in "mlp", "tabular":
+        got = run(*arguments, "petal width (cm)", "--class-weight", "balanced", "--model", model)
+        assert (got.code, got.err) == (2, "fastnn: --class-weight is for a classification, but this is a regression\n")
 
 
-def test_the_same_seed_gives_the_same_model(folder, tmp_path):
+@pytest.mark.parametrize("model", cli.OWN_OPTIONS)
+def test_options_of_the_other_model_are_refused(folder, tmp_path, model):
+    values = {"solver": "sgd", "average": "ema", "init": "he", "loss": "huber", "schedule": "cosine", "preset": "fast"}
+    values |= {"early_stopping": None, "compare": None}
+    (other,) = cli.OWN_OPTIONS.keys() - {model}
+    arguments = ["train", folder / "flowers.csv", "--target", "species", "--output", tmp_path / "run", "--model", model]
+    for name in cli.OWN_OPTIONS[other]:
+        value = values.get(name, "1")
+        got = run(*arguments, cli.option_of(name), *([] if value is None else [value]))
+        assert got.code == 2
+        assert got.err.startswith(
+            f"fastnn: {cli.option_of(name)} is for --model {other}, but this is --model {model}: "
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_says_which_model_an_option_is_of():
+    described = " ".join(run("train", "--help").out.split())
+    for model, names in cli.OWN_OPTIONS.items():
+        for name in names:
+            words = described.partition(f" {cli.option_of(name)} ")[2]
+            words = words.partition(f" --no-{name.replace('_', '-')} ")[2] if words.startswith("/") else words
+            assert re.match(rf"(<[\w|]+> )?Of {model}: ", words), (name, words[:80])
+
+
+def test_a_preset_the_command_knows_is_one():
+    from fastnn.tabular import PRESETS
+
+    described = " ".join(run("train", "--help").out.split())
+    assert f"--preset <{'|'.join(PRESETS)}> " in described
+
+
+@pytest.mark.parametrize("model", ["tabular", "mlp"])
+def test_the_same_seed_gives_the_same_model(folder, tmp_path, flowers, model):
+    arguments = ["train", folder / "flowers.csv", "--target", "species", "--no-compare", "--model", model, *QUICK]
     for name in "ab":
-        run("train", folder / "flowers.csv", "--target", "species", "--output", tmp_path / name, "--no-compare", *QUICK)
-    a, b = (fastnn.load(tmp_path / name / "model.fastnn")["network"] for name in "ab")
-    np.testing.assert_array_equal(a.coefs_[0], b.coefs_[0])
+        run(*arguments, "--output", tmp_path / name)
+    a, b = (fastnn.load(tmp_path / name / "model.fastnn").predict_proba(flowers) for name in "ab")
+    np.testing.assert_array_equal(a, b)
 
 
-def test_a_terminal_gets_a_progress_bar(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("model", "epochs"), [("tabular", "20/20"), ("mlp", "4/4")])
+def test_a_terminal_gets_a_progress_bar(folder, tmp_path, monkeypatch, model, epochs):
     class Terminal(io.StringIO):
         def isatty(self):
             return True
 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
+    arguments = ["train", str(folder / "flowers.csv"), "--target", "species", "--output", str(tmp_path)]
     with contextlib.redirect_stdout(Terminal()) as terminal, pytest.raises(SystemExit):
-        cli.main(["train", str(folder / "flowers.csv"), "--target", "species", "--output", str(tmp_path), *QUICK])
-    assert re.search(r"4/4.*━.*loss .*validation accuracy", terminal.getvalue())
+        cli.main([*arguments, "--model", model, *QUICK])
+    assert re.search(rf" {epochs}.*━.*loss .*validation accuracy", terminal.getvalue())
 
 
 def test_an_interrupt_keeps_the_model_trained_so_far(tmp_path):
@@ -416,6 +513,37 @@ def test_an_interrupted_training_is_resumed(tmp_path):
     reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("whole", "twice")]
     assert len(reports[1]["history"]) == len(reports[0]["history"]) == 40
     assert not (tmp_path / "twice" / "checkpoint.safetensors").exists()
+    again = run(*options, "--output", tmp_path / "twice", "--resume")
+    assert (again.code, "no training was interrupted" in again.err) == (2, True)
+
+
+def test_an_interrupted_training_on_a_table_is_resumed(folder, tmp_path):
+    options = ["train", folder / "flowers.csv", "--target", "species", "--n-members", "3", "--max-iter", "300"]
+    options = [*options, "--preset", "fast", "--dropout", "0.1"]
+    assert run(*options, "--output", tmp_path / "whole").code == 0
+    (tmp_path / "twice" / "checkpoint").mkdir(parents=True)
+    (tmp_path / "twice" / "checkpoint" / "mine").touch()
+    command = start(*options, "--output", tmp_path / "twice")
+    for line in command.stdout:
+        if line.startswith("epoch"):
+            break
+    command.send_signal(signal.SIGINT)
+    out, err = command.communicate()
+    assert (command.returncode, err) == (0, "")
+    assert re.search(
+        r"interrupted: (\d of 3 networks, as .*, are kept|the model .* is kept), and --resume goes on", out
+    )
+    assert json.loads((tmp_path / "twice/report.json").read_text())["fastnn"]["interrupted"]
+    other = run(*options, "--output", tmp_path / "twice", "--resume", "--alpha", "1")
+    assert (other.code, "checkpoint of a training with other alpha" in other.err) == (2, True)
+    other = run(*options[:4], "--model", "mlp", "--output", tmp_path / "twice", "--resume")
+    assert (other.code, "there is no checkpoint.safetensors" in other.err) == (2, True)
+    assert run(*options, "--output", tmp_path / "twice", "--resume").code == 0
+    models = [fastnn.load(tmp_path / name / "model.fastnn") for name in ("whole", "twice")]
+    for one, other in zip(*(model.estimators_ for model in models), strict=True):
+        for coef, other_coef in zip(one.coefs_, other.coefs_, strict=True):
+            np.testing.assert_array_equal(coef, other_coef)
+    assert [path.name for path in (tmp_path / "twice/checkpoint").iterdir()] == ["mine"]
     again = run(*options, "--output", tmp_path / "twice", "--resume")
     assert (again.code, "no training was interrupted" in again.err) == (2, True)
 
@@ -565,7 +693,7 @@ def bad(tmp_path_factory, folder):
         ("train large.csv --target y", "too large to compute with"),
         ("train tiny.csv --target y", "3 usable rows are too few"),
         ("train target-only.csv --target y", "no column to learn from"),
-        ("train rare.csv --target y --early-stopping", "try --no-early-stopping"),
+        ("train rare.csv --target y --model mlp --early-stopping", "try --no-early-stopping"),
         ("train lopsided.csv --target y", "rows to train hold u: there is nothing to learn"),
         ("train --target y", "options that say what a table holds need DATA"),
         ("train --ignore y", "options that say what a table holds need DATA"),
@@ -580,6 +708,17 @@ def bad(tmp_path_factory, folder):
         ("train --batch-size few", "--batch-size is 'few'"),
         ("train --batch-size 0", "--batch-size must be"),
         ("train --alpha -1", "--alpha must be"),
+        ("train good.csv --target y --alpha -1", "--alpha must be"),
+        ("train good.csv --target y --batch-size 0", "--batch-size must be"),
+        ("train good.csv --target y --max-iter 0", "--max-iter must be"),
+        ("train good.csv --target y --validation-fraction 2", "--validation-fraction is 2"),
+        ("train good.csv --target y --scoring f2", "--scoring is 'f2', but loss, or a score of scikit-learn"),
+        ("train good.csv --target y --hidden-layer-sizes 99999999,99999999", "not enough memory: the network"),
+        ("train good.csv --target y --preset best", "'best' is not one of 'accurate', 'fast'"),
+        ("train good.csv --target y --model forest", "'forest' is not one of 'tabular', 'mlp'"),
+        ("train good.csv --target y --model mlp --scoring f1", "--scoring f1 is what --early-stopping goes by"),
+        ("train --model tabular", "--model tabular needs a table, DATA"),
+        ("train --preset fast", "--preset is for --model tabular, but this is --model mlp"),
         ("train --alpha nan", "--alpha must be"),
         ("train --learning-rate-init 1e30 --solver sgd --max-iter 3", "non-finite"),
         ("train --max-iter 0", "--max-iter must be"),

@@ -224,6 +224,15 @@ def test_an_interrupt_is_heard_while_somebody_watches():
         fit_many(MLPClassifier(**SMALL | ENDLESS), X, y, seeds=range(3), n_jobs=2)
 
 
+def test_an_interrupt_that_a_watcher_raises_stops_all():
+    def look(epoch):
+        if epoch.n_iter == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), fastnn.watch(look):
+        fit_many(MLPClassifier(**SMALL | ENDLESS), X, y, seeds=range(3), n_jobs=2)
+
+
 def test_warnings_are_heard():
     with pytest.warns(ConvergenceWarning, match="Maximum iterations") as heard:
         fit_many(MLPClassifier(**SMALL), X, y, seeds=range(3), n_jobs=3)

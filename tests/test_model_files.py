@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastnn import MLPClassifier, MLPRegressor, TableEncoder, load, save
+from fastnn import MLPClassifier, MLPRegressor, TableEncoder, TabularClassifier, TabularRegressor, load, save
 from fastnn.model_files import ATTRIBUTES, FORMAT, ModelFileError, read
 
 X, y = load_iris(return_X_y=True)
@@ -339,6 +340,168 @@ def test_an_encoder_and_a_network_of_different_widths_are_refused(tmp_path, boat
     rewrite(narrow, lambda header: header.update(encoder=encoder))
     with pytest.raises(ModelFileError, match="encoder and its network do not fit together"):
         load(narrow)
+
+
+TABULAR = {"hidden_layer_sizes": (6, 5), "n_members": 2, "n_bins": 4, "max_iter": 3, "random_state": 0}
+
+
+@pytest.fixture(params=["classifier", "regressor", "targets"])
+def tabular(request, boats):
+    """A fitted TabularClassifier or TabularRegressor, and its table."""
+    table = boats.drop(columns=["kind", "price"])
+    if request.param == "classifier":
+        return TabularClassifier(**TABULAR).fit(table, boats["kind"]), table
+    targets = ["price", "length"] if request.param == "targets" else "price"
+    return TabularRegressor(**TABULAR).fit(table, boats[targets].fillna(0)), table
+
+
+def test_a_loaded_tabular_model_is_the_same_bits(tmp_path, tabular):
+    expected, table = tabular
+    got = load(save(expected, tmp_path / "m.fastnn"))
+    assert type(got) is type(expected)
+    assert got.get_params() == expected.get_params()
+    assert (got.n_iter_, got.n_features_in_, got.history_) == (3, 4, expected.history_)
+    assert list(got.feature_names_in_) == list(table.columns)
+    np.testing.assert_array_equal(got.predict(table), expected.predict(table))
+    if hasattr(expected, "classes_"):
+        assert got.classes_.dtype == expected.classes_.dtype
+        np.testing.assert_array_equal(got.classes_, expected.classes_)
+        np.testing.assert_array_equal(got.predict_proba(table), expected.predict_proba(table))
+    for member, expected_member in zip(got.estimators_, expected.estimators_, strict=True):
+        assert member.get_params() == expected_member.get_params()
+        assert member.history_ == expected_member.history_
+    names = got.embedding_.get_feature_names_out()
+    assert list(names) == list(expected.embedding_.get_feature_names_out())
+
+
+def test_a_loaded_tabular_model_saved_again_is_the_same_file(tmp_path, tabular):
+    first = save(tabular[0], tmp_path / "first.fastnn")
+    second = save(load(first), tmp_path / "second.fastnn")
+    with np.load(first) as a, np.load(second) as b:
+        assert {name: a[name].tobytes() for name in a} == {name: b[name].tobytes() for name in b}
+
+
+def test_parameters_of_a_tabular_model_come_back(tmp_path, boats):
+    encoder = TableEncoder(categorical=["length"], ignore=pd.Index(["flag"]), dates={"launched": "ymd"})
+    options = {
+        "encoder": encoder,
+        "class_weight": {"barge": 2.0, "ferry": 1.0, "yacht": 1.0},
+        "checkpoint": tmp_path / "training",
+        "activation": ("relu", "tanh"),
+        "scoring": "f1_macro",
+    }
+    expected = TabularClassifier(**TABULAR, **options).fit(boats.drop(columns=["kind", "price"]), boats["kind"])
+    got = load(save(expected, tmp_path / "m.fastnn"))
+    wanted = expected.get_params() | {"checkpoint": str(tmp_path / "training")} | {"encoder__ignore": ["flag"]}
+    assert got.get_params() | {"encoder": encoder} == wanted
+    frozen = FrozenEstimator(expected.encoder_)
+    expected.set_params(encoder=frozen, checkpoint=None).fit(boats.drop(columns=["kind", "price"]), boats["kind"])
+    got = load(save(expected, tmp_path / "m.fastnn"))
+    assert type(got.encoder) is FrozenEstimator
+    assert got.encoder.estimator is got.encoder_
+    np.testing.assert_array_equal(got.predict_proba(boats), expected.predict_proba(boats))
+    np.testing.assert_array_equal(got.fit(boats, boats["kind"]).predict(boats), expected.predict(boats))
+
+
+@pytest.mark.parametrize("before", [[], [TableEncoder()]])
+def test_a_pipeline_that_ends_with_a_tabular_model_comes_back(tmp_path, boats, before):
+    table = boats[["length", "flag"]]
+    expected = make_pipeline(*before, TabularRegressor(**TABULAR)).fit(table, boats["price"])
+    got = load(save(expected, tmp_path / "m.fastnn"))
+    assert list(got.named_steps) == list(expected.named_steps)
+    np.testing.assert_array_equal(got.predict(table), expected.predict(table))
+
+
+def test_a_tabular_model_that_cannot_be_saved_is_refused(tmp_path, boats):
+    with pytest.raises(NotFittedError):
+        save(TabularClassifier(), tmp_path / "m.fastnn")
+    model = TabularRegressor(**TABULAR).fit(boats[["length"]], boats["price"])
+    model.scoring = lambda model, X, y: 0.0
+    with pytest.raises(TypeError, match="scoring is a function, which a file cannot hold"):
+        save(model, tmp_path / "m.fastnn")
+    other = type("TabularRegressor", (TabularRegressor,), {"__module__": "mine"})(**TABULAR)
+    with pytest.raises(TypeError, match="model is a TabularRegressor, but"):
+        save(other.fit(boats[["length"]], boats["price"]), tmp_path / "m")
+    model = TabularRegressor(**TABULAR).fit(boats[["length"]], boats["price"])
+    model.embedding_.edges_ = [np.arange(9.0)]
+    with pytest.raises(ValueError, match="coefs_ are those of 5 features and 1 outputs, but 9 and 1"):
+        save(model, tmp_path / "m.fastnn")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tabular_file_that_is_cut_or_has_a_flipped_bit_is_refused_or_the_same(tmp_path, tabular):
+    model, table = tabular
+    path = save(model, tmp_path / "m.fastnn")
+    expected, content = model.predict(table), bytearray(path.read_bytes())
+    for length in [*range(0, len(content), 487), len(content) - 1]:
+        path.write_bytes(content[:length])
+        with pytest.raises(ModelFileError, match=r"m\.fastnn is"):
+            load(path)
+    for position in range(0, len(content), 487):
+        content[position] ^= 4
+        path.write_bytes(content)
+        try:
+            np.testing.assert_array_equal(load(path).predict(table), expected)
+        except ModelFileError:
+            pass
+        content[position] ^= 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header.update({"class": "TabularClassifier"}),
+        lambda header: header.update({"class": "MLPRegressor"}),
+        lambda header: header.update(encoder={}),
+        lambda header: header.update(members=[]),
+        lambda header: header.update(members=header["members"] * 2),
+        lambda header: header["members"][0].update({"class": "MLPClassifier"}),
+        lambda header: header["members"][0]["attributes"].update(n_features_in_=3),
+        lambda header: header["members"][1]["parameters"].update(activation="glue"),
+        lambda header: header["parameters"].update(n_members=0),
+        lambda header: header["parameters"].update(encoder={"is_frozen": False, "parameters": {"colour": 1}}),
+        lambda header: header["parameters"].pop("encoder"),
+        lambda header: header["attributes"].pop("encoder_"),
+        lambda header: header["attributes"].update(n_bins="x"),
+        lambda header: header["attributes"]["encoder_"]["columns"].pop(),
+        lambda header: header["attributes"]["encoder_"]["columns"][0].update(mean=float("nan")),
+    ],
+)
+def test_a_tabular_header_that_makes_no_sense_is_refused(tmp_path, boats, change):
+    path = save(TabularRegressor(**TABULAR).fit(boats[["length", "flag"]], boats["price"]), tmp_path / "m.fastnn")
+    rewrite(path, change)
+    with pytest.raises(ModelFileError, match="damaged"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"center": np.zeros(3)},
+        {"center": np.zeros(4, np.float32)},
+        {"scale": np.zeros(5)},
+        {"scale": np.full(4, np.nan)},
+        {"edges": np.zeros(5)},
+        {"edges": np.arange(6.0)},
+        {"edges": np.array(["x"] * 5)},
+        {"n_edges": np.array([4, 0, 0, 0])},
+        {"n_edges": np.array([5, 0, 0])},
+        {"y_mean": np.zeros(2)},
+        {"y_scale": np.array("x")},
+        {"y_max": np.array(np.inf)},
+        {"member_1_coefs_0": np.zeros((9, 5), np.float32)},
+        {"member_1_coefs_0": np.zeros((7, 6), np.float32)},
+        {"member_0_intercepts_2": np.zeros(2, np.float32)},
+    ],
+)
+def test_arrays_of_a_tabular_file_that_do_not_fit_are_refused(tmp_path, boats, changed):
+    path = save(TabularRegressor(**TABULAR).fit(boats[["length", "flag"]], boats["price"]), tmp_path / "m.fastnn")
+    with np.load(path) as entries:
+        assert changed.keys() <= set(entries.files)
+        assert (entries["n_edges"].tolist(), entries["edges"].size) == ([5, 0, 0, 0], 5)
+    rewrite(path, **changed)
+    with pytest.raises(ModelFileError, match="damaged"):
+        load(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"P", b"hello", b"\x80\x04K\x01.", b"PK\5\6" + bytes(18)])

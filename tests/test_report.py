@@ -11,7 +11,7 @@ from sklearn.datasets import load_diabetes
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import make_pipeline
 
-from fastnn import MLPClassifier, MLPRegressor, TableEncoder, cli, scores
+from fastnn import MLPClassifier, MLPRegressor, TableEncoder, TabularClassifier, TabularRegressor, cli, scores
 
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a&b $x^2$ 漢字 \u202e\x01"]
 
@@ -51,7 +51,7 @@ def classes(tmp_path_factory):
     X = pd.DataFrame(rng.standard_normal((300, 3)), columns=HOSTILE)
     X["kind"] = np.where(rng.random(300) < 0.5, "<u>one</u>", "two")
     labels = np.array(["<b>low", "$mid", "high\x02"])[np.digitize(X[HOSTILE[0]], [-0.5, 0.5])]
-    return train(tmp_path_factory.mktemp("classes"), X.assign(**{"<i>y</i>": labels}), "<i>y</i>")
+    return train(tmp_path_factory.mktemp("classes"), X.assign(**{"<i>y</i>": labels}), "<i>y</i>", "--model", "mlp")
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +125,9 @@ def test_a_regression_shows_its_residuals(numbers):
     assert page.tags.count("figure") == 3
     assert f"R² {report['fastnn']['scores']['R^2']:.4f}" in page.text
     assert "Drawn are 89 of 89 rows." in page.text
+    assert re.search(r"TabularRegressor: 5 networks of \d+ - 16 - 1 units, [\d,]+ parameters in float32", page.text)
+    assert "learning_rate_init 0.02" in page.text
+    assert "Means of 5 networks." in page.text
     assert f"between {report['errors']['residuals']['25%']:.4g} and" in page.text
 
 
@@ -138,14 +141,18 @@ def test_many_classes_and_columns_are_shortened(tmp_path):
     assert len(page.html) < 300_000
 
 
-@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor])
 def test_importances_are_those_of_the_columns_of_the_table(kind):
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"x": rng.standard_normal(90), "kind": rng.choice(["a", "b", "c"], 90), "z": rng.random(90)})
     y = (X["x"] + (X["kind"] == "b") > 0.5).to_numpy().astype(int)
     encoder = TableEncoder()
     model = kind(hidden_layer_sizes=(8,), max_iter=60, learning_rate_init=0.02, random_state=0)
-    pipeline = make_pipeline(encoder, model).fit(X, y)
+    if kind in (TabularClassifier, TabularRegressor):
+        pipeline = model.fit(X, y)
+        encoder, model = model.encoder_, cli.on_matrix(model)
+    else:
+        pipeline = make_pipeline(encoder, model).fit(X, y)
     expected = permutation_importance(pipeline, X, y, n_repeats=scores.REPEATS, random_state=3)
     got = scores.importances(model, encoder.transform(X), y, [1, 3, 1], seed=3)
     assert sorted(got["positions"]) == [0, 1, 2]
@@ -154,10 +161,13 @@ def test_importances_are_those_of_the_columns_of_the_table(kind):
     np.testing.assert_allclose(got["std"], expected.importances_std[got["positions"]], rtol=1e-5, atol=1e-9)
 
 
-def test_importances_of_much_are_those_of_a_part(monkeypatch):
+@pytest.mark.parametrize("kind", [MLPRegressor, TabularRegressor])
+def test_importances_of_much_are_those_of_a_part(monkeypatch, kind):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((500, 40)).astype(np.float32)
-    model = MLPRegressor(hidden_layer_sizes=(4,), max_iter=30, learning_rate_init=0.02, random_state=0).fit(X, X[:, 30])
+    model = kind(hidden_layer_sizes=(4,), max_iter=30, learning_rate_init=0.02, random_state=0).fit(X, X[:, 30])
+    if kind is TabularRegressor:
+        model = cli.on_matrix(model)
     monkeypatch.setattr(scores, "MOST_PRODUCTS", 1e6)
     got = scores.importances(model, X, X[:, 30], [1] * 40, seed=0)
     assert (got["rows"], len(got["mean"]), got["positions"][0]) == (200, 10, 30)

@@ -2,14 +2,18 @@
 
 import pickle
 
+import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_friedman1
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastnn import MLPRegressor, PiecewiseLinearEncoder, TableEncoder, TabularClassifier, TabularRegressor
@@ -138,9 +142,40 @@ def test_it_can_be_searched_cloned_and_pickled():
     search = GridSearchCV(TabularRegressor(**SMALL), {"n_bins": [4, 8]}, cv=2).fit(X, y)
     model = search.best_estimator_
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+    assert clone(model).get_params() == model.get_params()
     with pytest.raises(NotFittedError):
         clone(model).predict(X)
     assert len(cross_val_score(TabularClassifier(**SMALL), X, y > 14, cv=2)) == 2
+
+
+def test_joblib_keeps_it(tmp_path):
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    model = TabularClassifier(**SMALL).fit(X, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    got = joblib.load(tmp_path / "model.joblib")
+    np.testing.assert_array_equal(got.predict_proba(X), model.predict_proba(X))
+    assert (got.history_, list(got.feature_names_in_)) == (model.history_, list(X.columns))
+
+
+def test_encoders_may_make_data_frames():
+    table, y = a_table()
+    expected = TabularRegressor(**SMALL).fit(table, y).predict(table)
+    encoder = TableEncoder().set_output(transform="pandas")
+    np.testing.assert_array_equal(TabularRegressor(**SMALL, encoder=encoder).fit(table, y).predict(table), expected)
+    with config_context(transform_output="pandas"):
+        model = TabularRegressor(**SMALL).fit(table, y)
+        np.testing.assert_array_equal(model.predict(table), expected)
+    np.testing.assert_array_equal(model.predict(table), expected)
+
+
+def test_an_encoder_that_is_frozen_is_taken_as_it_is():
+    table = pd.DataFrame({"code": RNG.integers(0, 5, 100), "x": RNG.normal(size=100)})
+    encoder = TableEncoder(categorical=["code"]).fit(table)
+    model = TabularRegressor(**SMALL, encoder=FrozenEstimator(encoder)).fit(table[:50], table["x"][:50])
+    assert model.encoder_ is encoder
+    assert np.isfinite(model.predict(table)).all()
+    with pytest.raises(TypeError, match="encoder is a frozen StandardScaler, but a frozen TableEncoder is wanted"):
+        TabularRegressor(**SMALL, encoder=FrozenEstimator(StandardScaler())).fit(table, table["x"])
 
 
 def test_an_encoder_says_what_columns_are():

@@ -56,6 +56,11 @@ class Here(threading.local):
         """Whether a call of so many seconds keeps the GIL."""
         return seconds < self.brief
 
+    @property
+    def is_one_of_many(self) -> bool:
+        """Whether what is done here is a task of `fastnn.many.at_once`, which an interrupt ends with all the others."""
+        return self.is_stopped is not None
+
     def go_on(self) -> None:
         """Raise `Stopped` where the thread is to stop."""
         if self.is_stopped and self.is_stopped():
