@@ -413,8 +413,8 @@ def _tabular(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Tabular:
         or any(array.shape != ((n_outputs,) if n_outputs > 1 else ()) for array in units)
     ):
         raise ValueError("its parts do not fit together")
-    row = model._matrix(np.full((1, model.n_features_in_), None))  # with no value in it: any encoder takes that
-    if not np.isfinite(row).all():
+    nothing = np.full((1, model.n_features_in_), None)  # a row that any encoder takes
+    if not np.isfinite(embedding.transform(np.asarray(model.encoder_.transform(nothing)))).all():
         raise ValueError("its encoder makes no numbers")
     return model
 

@@ -147,19 +147,30 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         array (n_samples, n_features_out)
             float32.
         """
-        return self._pieces(X).toarray()
-
-    def _pieces(self, X: npt.ArrayLike) -> PieceMatrix:
-        """The same matrix, held by positions."""
         check_is_fitted(self)
         X = self._validated(X, reset=False)
+        out = np.empty((len(X), len(self.get_feature_names_out())), np.float32)
+        out[:, : X.shape[1]] = self._scaled(X)
+        at = X.shape[1]
+        for j, edges in enumerate(self.edges_):
+            if len(edges):
+                pieces = (X[:, j, np.newaxis] - edges[:-1]) / np.diff(edges)
+                out[:, at : at + len(edges) - 1] = np.clip(pieces, 0, 1) - 0.5
+                at += len(edges) - 1
+        return out
+
+    def _scaled(self, X: Array) -> Array:
         z = (X - self.center_) * self.scale_
-        z /= np.sqrt(1 + (z / 3) ** 2)
+        return np.asarray(z / np.sqrt(1 + (z / 3) ** 2))
+
+    def _pieces(self, X: npt.ArrayLike) -> PieceMatrix:
+        """The same matrix, up to roundings, held by positions."""
+        X = self._validated(X, reset=False)
         wide = [j for j, edges in enumerate(self.edges_) if len(edges)]
         positions = np.empty((len(X), len(wide)), np.float32)
         for c, j in enumerate(wide):
             positions[:, c] = np.interp(X[:, j], self.edges_[j], np.arange(len(self.edges_[j])))
-        return PieceMatrix(z.astype(np.float32), positions, tuple(len(self.edges_[j]) - 1 for j in wide))
+        return PieceMatrix(self._scaled(X).astype(np.float32), positions, tuple(len(self.edges_[j]) - 1 for j in wide))
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
         """One name for each column of the matrix.

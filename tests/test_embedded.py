@@ -331,12 +331,16 @@ def test_raw_gradients_of_a_table_are_those_of_the_mean_of_log_odds():
     model, h = TABULAR["two classes"], 1e-3
 
     def log_odds(a):
-        matrix = model._matrix(OTHERS.assign(a=a))
+        matrix = model.embedding_.transform(model.encoder_.transform(OTHERS.assign(a=a)))
         each = [network.predict_proba(matrix)[:, 1].astype(float) for network in model.estimators_]
-        return np.mean([np.log(p / (1 - p)) for p in each], axis=0)
+        with np.errstate(divide="ignore"):
+            return np.mean([np.log(p / (1 - p)) for p in each], axis=0)
 
     got = model.input_gradient(OTHERS, raw=True)[:, 0]
-    expected = (log_odds(OTHERS["a"] + h) - log_odds(OTHERS["a"] - h)) / (2 * h)
+    above, below = log_odds(OTHERS["a"] + h), log_odds(OTHERS["a"] - h)
+    is_open = np.maximum(abs(above), abs(below)) < 8  # beyond it, float32 has no digits of 1 - p
+    got, expected = got[is_open], (above[is_open] - below[is_open]) / (2 * h)
+    assert is_open.sum() > 60
     # A row or two have an edge within h; the others are right to eps / h of float32 and to h^2.
     assert np.quantile(np.abs(got - expected), 0.95) < 0.01 * np.abs(expected).max()
 
@@ -362,7 +366,7 @@ def test_second_derivatives_by_columns_in_units_of_their_own():
 
 def test_contributions_of_columns_add_up():
     model, background = TABULAR["two classes"], OTHERS.dropna()
-    phi = fastnn.expected_gradients(model, background[:4], background, n_samples=2000, random_state=0)
+    phi = fastnn.expected_gradients(model, background[:4], background, n_samples=20_000, random_state=0)
     expected = model.predict_proba(background[:4])[:, 1] - model.predict_proba(background)[:, 1].mean()
     np.testing.assert_allclose(phi.sum(axis=1), expected, atol=0.02)
     with pytest.raises(ValueError, match="missing values"):
@@ -412,7 +416,7 @@ def test_outcomes_beyond_the_dtype_are_refused():
 def test_a_category_behind_a_scaling_is_refused():
     model = TabularRegressor(**FEW, encoder=TableEncoder(categorical=["x2"]))
     pipeline = make_pipeline(MaxAbsScaler(), model).fit(np.round(X), X[:, 0])
-    with pytest.raises(TypeError, match="a category comes after a scaling"):
+    with pytest.raises(TypeError, match="read as categories of scaled numbers"):
         fastnn.jit(pipeline)
 
 
