@@ -275,9 +275,9 @@ def train(
     scoring: Annotated[
         str | None,
         typer.Option(
-            help="What chooses the epoch whose weights are kept: loss, or a score of scikit-learn; of mlp, what "
-            "--early-stopping goes by.",
-            show_default="loss; mlp: accuracy, R^2",
+            help="What chooses the epoch whose weights are kept: loss, calibrated_loss (of classes), or a score of "
+            "scikit-learn; of mlp, what --early-stopping goes by.",
+            show_default="calibrated_loss, loss; mlp: accuracy, R^2",
         ),
     ] = None,
     validation_fraction: Annotated[
@@ -344,8 +344,11 @@ def train(
     }
     parameters = {name: value for name, value in given.items() if value is not None}
     check_model(kind, bool(data), parameters)
-    if scoring is not None and scoring not in ("loss", *get_scorer_names()):
-        raise ValueError(f"--scoring is {scoring!r}, but loss, or a score of scikit-learn such as f1_macro, is wanted")
+    if scoring is not None and scoring not in ("loss", "calibrated_loss", *get_scorer_names()):
+        raise ValueError(
+            f"--scoring is {scoring!r}, but loss, calibrated_loss, or a score of scikit-learn such as f1_macro, "
+            "is wanted"
+        )
     compare = parameters.pop("compare", compare is None and kind == "mlp")
     if kind == "mlp":
         parameters = {"hidden_layer_sizes": [256, 128], "validation_fraction": 0.1} | parameters
@@ -1039,6 +1042,8 @@ def check_task(task: str, given: dict[str, Any]) -> None:
     kinds = {"class_weight": "classification", "label_smoothing": "classification"}
     if "loss" in given:
         kinds["loss"] = "classification" if given["loss"] == "focal" else "regression"
+    if given.get("scoring") == "calibrated_loss":
+        kinds["scoring"] = "classification"
     for name, kind in kinds.items():
         if name in given and kind != task:
             raise ValueError(f"{option_of(name)} is for a {kind}, but this is a {task}")
@@ -1391,7 +1396,7 @@ def progress(total: int, metric: str) -> Iterator[Callable[[fastnn.Epoch, int], 
 
 def score_name(model: Any, problem: Problem) -> str:
     """What the validation scores are."""
-    return problem.metric if model.scoring in (None, "loss") else str(model.scoring)
+    return problem.metric if model.scoring in (None, "loss", "calibrated_loss") else str(model.scoring)
 
 
 def described(epoch: fastnn.Epoch, metric: str) -> str:

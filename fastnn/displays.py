@@ -13,7 +13,7 @@ from fastnn.estimators import MLPClassifier, MLPRegressor
 
 
 def _score_name(model: MLPClassifier | MLPRegressor) -> str:
-    if model.scoring in (None, "loss"):
+    if model.scoring in (None, "loss", "calibrated_loss"):
         return "accuracy" if is_classifier(model) else "R²"
     return model.scoring if isinstance(model.scoring, str) else "score"
 

@@ -81,6 +81,8 @@ _OURS: dict[str, list[Any]] = {
     "output_intercepts": [StrOptions({"random", "mean"})],
     "max_time": [Interval(Real, 0, None, closed="neither"), None],
 }
+#: What `scoring` has for losses, by what the kernels call them.
+_LOSSES = {"loss": "validation_loss", "calibrated_loss": "calibrated_loss"}
 _REGRESSION_LOSSES = {name for name, out_activation in LOSSES if out_activation in ("identity", "exp")}
 
 
@@ -469,7 +471,7 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
         if self._prints:
             print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
         if self.early_stopping:
-            scores = -told.validation_loss if self.scoring == "loss" else told.score
+            scores = -told.validation_loss if self.scoring in _LOSSES else told.score
             self.validation_scores_.extend(scores.tolist())
             self.best_validation_score_ = epochs.best_score
             if self._prints:
@@ -866,7 +868,14 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
                 held_out = csr_matrix(held_out[0]) if issparse(X) else held_out[0].toarray(), *held_out[1:]
             targets, is_classified = self._to_score(held_out[1]), isinstance(self, ClassifierMixin)
             validation = training.validation(
-                network, kept, held_out[0], targets, held_out[2], is_classified, self.n_threads
+                network,
+                kept,
+                held_out[0],
+                targets,
+                held_out[2],
+                is_classified,
+                self.n_threads,
+                self.early_stopping and self.scoring == "calibrated_loss",
             )
         score = self._scorer(held_out) if self.early_stopping and held_out is not None else None
         more = score, incremental, callbacks, checkpoint
@@ -874,7 +883,7 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
 
     def _scorer(self, held_out: tuple[Any, Array, Any, Any]) -> Callable[[list[Array], list[Array]], float] | None:
         """What scores parameters on the examples that are set aside; None where the kernels do."""
-        if self.scoring is None or self.scoring == "loss":
+        if self.scoring is None or self.scoring in _LOSSES:
             return None
         X, _, weights, y = held_out
         model, scorer = copy(self), check_scoring(self, self.scoring)
@@ -915,7 +924,7 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
 
         decides = "loss"
         if self.early_stopping:
-            decides = "validation_loss" if self.scoring == "loss" else "score"
+            decides = _LOSSES.get(self.scoring, "score") if isinstance(self.scoring, str) else "score"
 
         # The mean over the outputs, where the gradient has the sum: scikit-learn's convention.
         scale = 1 / self.n_outputs_ if network.loss_law.is_mean_over_outputs else 1
@@ -969,7 +978,7 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
                 if is_over:
                     return
                 if self.n_iter_ in pauses and self.n_iter_ < max_iter:
-                    self.__dict__.update(self._as_it_is(network, epochs.best, trainer.is_sparse))
+                    self.__dict__.update(self._as_it_is(network, epochs.calibrated_best(), trainer.is_sparse))
                     start = time.perf_counter()
                     yield self.n_iter_
                     end += time.perf_counter() - start
@@ -984,7 +993,7 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
         finally:
             if checkpoint and np.isfinite(trainer.model.theta).all():
                 checkpoint.write(epochs, is_over)
-            trainer.model.theta[:] = epochs.best
+            trainer.model.theta[:] = epochs.calibrated_best()
             if incremental:
                 self._kept["prepared"] = trainer.prepared
                 parameters = (self.__dict__.get(name) for name in self._parameter_constraints)
@@ -1288,8 +1297,10 @@ class MLPClassifier(ClassifierMixin, _MLP):
     output_intercepts : {"random", "mean"}, default "random"
         Whether the first intercepts of the outputs are those of `init`, or predict the mean of the targets.
     scoring : str, callable or None, default None
-        What `early_stopping` goes by: accuracy or R^2; "loss" for the validation loss, of which the scores are the
-        negatives; or a scorer of scikit-learn.
+        What `early_stopping` goes by: accuracy; "loss" for the validation loss, of which the scores are the negatives;
+        "calibrated_loss" for the log loss that is left once the outputs are as sure as they should be, for which the
+        last weights are divided by a temperature in the end (Guo et al. 2017, Berta et al. 2025); or a scorer of
+        scikit-learn.
     best_epoch : {"first", "last"}, default "first"
         For `early_stopping`: of several epochs with the best score, whose weights are kept.
     checkpoint : path or None, default None
@@ -1347,6 +1358,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         **_theirs._parameter_constraints,
         **_OURS,
         "loss": [StrOptions({"log_loss", "focal"})],
+        "scoring": [StrOptions({*_LOSSES, *get_scorer_names()}), callable, None],
         "gamma": [Interval(Real, 0, None, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
@@ -1795,8 +1807,8 @@ class MLPRegressor(RegressorMixin, _MLP):
     output_intercepts : {"random", "mean"}, default "random"
         Whether the first intercepts of the outputs are those of `init`, or predict the mean of the targets.
     scoring : str, callable or None, default None
-        What `early_stopping` goes by: accuracy or R^2; "loss" for the validation loss, of which the scores are the
-        negatives; or a scorer of scikit-learn.
+        What `early_stopping` goes by: R^2; "loss" for the validation loss, of which the scores are the negatives; or a
+        scorer of scikit-learn.
     best_epoch : {"first", "last"}, default "first"
         For `early_stopping`: of several epochs with the best score, whose weights are kept.
     checkpoint : path or None, default None

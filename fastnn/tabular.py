@@ -415,13 +415,15 @@ class TabularClassifier(ClassifierMixin, _Tabular):
     __doc__ = f"""Classes of the rows of a table, without tuning: networks on an embedding of its columns.
 
     Tables may be data frames (pandas, polars, Arrow) or arrays, with numbers, texts, booleans and dates, and missing
-    values.  Probabilities are what it is trained for: the log loss on the rows that are set aside chooses the epoch.
+    values.  Probabilities are what it is trained for: those of the rows that are set aside choose the epoch, and how
+    sure the network may be.
 
 {
         _PARAMETERS.format(
             network="MLPClassifier",
-            more='''    scoring : str, callable or None, default "loss"
-        What chooses the epoch: "loss", None for the accuracy, or a scorer of scikit-learn.
+            more='''    scoring : str, callable or None, default "calibrated_loss"
+        What chooses the epoch: "calibrated_loss", the log loss that is left once the probabilities are as sure as they
+        should be, which they are made in the end; "loss", None for the accuracy, or a scorer of scikit-learn.
     label_smoothing : float, default 0
         What each label is sure of less than 1; for accuracy 0.1 may help, and probabilities are worse for it.
     class_weight : dict, "balanced" or None, default None
@@ -460,7 +462,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         batch_size: int | str = "auto",
         max_iter: int | None = None,
         validation_fraction: float = 0.2,
-        scoring: Any = "loss",
+        scoring: Any = "calibrated_loss",
         label_smoothing: float = 0.0,
         class_weight: Any = None,
         encoder: TableEncoder | FrozenEstimator | None = None,
@@ -521,6 +523,11 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         """
         y = self._column(y, None)
         check_classification_targets(y)
+        if y.ndim > 1:
+            raise ValueError(
+                f"y has shape {y.shape}, but a TabularClassifier learns one class of each row: "
+                "sklearn.multioutput.MultiOutputClassifier takes several columns"
+            )
         self.classes_, counts = np.unique(y, return_counts=True)
         can_set_aside = len(y) >= FEWEST_TO_VALIDATE and counts.min() > 1
         can_set_aside = can_set_aside and len(y) * min(self.validation_fraction, 1 - self.validation_fraction) >= len(

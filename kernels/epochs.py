@@ -4,6 +4,8 @@ The kernels that train and predict are called by their addresses, so that this i
 
     loss of an epoch      = the mean over its examples, as each step saw them, times `scale`, plus the mean penalty
     validation loss       = the mean over the examples that are set aside, times `scale`
+    calibrated loss       = the least log loss of outputs g(b z) over b: what is left of it once the outputs are as sure
+                            as they should be (Berta et al. 2025); b is one over the "temperature"
     accuracy              = the weight of the examples whose labels are all right, of the weight of all
     R^2 of an output      = 1 - sum of w (y - a)^2 / sum of w (y - mean of y)^2, in the mean over the outputs
 
@@ -16,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
+from fastnn.kernels.laws.elementary import exp
 from fastnn.kernels.laws.units import loss_and_dZ
 from fastnn.kernels.machine.jit import entry, inline, kernel, packed, part, release_gil, take_gil, unit
 from fastnn.kernels.machine.simd import matrix
@@ -27,12 +30,17 @@ from fastnn.kernels.shuffle import shuffle
 #: What is told of an epoch: among others the mean norm of the gradients, where they are clipped.
 EPOCH_LOSS, SCORE, VALIDATION_LOSS, EPOCH_NORM, TOLD = range(5)
 #: What is carried from call to call: sums over the steps of an epoch that has not ended; how many have, in this call;
-#: how many steps were taken in all; the best loss and score; how many epochs were without progress.
-LOSSES, PENALTIES, NORMS, ENDED, TAKEN, BEST_LOSS, BEST_SCORE, NO_IMPROVEMENT, CARRIED = range(9)
+#: how many steps were taken in all; the best loss and score; how many epochs were without progress; and b of the last
+#: epoch, and of the best.
+LOSSES, PENALTIES, NORMS, ENDED, TAKEN, BEST_LOSS, BEST_SCORE, NO_IMPROVEMENT, SHARPNESS, BEST_SHARPNESS, CARRIED = (
+    range(11)
+)
 #: By what it is decided whether there is progress, and which parameters are the best.
-BY_LOSS, BY_SCORE, BY_VALIDATION_LOSS = range(3)
+BY_LOSS, BY_SCORE, BY_VALIDATION_LOSS, BY_CALIBRATED_LOSS = range(4)
 #: Examples whose losses are computed at a time.
 BLOCK = 64
+#: Of the calibrated loss: how often Newton's method goes on at most, when b is near enough, and between which bounds.
+NEWTON_STEPS, NEAR, SHARPNESS_BOUNDS = 12, 1e-3, (0.1, 3.0)
 
 
 class Validation(NamedTuple):
@@ -43,7 +51,7 @@ class Validation(NamedTuple):
     model: Model
     X: np.ndarray  # (n, n_x)
     room: Room
-    out: np.ndarray  # (n, n_y)
+    out: np.ndarray  # (n, n_y): outputs; or z, where the calibrated loss decides
     refused: np.ndarray  # (most,)
     y: np.ndarray  # (n, n_y), float64; or (n, 1), the number of the class
     weights: np.ndarray  # (n,), float64; or (0,), for weights of one
@@ -61,7 +69,7 @@ class Epochs(NamedTuple):
     scale: float
     tol: float
     n_iter_no_change: float
-    decides: int  # BY_LOSS, BY_SCORE or BY_VALIDATION_LOSS
+    decides: int  # BY_LOSS, BY_SCORE, BY_VALIDATION_LOSS or BY_CALIBRATED_LOSS
     takes_last: bool  # whether of several epochs that are the best, the last one counts
     validation: Validation
     kept: np.ndarray  # (n_params,): the parameters that predict: theta, or the average of it
@@ -69,7 +77,7 @@ class Epochs(NamedTuple):
 
 
 @inline
-def _is_label_right(out, y, i):
+def _is_label_right(out, y, i, half):
     n_y = out.shape[1]
     if y.shape[1] < n_y:  # the first of the largest
         label = int(y[i, 0])
@@ -78,19 +86,19 @@ def _is_label_right(out, y, i):
                 return False
         return True
     for j in range(n_y):  # a label of NaN is right whatever comes
-        if y[i, j] == y[i, j] and not (out[i, j] > 0.5 if y[i, j] > 0.5 else out[i, j] <= 0.5):
+        if y[i, j] == y[i, j] and not (out[i, j] > half if y[i, j] > 0.5 else out[i, j] <= half):
             return False
     return True
 
 
 @kernel
-def accuracy(v):
-    """The weight of the examples whose labels are all right, of the weight of all."""
+def accuracy(v, half):
+    """The weight of the examples whose labels are all right, of the weight of all; an output beyond `half` says yes."""
     right, total = 0.0, 0.0
     for i in range(v.y.shape[0]):
         weight = v.weights[i] if v.weights.size else 1.0
         total += weight
-        if _is_label_right(v.out, v.y, i):
+        if _is_label_right(v.out, v.y, i, half):
             right += weight
     return right / total
 
@@ -133,6 +141,61 @@ def validation_loss(v):
     return total / total_weight
 
 
+@inline
+def _sharpened(v, i, b):
+    """Log loss of example i with b z in place of z, its first and its second derivative by b."""
+    n_y, kind = v.out.shape[1], v.out.dtype.type
+    loss, slope, curvature = 0.0, 0.0, 0.0
+    if v.model.is_softmax:
+        total, mean, square, z_y, largest = 0.0, 0.0, 0.0, 0.0, v.out[i, 0]
+        for j in range(n_y):
+            largest = max(largest, v.out[i, j])
+        for j in range(n_y):
+            z = v.out[i, j] - largest
+            weight = exp(kind(b) * z)
+            total += weight
+            mean += weight * z
+            square += weight * z * z
+            y = v.y[i, j] if v.y.shape[1] == n_y else (1.0 if v.y[i, 0] == j else 0.0)
+            z_y += y * z
+        mean /= total
+        loss, slope, curvature = np.log(total) - b * z_y, mean - z_y, square / total - mean * mean
+    else:
+        for j in range(n_y):
+            z, y = float(v.out[i, j]), v.y[i, j]
+            if y == y:  # a label of NaN costs nothing
+                e = exp(kind(-b * abs(z)))
+                p = 1 / (1 + e) if z >= 0 else e / (1 + e)
+                loss += np.log1p(e) + max(b * z, 0.0) - b * z * y
+                slope += (p - y) * z
+                curvature += p * (1 - p) * z * z
+    return loss, slope, curvature
+
+
+@kernel
+def calibrated_loss(v, b):
+    """The least mean log loss of the examples that are set aside, by Newton's method from b on; and where it is.
+
+    Their outputs are z.
+    """
+    for _ in range(NEWTON_STEPS):
+        loss, slope, curvature, total = 0.0, 0.0, 0.0, 0.0
+        for i in range(v.out.shape[0]):
+            weight = v.weights[i] if v.weights.size else 1.0
+            its_loss, its_slope, its_curvature = _sharpened(v, i, b)
+            loss += weight * its_loss
+            slope += weight * its_slope
+            curvature += weight * its_curvature
+            total += weight
+        there = b
+        if curvature > 0:  # not more than twice or half as sharp at a time, and within bounds
+            there = min(max(b - slope / curvature, b / 2, SHARPNESS_BOUNDS[0]), 2 * b, SHARPNESS_BOUNDS[1])
+        if not abs(there - b) > NEAR * b:
+            break
+        b = there
+    return loss / total, b
+
+
 @kernel
 def predict(e, team, helpers, size):
     """The outputs of the examples that are set aside."""
@@ -152,6 +215,7 @@ def keep_best(e, score):
     if score > best or (e.takes_last and score == best) or (is_weighted and score != score and best == -np.inf):
         for p in range(e.kept.size):
             e.best[p] = e.kept[p]
+        carried[BEST_SHARPNESS] = carried[SHARPNESS]
     if score > best:
         carried[BEST_SCORE] = score
 
@@ -177,8 +241,12 @@ def steps_end(e, team, helpers, size, costs, first, n_samples, batch_size):
     score = loss_then = np.nan
     if e.validation.y.shape[0]:
         predict(e, team, helpers, size)
-        score = r_squared(e.validation) if e.validation.totals.size else accuracy(e.validation)
-        loss_then = validation_loss(e.validation) * e.scale
+        half = 0.0 if e.decides == BY_CALIBRATED_LOSS else 0.5
+        score = r_squared(e.validation) if e.validation.totals.size else accuracy(e.validation, half)
+        if e.decides == BY_CALIBRATED_LOSS:
+            loss_then, carried[SHARPNESS] = calibrated_loss(e.validation, carried[SHARPNESS])
+        else:
+            loss_then = validation_loss(e.validation) * e.scale
     if e.decides == BY_LOSS:
         carried[NO_IMPROVEMENT] = carried[NO_IMPROVEMENT] + 1 if loss > carried[BEST_LOSS] - e.tol else 0.0
         if loss < carried[BEST_LOSS]:

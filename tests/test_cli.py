@@ -713,7 +713,7 @@ def bad(tmp_path_factory, folder):
         ("train good.csv --target y --batch-size 0", "--batch-size must be"),
         ("train good.csv --target y --max-iter 0", "--max-iter must be"),
         ("train good.csv --target y --validation-fraction 2", "--validation-fraction is 2"),
-        ("train good.csv --target y --scoring f2", "--scoring is 'f2', but loss, or a score of scikit-learn"),
+        ("train good.csv --target y --scoring f2", "--scoring is 'f2', but loss, calibrated_loss, or a score"),
         ("train good.csv --target y --hidden-layer-sizes 99999999,99999999", "not enough memory: the network"),
         ("train good.csv --target y --preset best", "'best' is not one of 'accurate', 'fast'"),
         ("train good.csv --target y --model forest", "'forest' is not one of 'tabular', 'mlp'"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, r2_score
 
+from fastnn import MLPClassifier, MLPRegressor
 from fastnn.kernels import epochs as kernels
 from fastnn.kernels.machine.jit import entry
 from fastnn.network import Network
@@ -14,7 +15,7 @@ rng = np.random.default_rng(0)
 
 @entry
 def scores(v, out):
-    out[0] = kernels.r_squared(v) if v.totals.size else kernels.accuracy(v)
+    out[0] = kernels.r_squared(v) if v.totals.size else kernels.accuracy(v, 0.5)
 
 
 def score(Y, predicted, weights, is_classified, n_outputs):
@@ -125,3 +126,33 @@ def test_a_team_does_the_same_epochs():
         results.append((told, trainer.model.theta, epochs.order))
     for alone, together in zip(*results, strict=True):
         np.testing.assert_array_equal(alone, together)
+
+
+@pytest.mark.parametrize("case", ["two classes", "three classes", "labels", "weighted"])
+def test_the_calibrated_loss_is_the_least_over_all_temperatures(case):
+    rng = np.random.default_rng(0)
+    X, weights = rng.standard_normal((300, 3)), rng.uniform(0, 2, 300) if case == "weighted" else None
+    z = X + rng.standard_normal((300, 3))
+    y = {"labels": (z > 0).astype(int), "two classes": (z[:, 0] > 0).astype(int)}.get(case, z.argmax(axis=1))
+    model = MLPClassifier((8,), early_stopping=True, scoring="calibrated_loss", max_iter=6, random_state=0)
+    model.set_params(learning_rate_init=0.1, n_iter_no_change=10)
+    model.fit(
+        X[:200], y[:200], X_val=X[200:], y_val=y[200:], sample_weight_val=None if weights is None else weights[200:]
+    )
+    p = model.predict_proba(X[200:]).astype(float)
+    p = np.stack([1 - p, p], axis=-1).reshape(300, 2) if case == "labels" else p
+    true = y[200:].ravel()
+
+    def loss(sharpness):  # of what it predicts, which is as sure as it should be
+        log_p = sharpness * np.log(p)
+        log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+        return np.average(-log_p[np.arange(len(true)), true], weights=None if weights is None else weights[200:])
+
+    n_labels = 3 if case == "labels" else 1
+    assert n_labels * loss(1.0) == pytest.approx(-model.best_validation_score_, rel=1e-6)
+    assert loss(1.0) == pytest.approx(min(map(loss, np.linspace(0.8, 1.25, 91))), rel=1e-5)
+
+
+def test_the_calibrated_loss_is_not_for_regressions():
+    with pytest.raises(ValueError, match="'scoring' parameter of MLPRegressor"):
+        MLPRegressor(early_stopping=True, scoring="calibrated_loss").fit(np.eye(4), np.arange(4.0))

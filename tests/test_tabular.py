@@ -240,3 +240,8 @@ class TestPiecewiseLinearEncoder:
         X = np.append(RNG.normal(size=50), 1e12)[:, np.newaxis]
         got = PiecewiseLinearEncoder().fit_transform(X)
         assert np.abs(got).max() <= 3
+
+
+def test_several_labels_of_a_row_are_refused():
+    with pytest.raises(ValueError, match=r"\(60, 2\), but a TabularClassifier learns one class"):
+        TabularClassifier().fit(np.ones((60, 3)), np.eye(2, dtype=int)[np.arange(60) % 2])

@@ -26,7 +26,12 @@ from fastnn.training.prediction import (
 from fastnn.training.trainer import Trainer
 
 #: By what progress is told, as the kernels have it.
-DECIDES = {"loss": kernels.BY_LOSS, "score": kernels.BY_SCORE, "validation_loss": kernels.BY_VALIDATION_LOSS}
+DECIDES = {
+    "loss": kernels.BY_LOSS,
+    "score": kernels.BY_SCORE,
+    "validation_loss": kernels.BY_VALIDATION_LOSS,
+    "calibrated_loss": kernels.BY_CALIBRATED_LOSS,
+}
 
 
 class Told(NamedTuple):
@@ -39,7 +44,14 @@ class Told(NamedTuple):
 
 
 def validation(
-    network: Network, theta: Array, X: Any, y: Array, sample_weight: Any, is_classified: bool, n_threads: int | None
+    network: Network,
+    theta: Array,
+    X: Any,
+    y: Array,
+    sample_weight: Any,
+    is_classified: bool,
+    n_threads: int | None,
+    is_calibrated: bool = False,
 ) -> kernels.Validation:
     """Examples that are set aside, and what it takes to score theta on them.
 
@@ -56,6 +68,8 @@ def validation(
         Whether accuracy is the score, or R^2.
     n_threads : int or None
         At most.
+    is_calibrated : bool
+        Whether the calibrated loss decides.
     """
     network = replace(network, dropout=0.0, input_dropout=0.0)
     dtype, wanted, n_samples = theta.dtype, n_threads_for(network, X, n_threads), X.shape[0]
@@ -79,6 +93,8 @@ def validation(
     address = kernel.compile(dtype, model, X, room, out, refused)
     scratch = aligned((2 * out.shape[1] + 1) * kernels.BLOCK, dtype)
     model = model._replace(loss=address_of(loss_unit(network.loss_law), dtype))
+    if is_calibrated:
+        model = model._replace(output=0)
     return kernels.Validation(address, wanted, model, X, room, out, refused, y, weights, totals, scratch)
 
 
@@ -100,7 +116,7 @@ class Epochs:
         The examples that are set aside.
     best_loss, best_score, no_improvement_count : float
         Where the last training left them.
-    decides : {"loss", "score", "validation_loss"}
+    decides : {"loss", "score", "validation_loss", "calibrated_loss"}
         By what progress is told.
     takes_last : bool
         Whether of several epochs that are the best, the last one counts.
@@ -145,6 +161,7 @@ class Epochs:
             best_score,
             no_improvement_count,
         )
+        self._carried[[kernels.SHARPNESS, kernels.BEST_SHARPNESS]] = 1.0
         self._kernels = nothing._replace(
             carried=self._carried,
             scale=float(scale),
@@ -185,6 +202,14 @@ class Epochs:
         self._carried[kernels.NO_IMPROVEMENT] = 0 if is_progress else n_before + 1
         if score > self.best_score or (self._kernels.takes_last and score == self.best_score):
             self.best[:], self._carried[kernels.BEST_SCORE] = self.kept, score
+
+    def calibrated_best(self) -> Array:
+        """The best parameters, their outputs as sure as the calibrated loss wants them."""
+        theta, network = self.best.copy(), self.trainer.network
+        views, last = network.views(theta), len(network.shapes)
+        for name in f"W{last}", f"b{last}":
+            views[name] *= theta.dtype.type(self._carried[kernels.BEST_SHARPNESS])
+        return theta
 
     @property
     def is_at_the_start(self) -> bool:
