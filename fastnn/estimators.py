@@ -91,7 +91,7 @@ _NOT_FINITE = (
 )
 
 
-def _takes_weights(scorer: Callable[..., Any]) -> bool:
+def takes_weights(scorer: Callable[..., Any]) -> bool:
     """Whether a scorer of a user's has `sample_weight`; those of scikit-learn have."""
     parameters = signature(scorer).parameters
     return "sample_weight" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -278,6 +278,7 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
     history_: dict[str, list[float]]
     _no_improvement_count: int
     _optimizer: Any
+    _is_to_converge = True  # or to be trained for max_iter epochs, after which nobody warns
 
     def _fit(
         self,
@@ -890,7 +891,7 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
         X = X.toarray() if isinstance(X, PieceMatrix) else X
         model.__dict__.pop("feature_names_in_", None)  # X is an array by now
         more = {"sample_weight": weights}
-        if weights is None or (callable(self.scoring) and not _takes_weights(self.scoring)):
+        if weights is None or (callable(self.scoring) and not takes_weights(self.scoring)):
             more = {}
 
         def score(coefs: list[Array], intercepts: list[Array]) -> float:
@@ -900,7 +901,7 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
             except (AttributeError, TypeError, ValueError) as error:
                 name = self.scoring if isinstance(self.scoring, str) else getattr(self.scoring, "__name__", "scoring")
                 raise ValueError(f"scoring={name!r} cannot score this {type(self).__name__}: {error}") from error
-            if not isinstance(value, Real):
+            if not isinstance(value, Real) or value != value:
                 raise ValueError(f"scoring must return a number, got {value!r}")
             return float(value)
 
@@ -951,7 +952,15 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
         end = np.inf if self.max_time is None or incremental else start + self.max_time
         try:
             while self.n_iter_ < max_iter:
-                if is_over or time.perf_counter() > end:
+                if is_over:
+                    return
+                if time.perf_counter() > end:
+                    if not self.n_iter_:
+                        warnings.warn(
+                            f"max_time={self.max_time:g} seconds were over before the first epoch was",
+                            ConvergenceWarning,
+                            stacklevel=1,
+                        )
                     return
                 is_told = bool(callbacks) or progress.is_watched()
                 one_by_one = is_told or self.verbose or score or self._optimizer.is_for_one_epoch
@@ -983,7 +992,7 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
                     yield self.n_iter_
                     end += time.perf_counter() - start
                 start = time.perf_counter()
-            if not incremental:
+            if not incremental and self._is_to_converge:
                 warnings.warn(
                     f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                     "optimization hasn't converged yet.",

@@ -163,6 +163,8 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Any]]:
     try:
         file = path.open("rb")
     except FileNotFoundError as error:
+        if Path(typed).is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(typed)) from None
         nor = "" if path == Path(typed) else f", nor {path}"
         raise FileNotFoundError(errno.ENOENT, f"{error.strerror}{nor}", str(typed)) from None
     with file:

@@ -12,19 +12,19 @@ import warnings
 from functools import partial
 from math import ceil
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import check_scoring
 from sklearn.utils import check_array, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from fastnn.estimators import Exported, InCompiledCode, MLPClassifier, MLPRegressor
+from fastnn.estimators import Exported, InCompiledCode, MLPClassifier, MLPRegressor, takes_weights
 from fastnn.many import at_once
 from fastnn.network import Array
 from fastnn.pieces import PieceMatrix
@@ -45,13 +45,17 @@ BATCHES = ((1024, 64), (8192, 128), (30_000, 256), (100_000, 512), (np.inf, 1024
 
 
 def _quantiles(x: Array, q: Array, weights: Array | None) -> Array:
-    """Quantiles of numbers that count for their weights; without weights, or with equal ones, NumPy's."""
+    """Quantiles of numbers that count for their weights; without weights, or with equal ones, NumPy's.
+
+    A row of weight 2 is two rows; where rows weigh less than one in the mean, it is the mean that counts as one.
+    """
     if weights is None:
         return np.quantile(x, q)
     order = np.argsort(x, kind="stable")
     x, w = x[order], weights[order]
     x, w = x[w > 0], w[w > 0]
-    # A row of weight 2 is two rows: what NumPy's positions 0 to n - 1 would be, by linear interpolation.
+    w = w / min(w.mean(), 1.0)
+    # What NumPy's positions 0 to n - 1 would be, by linear interpolation.
     ends = np.cumsum(w)
     places = np.concatenate([ends - w, np.maximum(ends - 1, ends - w)])
     values = np.concatenate([x, x])
@@ -117,7 +121,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         self
         """
         X = self._validated(X, reset=True)
-        weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        weights = _weights(sample_weight, X)
         if weights is not None and np.ptp(weights) == 0:
             weights = None
         rows = X if weights is None else X[weights > 0]
@@ -128,7 +132,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
             low, middle, high = _quantiles(X[:, j], np.array([0.25, 0.5, 0.75]), weights)
             least, most = rows[:, j].min(), rows[:, j].max()
             width = high - low if high > low else (most - least) / 2
-            self.center_[j], self.scale_[j] = middle, 1 / width if width > 0 else 0.0
+            self.center_[j], self.scale_[j] = middle, min(1 / width, 1e300) if width > 0 else 0.0
             is_wide = least < most and ((rows[:, j] != least) & (rows[:, j] != most)).any()
             edges = np.unique(_quantiles(X[:, j], levels, weights)) if is_wide and self.n_bins else np.empty(0)
             self.edges_.append(edges if len(edges) > 1 else np.empty(0))
@@ -160,7 +164,8 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         return out
 
     def _scaled(self, X: Array) -> Array:
-        z = (X - self.center_) * self.scale_
+        with np.errstate(over="ignore"):  # what is beyond all bounds is cut off
+            z = np.clip((X - self.center_) * self.scale_, -1e30, 1e30)
         return np.asarray(z / np.sqrt(1 + (z / 3) ** 2))
 
     def _pieces(self, X: npt.ArrayLike) -> PieceMatrix:
@@ -187,6 +192,8 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(self.n_features_in_)])
         names = list(map(str, names if input_features is None else input_features))
+        if len(names) != self.n_features_in_:
+            raise ValueError(f"input_features has {len(names)} names, but X had {self.n_features_in_} columns")
         out = list(names)
         for name, edges in zip(names, self.edges_, strict=True):
             out += [f"{name} piece {k}" for k in range(len(edges) - 1)]
@@ -201,6 +208,16 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         from sklearn.utils.validation import validate_data
 
         return validate_data(self, X, dtype=np.float64, reset=reset)
+
+
+def _weights(sample_weight: Any, X: Any) -> npt.NDArray[np.float64] | None:
+    """What each row counts for, in float64; of huge numbers, in units of the largest."""
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("sample_weight is 0 for all rows, but one at least must count")
+    return np.asarray(weights / weights.max() if weights.max() > 1e30 else weights)
 
 
 _PARAMETERS = """    Parameters
@@ -281,13 +298,27 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
     }
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, held_out: tuple[Any, Any, Any], can_set_aside: bool) -> Self:
-        """Fit the embedding and the members; y and that of the held-out rows as the members take them."""
+        """Fit the embedding and the members; y and that of the held-out rows as the members take them.
+
+        Where that fails, everything is as it was.
+        """
+        before = dict(self.__dict__)
+        try:
+            return self._fit_all(X, y, sample_weight, held_out, can_set_aside)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _fit_all(self, X: Any, y: Any, sample_weight: Any, held_out: tuple[Any, Any, Any], can_set_aside: bool) -> Self:
         from sklearn.base import clone
 
         from fastnn.training.calls import here
 
         encoder = TableEncoder() if self.encoder is None else clone(self.encoder)
         self.encoder_ = encoder.estimator if isinstance(encoder, FrozenEstimator) else encoder.fit(X)
+        if not isinstance(encoder, FrozenEstimator):
+            self._tell_of_left_out()
         if not isinstance(self.encoder_, TableEncoder):
             raise TypeError(f"encoder is a frozen {type(self.encoder_).__name__}, but a frozen TableEncoder is wanted")
         matrix = np.asarray(self.encoder_.transform(X))  # `set_output` may have it make data frames
@@ -301,10 +332,14 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
         self.embedding_ = PiecewiseLinearEncoder(n_bins)
         matrix = self._held(self.embedding_.fit(matrix, sample_weight=sample_weight), matrix)
         X_val, y_val, weights_val = held_out
+        if X_val is None and any(each is not None for each in held_out):
+            raise ValueError(
+                f"X_val and y_val belong together, got {'y_val' if y_val is not None else 'sample_weight_val'} alone"
+            )
         more: dict[str, Any] = {}
         if X_val is not None:
             more = dict(
-                X_val=self._held(self.embedding_, self.encoder_.transform(X_val)),
+                X_val=self._held(self.embedding_, np.asarray(self.encoder_.transform(X_val))),
                 y_val=y_val,
                 sample_weight_val=weights_val,
             )
@@ -350,26 +385,38 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
             )
             for number, seed in enumerate(seeds)
         ]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # it is trained for as many epochs as were wanted
-            try:
-                at_once(
-                    [partial(network.fit, matrix, y, sample_weight, **more) for network in networks], self.n_threads
-                )
-            except KeyboardInterrupt:
-                begun = [network for network in networks if getattr(network, "n_iter_", 0)]
-                if not begun or here.is_one_of_many:
-                    raise
-                warnings.warn(
-                    f"Training interrupted by user: {len(begun)} of {n_members} members have begun.", stacklevel=1
-                )
-                networks = begun
+        for network in networks:
+            network._is_to_converge = False  # it is trained for as many epochs as were wanted
+        try:
+            at_once([partial(network.fit, matrix, y, sample_weight, **more) for network in networks], self.n_threads)
+        except KeyboardInterrupt:
+            begun = [network for network in networks if getattr(network, "n_iter_", 0)]
+            if not begun or here.is_one_of_many:
+                raise
+            warnings.warn(
+                f"Training interrupted by user: {len(begun)} of {n_members} members have begun.", stacklevel=1
+            )
+            networks = begun
         for network in networks:
             network.checkpoint = None  # it was for this fit
+            del network._is_to_converge
         self.estimators_ = networks
         self.history_ = [network.history_ for network in self.estimators_]
         self.n_iter_ = max(network.n_iter_ for network in self.estimators_)
         return self
+
+    def _tell_of_left_out(self) -> None:
+        """Warn of columns that may be more than the names of the rows."""
+        usual = "no values", "always", "as told"
+        left_out = [
+            f"{name!r} ({reason})" for name, reason in self.encoder_.left_out_.items() if not reason.startswith(usual)
+        ]
+        if left_out:
+            warnings.warn(
+                f"left out are the columns {', '.join(left_out)}: encoder=TableEncoder(numeric=[...]), or categorical, "
+                "reads those that it names",
+                stacklevel=6,
+            )
 
     def _wanted(self, name: str) -> int:
         """A parameter, or what the preset has in its place."""
@@ -533,7 +580,8 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         can_set_aside = can_set_aside and len(y) * min(self.validation_fraction, 1 - self.validation_fraction) >= len(
             counts
         )
-        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), can_set_aside)
+        weights = _weights(sample_weight, y)
+        return self._fit(X, y, weights, (X_val, y_val, sample_weight_val), can_set_aside)
 
     def _member(self, **parameters: Any) -> MLPClassifier:
         return MLPClassifier(
@@ -586,6 +634,62 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         check_is_fitted(self)
         places = self.predict_proba(X).argmax(axis=1)
         return self.classes_[np.minimum(places, len(self.classes_) - 1)]  # of one class there are two probabilities
+
+
+class _Units(NamedTuple):
+    """What targets are before they are standardised."""
+
+    least: Array
+    most: Array
+    mean: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, y: Array, weights: Array | None) -> Self:
+        """Learn from the rows that count."""
+        rows = y if weights is None else y[weights > 0]
+        least, most = rows.min(axis=0), rows.max(axis=0)
+        unit = np.maximum(abs(least), abs(most))
+        unit = np.where(unit > 0, unit, 1.0)  # the squares of large numbers, and of small ones, are none
+        mean = np.average(y / unit, axis=0, weights=weights)
+        std = np.sqrt(np.average((y / unit - mean) ** 2, axis=0, weights=weights))
+        return cls(least, most, mean * unit, np.where(std > 0, std * unit, 1.0))
+
+    def standardised(self, y: Array) -> Array:
+        """Targets as the networks learn them, in float32."""
+        with np.errstate(over="ignore"):
+            # Halves: the difference of two large numbers is no overflow, and all others give the same bits.
+            z = (y / 2 - self.mean / 2) / (self.scale / 2)
+        return np.asarray(z).astype(np.float32)
+
+    def restored(self, outputs: Array) -> Array:
+        """Predictions, between the least and the largest target."""
+        with np.errstate(over="ignore"):
+            return np.asarray(np.clip(outputs * self.scale + self.mean, self.least, self.most))
+
+
+class _Scorer:
+    """A scorer of targets as they are, for a member, which has them standardised."""
+
+    def __init__(self, scorer: Any, units: _Units, is_without_weights: bool) -> None:
+        self.scorer, self.units, self.is_without_weights = scorer, units, is_without_weights
+
+    def __call__(self, member: MLPRegressor, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        more = {} if sample_weight is None or self.is_without_weights else {"sample_weight": sample_weight}
+        return self.scorer(_InUnits(member, self.units), X, self.units.restored(np.asarray(y, np.float64)), **more)
+
+
+class _InUnits(RegressorMixin, BaseEstimator):
+    """A member that predicts targets as they are."""
+
+    def __init__(self, member: MLPRegressor, units: _Units) -> None:
+        self.member, self.units = member, units
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def predict(self, X: Any) -> Array:
+        return self.units.restored(np.asarray(self.member.predict(X), np.float64))
 
 
 class TabularRegressor(RegressorMixin, _Tabular):
@@ -687,25 +791,27 @@ class TabularRegressor(RegressorMixin, _Tabular):
         self
         """
         y = self._column(y, np.float64)
-        weights = None if sample_weight is None else _check_sample_weight(sample_weight, y, dtype=np.float64)
-        rows = y if weights is None else y[weights > 0]
-        if not len(rows):
-            raise ValueError("sample_weight is 0 for all rows, but one at least must count")
-        self.y_min_, self.y_max_ = rows.min(axis=0), rows.max(axis=0)
-        self.y_mean_ = np.average(y, axis=0, weights=weights)
-        std = np.sqrt(np.average((y - self.y_mean_) ** 2, axis=0, weights=weights))
-        self.y_scale_ = np.where(std > 0, std, 1.0)
-        numbers = self._standardised(y)
+        weights = _weights(sample_weight, y)
+        units = _Units.of(y, weights)
+        numbers = units.standardised(y)
         if y_val is not None:
-            y_val = self._standardised(check_array(y_val, ensure_2d=False, dtype=np.float64, input_name="y_val"))
+            y_val = units.standardised(check_array(y_val, ensure_2d=False, dtype=np.float64, input_name="y_val"))
         can_set_aside = len(y) >= FEWEST_TO_VALIDATE
-        return self._fit(X, numbers, sample_weight, (X_val, y_val, sample_weight_val), can_set_aside)
-
-    def _standardised(self, y: Array) -> Array:
-        return ((y - self.y_mean_) / self.y_scale_).astype(np.float32)
+        self._units = units
+        try:
+            self._fit(X, numbers, weights, (X_val, y_val, sample_weight_val), can_set_aside)
+        finally:
+            del self._units
+        self.y_min_, self.y_max_, self.y_mean_, self.y_scale_ = units
+        return self
 
     def _member(self, **parameters: Any) -> MLPRegressor:
-        return MLPRegressor(**parameters, scoring=self.scoring, output_intercepts="mean")
+        scoring = self.scoring
+        if scoring not in (None, "loss"):
+            scoring = _Scorer(
+                check_scoring(self, scoring), self._units, callable(scoring) and not takes_weights(scoring)
+            )
+        return MLPRegressor(**parameters, scoring=scoring, output_intercepts="mean")
 
     def predict(self, X: Any) -> Array:
         """The prediction for each row: the mean of the members'.
@@ -720,7 +826,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         array (n_samples,) or (n_samples, n_targets)
         """
         mean = self._mean_of_members("predict", X)
-        return np.clip(mean * self.y_scale_ + self.y_mean_, self.y_min_, self.y_max_)
+        return _Units(self.y_min_, self.y_max_, self.y_mean_, self.y_scale_).restored(mean)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

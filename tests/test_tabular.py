@@ -245,3 +245,83 @@ class TestPiecewiseLinearEncoder:
 def test_several_labels_of_a_row_are_refused():
     with pytest.raises(ValueError, match=r"\(60, 2\), but a TabularClassifier learns one class"):
         TabularClassifier().fit(np.ones((60, 3)), np.eye(2, dtype=int)[np.arange(60) % 2])
+
+
+def test_the_scale_of_weights_makes_no_difference():
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    weights = np.random.default_rng(1).uniform(0.5, 1.5, 200)
+    one = PiecewiseLinearEncoder(8).fit(X, sample_weight=weights / weights.mean())
+    other = PiecewiseLinearEncoder(8).fit(X, sample_weight=weights / weights.sum())
+    np.testing.assert_allclose(other.center_, one.center_)
+    np.testing.assert_allclose(other.edges_, one.edges_)
+
+
+def test_one_outlier_of_1e12_harms_nobody():
+    x = np.random.default_rng(0).normal(size=(200, 1))
+    with_outlier = np.vstack([x, [[1e12]]])
+    model = TabularRegressor(n_members=1, max_iter=20, random_state=0).fit(with_outlier, [*x[:, 0], 0.0])
+    assert model.score(x, x[:, 0]) > 0.95
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-200, 1e200, 1e300])
+def test_targets_may_be_of_any_size(unit):
+    x = np.random.default_rng(0).normal(size=(100, 1))
+    y = x[:, 0] / abs(x).max() * unit
+    model = TabularRegressor(n_members=1, max_iter=20, random_state=0).fit(x, y)
+    assert np.corrcoef(model.predict(x) / unit, y / unit)[0, 1] > 0.95
+
+
+def test_numbers_far_out_are_at_the_bound():
+    encoder = PiecewiseLinearEncoder(2).fit([[0.0], [1.0], [2.0], [3.0]])
+    np.testing.assert_allclose(encoder.transform([[1e160], [-1e308]])[:, 0], [3, -3])
+
+
+def test_a_fit_that_fails_leaves_the_model_as_it_was():
+    x = np.random.default_rng(0).normal(size=(60, 1))
+    model = TabularRegressor(n_members=1, max_iter=5, random_state=0).fit(x, x[:, 0])
+    before = model.predict(x)
+    with pytest.raises(ValueError, match="scoring"):
+        model.set_params(scoring="accuracy").fit(100 * x, 100 * x[:, 0])
+    np.testing.assert_array_equal(model.predict(x), before)
+
+
+def test_a_scorer_sees_targets_as_they_are():
+    x = np.random.default_rng(0).normal(size=(80, 1))
+    y, seen = 1000 + np.exp(x[:, 0]), []
+
+    def score(estimator, X, y):
+        seen.append((y.min(), estimator.predict(X).min()))
+        return estimator.score(X, y)
+
+    TabularRegressor(n_members=1, max_iter=3, scoring=score, random_state=0).fit(x, y)
+    assert np.min(seen) >= 1000
+    TabularRegressor(n_members=1, max_iter=2, scoring="neg_mean_poisson_deviance", random_state=0).fit(x, y)
+
+
+@pytest.mark.parametrize(
+    "more", [{"y_val": [1.0, 2.0]}, {"sample_weight_val": [1.0]}], ids=lambda more: next(iter(more))
+)
+def test_validation_targets_alone_are_refused(more):
+    with pytest.raises(ValueError, match=f"belong together, got {next(iter(more))} alone"):
+        TabularRegressor(n_members=1, max_iter=1).fit(np.eye(60), np.arange(60.0), **more)
+
+
+def test_columns_that_are_left_out_are_told():
+    table = pd.DataFrame({"age": np.random.default_rng(0).permutation(np.arange(20, 80)), "b": np.arange(60) / 7})
+    with pytest.warns(UserWarning, match="left out are the columns 'age'"):
+        TabularRegressor(n_members=1, max_iter=1).fit(table, table["b"])
+    assert TabularRegressor(n_members=1, max_iter=1).fit(table.to_numpy(), table["b"]).encoder_.left_out_ == {}
+
+
+def test_a_column_that_can_not_be_read_any_more_is_told():
+    table = pd.DataFrame({"a": np.arange(60) / 7})
+    model = TabularRegressor(n_members=1, max_iter=1).fit(table, table["a"])
+    with pytest.warns(UserWarning, match="column 'a' held numbers in training, but now no value of it is one: 'x'"):
+        model.predict(pd.DataFrame({"a": ["x"] * 20}))
+
+
+def test_weights_must_count_for_something():
+    with pytest.raises(ValueError, match="0 for all rows|non-zero"):
+        TabularRegressor().fit(np.eye(4), np.arange(4.0), sample_weight=np.zeros(4))
+    with pytest.raises(ValueError, match="Negative"):
+        TabularRegressor().fit(np.eye(4), np.arange(4.0), sample_weight=-np.ones(4))

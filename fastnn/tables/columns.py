@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 FAR = 1.0  # widths of the training range beyond it: such a value is told ...
+MANY = 10  # rows from which on it is no accident that no value can be read
+OUTLYING = 1e3  # standard deviations by the widths of the middle: what is farther out does not count for the range
+NORMAL_SPREAD = 3.29  # standard deviations between the quantiles 0.05 and 0.95 of normal numbers
 FARTHEST = 10.0  # ... and counts as no more than this many, or one slip of the pen decides what is predicted
 LOOKED_AT = 1000  # values among which the different ones are found that are told
 
@@ -79,7 +83,8 @@ class Number:
     ----------
     name : str
     median, mean, scale : float
-        Of the training rows; the last two after the missing ones had been filled in.
+        Of the training rows; the last two after the missing ones had been filled in.  Where a few numbers are far out
+        (the standard deviation is 1000 times the width of the middle nine tenths), the median and that width.
     kind : {"number", "boolean", "date"}
     form : str
         How a text is read: the decimal mark of a number, "." or ","; the order of a date, "ymd", "dmy" or "mdy".
@@ -108,6 +113,11 @@ class Number:
         x = np.where(missing, median, x)
         unit = 2.0 ** np.frexp(max(abs(low), abs(high)))[1] if max(abs(low), abs(high)) < 1e300 else 2.0**1000
         mean, scale = float((x / unit).mean() * unit), float((x / unit).std() * unit)
+        least, most = (float(q * unit) for q in np.quantile(x / unit, [0.05, 0.95]))
+        if 0 < most / 2 - least / 2 < scale / 2 / OUTLYING:
+            # A few numbers are so far out that all others would be one in float32: the others decide.
+            mean, scale = median, (most - least) / NORMAL_SPREAD
+            low, high = max(low, median - OUTLYING * scale), min(high, median + OUTLYING * scale)
         return cls(name, median, mean, scale or 1.0, kind, form, low, high, bool(missing.any()))
 
     @property
@@ -142,6 +152,12 @@ class Number:
 
     def encode(self, column: NDArray[Any], out: NDArray[np.float32]) -> None:
         x = self.values(column)
+        if column.dtype.kind == "O" and len(x) >= MANY and np.isnan(x).all() and not absent(column).all():
+            shown = examples(column, ~absent(column), range(len(column)))
+            warnings.warn(
+                f"column {self.name!r} held {self.kind}s in training, but now no value of it is one: {shown}",
+                stacklevel=4,
+            )
         x = np.where(np.isnan(x), self.median, x)
         x = np.clip(x, *self.beyond(FARTHEST))
         # Halves: the difference of two large numbers is no overflow, and all others give the same bits.
@@ -420,7 +436,10 @@ def day(second: float) -> str:
     """Seconds since 1970 as a date, with the time of day if there is one."""
     if np.isnan(second):
         return "NaT"
-    text = (datetime(1970, 1, 1) + timedelta(seconds=float(second))).isoformat(" ")
+    try:
+        text = (datetime(1970, 1, 1) + timedelta(seconds=float(second))).isoformat(" ")
+    except OverflowError:  # a year before 1 or after 9999
+        return str(np.datetime64(int(second), "s")).replace("T", " ").removesuffix(" 00:00:00")
     return text.removesuffix(" 00:00:00")
 
 

@@ -69,6 +69,7 @@ def decide(
     max_categories: int,
     rows: Any,
     to_learn: NDArray[np.intp] | None = None,
+    may_be_ids: bool = True,
 ) -> Decision:
     """Decide what a column is from all rows, and learn it from some.
 
@@ -86,6 +87,8 @@ def decide(
         Names of the rows, for notes.
     to_learn : ndarray of int or None
         The rows that ranges, means and categories are of. None: all.
+    may_be_ids : bool
+        Whether numbers may be left out for being ids; not those of an array, which somebody has put there.
     """
     notes = [f"column {name!r}: {text.note}"] if text.note else []
     if text.kind == "empty":
@@ -112,7 +115,7 @@ def decide(
         where = IN_TRAINING if np.nanmin(x) < low or np.nanmax(x) > high else ""
         return Decision(reason=f"always {shown_as}{where}", notes=notes)
     learned = Number.fit(name, learned_from, text.kind, text.form)
-    if text.kind == "number" and not forced:
+    if text.kind == "number" and not forced and may_be_ids:
         present = x[~np.isnan(x)]
         counts_rows = _counts_rows(name, present)
         if counts_rows:
@@ -122,7 +125,8 @@ def decide(
     return Decision(learned, notes=notes)
 
 
-UNNAMED = re.compile(r"|Unnamed: \d+(\.\d+)?|index|level_\d+")  # what pandas calls row numbers, and what `read` does
+UNNAMED = re.compile(r"|Unnamed: \d+(\.\d+)?")  # what pandas calls columns without heading, and what `read` does
+INDEX = re.compile(r"index|level_\d+")  # and row numbers that were made a column
 
 
 def _whole(x: NDArray[np.float64]) -> bool:
@@ -139,6 +143,8 @@ def _counts_rows(name: str, x: NDArray[np.float64]) -> str:
         return ""
     if UNNAMED.fullmatch(name):
         return "whole numbers without heading, as row numbers have none"
+    if INDEX.fullmatch(name):
+        return "row numbers, by its name"
     n = len(x)
     years = x.min() >= 1500 and x.max() <= 2200
     if n < UNIQUE or years or x.max() - x.min() >= 2 * n or len(np.unique(x)) < n:

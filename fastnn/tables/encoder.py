@@ -24,10 +24,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     What each column is, is decided in `fit` from all of its values and kept: the same
     value gives the same inputs in every later table, whatever stands beside it.
 
-    * Numbers, booleans and dates: one input, (x - mean) / scale; the median where a value is missing.
+    * Numbers, booleans and dates: one input, (x - mean) / scale; the median where a value is missing.  A few numbers
+      that are far out do not count for the scale.
     * Categories: one input each, 1 where the row has it; 0 in all of them for an unknown one.
     * Left out, with a reason: columns without values, with the same value in each row, and those that count the rows
-      or have another text in each.
+      (of a data frame) or have another text in each.
 
     Parameters
     ----------
@@ -140,7 +141,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 self.left_out_[name] = "as told"
                 continue
             decision = decisions.decide(
-                name, table[name], texts[name], forced.get(name), self.max_categories, frame.rows, to_learn
+                name,
+                table[name],
+                texts[name],
+                forced.get(name),
+                self.max_categories,
+                frame.rows,
+                to_learn,
+                frame.named,
             )
             self.notes_ += decision.notes
             if decision.column is None or decision.row_numbers:

@@ -78,6 +78,8 @@ def _of_narwhals(X: Any) -> Frame:
         found = f"{type(X).__module__.split('.')[0]}.{type(X).__name__}"
         raise TypeError(f"X is a {found}: reading it takes narwhals (pip install narwhals)") from None
 
+    if hasattr(X, "collect"):
+        raise TypeError(f"X is a {type(X).__name__}, but a table in memory is wanted: X.collect() is one")
     frame = nw.from_native(X, eager_only=True)
     names = list(frame.columns)
 
@@ -107,6 +109,10 @@ def series_values(name: str, column: Any) -> NDArray[Any]:
     if isinstance(kind, pd.SparseDtype):
         column = column.sparse.to_dense()
     if getattr(column.dtype, "kind", "O") == "M":  # also with a time zone, or of Arrow
+        if str(kind).startswith(
+            ("date32", "date64")
+        ):  # of Arrow, without times: pandas raises where it is asked for their zone
+            return column.to_numpy(object, na_value=None).astype("datetime64[us]")
         if getattr(column.dt, "tz", None) is not None:
             column = column.dt.tz_convert("UTC").dt.tz_localize(None)
         return column.to_numpy("datetime64[us]")
