@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -185,6 +186,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ------
         TableError
             A column is missing, or holds something else than it did when the encoder was fitted.
+
+        Warns
+        -----
+        UserWarning
+            Of a column of numbers or dates, no text in ten rows or more can be read: they count as missing.
         """
         table, rows = self._columns_of(X)
         widths = [len(column.outputs) for column in self.columns_]
@@ -377,7 +383,9 @@ class Unusual:
         """The matrix of the next piece; what is unusual in it is counted."""
         frame = Frame.of(X)
         self.add(frame)
-        return self._encoder.transform(frame)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "column .* held .* in training")  # which is counted
+            return self._encoder.transform(frame)
 
     def add(self, X: Any) -> None:
         """Count what is unusual in the next piece."""
