@@ -321,7 +321,7 @@ def test_a_column_that_can_not_be_read_any_more_is_told():
 
 
 def test_weights_must_count_for_something():
-    with pytest.raises(ValueError, match="0 for all rows|non-zero"):
+    with pytest.raises(ValueError, match=r"0 for all rows|non-zero"):
         TabularRegressor().fit(np.eye(4), np.arange(4.0), sample_weight=np.zeros(4))
     with pytest.raises(ValueError, match="Negative"):
         TabularRegressor().fit(np.eye(4), np.arange(4.0), sample_weight=-np.ones(4))
