@@ -955,7 +955,7 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
                 if is_over:
                     return
                 if time.perf_counter() > end:
-                    if not self.n_iter_:
+                    if not self.n_iter_ and self._is_to_converge:
                         warnings.warn(
                             f"max_time={self.max_time:g} seconds were over before the first epoch was",
                             ConvergenceWarning,

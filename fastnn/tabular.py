@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_array, check_random_state, column_or_1d
@@ -244,8 +245,8 @@ _PARAMETERS = """    Parameters
     max_iter : int or None, default None
         Epochs; None for the preset's.
     validation_fraction : float, default 0.2
-        The part of the rows that each member sets aside, another part for each, to choose its epoch by.  Of fewer than
-        50 rows, or where a class has one, none are, and the last epoch counts.
+        The part of the rows that each member sets aside, another part for each, to choose its epoch by; one row of each
+        class stays.  Of fewer than 50 rows none are, and the last epoch counts.
 {more}    encoder : TableEncoder, FrozenEstimator or None, default None
         What makes a matrix of a table; None for one with its defaults.  It is cloned and fitted; one that is fitted
         already, in scikit-learn's `FrozenEstimator`, is taken as it is.
@@ -289,6 +290,7 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
         "n_bins": [*PiecewiseLinearEncoder._parameter_constraints["n_bins"], None],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "encoder": [TableEncoder, FrozenEstimator, None],
         **{name: MLPRegressor._parameter_constraints[name] for name in ("checkpoint", "checkpoint_interval")},
@@ -297,20 +299,20 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, held_out: tuple[Any, Any, Any], can_set_aside: bool) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, held_out: tuple[Any, Any, Any]) -> Self:
         """Fit the embedding and the members; y and that of the held-out rows as the members take them.
 
         Where that fails, everything is as it was.
         """
         before = dict(self.__dict__)
         try:
-            return self._fit_all(X, y, sample_weight, held_out, can_set_aside)
+            return self._fit_all(X, y, sample_weight, held_out)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
 
-    def _fit_all(self, X: Any, y: Any, sample_weight: Any, held_out: tuple[Any, Any, Any], can_set_aside: bool) -> Self:
+    def _fit_all(self, X: Any, y: Any, sample_weight: Any, held_out: tuple[Any, Any, Any]) -> Self:
         from sklearn.base import clone
 
         from fastnn.training.calls import here
@@ -343,7 +345,7 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
                 y_val=y_val,
                 sample_weight_val=weights_val,
             )
-        is_validated = X_val is not None or can_set_aside
+        is_validated = X_val is not None or len(matrix) >= FEWEST_TO_VALIDATE
         n_rows = len(matrix)
         if X_val is None and is_validated:  # as scikit-learn's train_test_split cuts them
             n_rows -= ceil(self.validation_fraction * n_rows)
@@ -387,8 +389,18 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
         ]
         for network in networks:
             network._is_to_converge = False  # it is trained for as many epochs as were wanted
+
+        def fit(network: Any) -> Any:
+            rows = self._split(y, network.random_state) if is_validated and X_val is None else None
+            if rows is None:
+                return network.fit(matrix, y, sample_weight, **more)
+            weights = [None, None] if sample_weight is None else [sample_weight[part] for part in rows]
+            to_train, aside = rows
+            held_out = dict(X_val=matrix[aside], y_val=y[aside], sample_weight_val=weights[1])
+            return network.fit(matrix[to_train], y[to_train], weights[0], **held_out)
+
         try:
-            at_once([partial(network.fit, matrix, y, sample_weight, **more) for network in networks], self.n_threads)
+            at_once([partial(fit, network) for network in networks], self.n_threads)
         except KeyboardInterrupt:
             begun = [network for network in networks if getattr(network, "n_iter_", 0)]
             if not begun or here.is_one_of_many:
@@ -397,6 +409,14 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
                 f"Training interrupted by user: {len(begun)} of {n_members} members have begun.", stacklevel=1
             )
             networks = begun
+        if idle := [network for network in networks if not network.n_iter_]:
+            networks = [network for network in networks if network.n_iter_] or networks
+            warnings.warn(
+                f"max_time={self.max_time:g} seconds were over before the first epoch of {len(idle)} of {n_members} "
+                f"members was: {'their weights are the first ones' if len(idle) == n_members else 'they are left out'}",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
         for network in networks:
             network.checkpoint = None  # it was for this fit
             del network._is_to_converge
@@ -432,6 +452,10 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
 
     def _member(self, **parameters: Any) -> Any:
         raise NotImplementedError
+
+    def _split(self, y: npt.NDArray[Any], seed: int) -> list[npt.NDArray[np.intp]] | None:
+        """The rows to train on and to set aside, where scikit-learn's train_test_split can not cut them."""
+        return None
 
     @staticmethod
     def _held(embedding: PiecewiseLinearEncoder, matrix: Array) -> Any:
@@ -575,13 +599,19 @@ class TabularClassifier(ClassifierMixin, _Tabular):
                 f"y has shape {y.shape}, but a TabularClassifier learns one class of each row: "
                 "sklearn.multioutput.MultiOutputClassifier takes several columns"
             )
-        self.classes_, counts = np.unique(y, return_counts=True)
-        can_set_aside = len(y) >= FEWEST_TO_VALIDATE and counts.min() > 1
-        can_set_aside = can_set_aside and len(y) * min(self.validation_fraction, 1 - self.validation_fraction) >= len(
-            counts
-        )
+        self.classes_ = np.unique(y)
         weights = _weights(sample_weight, y)
-        return self._fit(X, y, weights, (X_val, y_val, sample_weight_val), can_set_aside)
+        return self._fit(X, y, weights, (X_val, y_val, sample_weight_val))
+
+    def _split(self, y: npt.NDArray[Any], seed: int) -> list[npt.NDArray[np.intp]] | None:
+        """The rows to train on and to set aside, where no part of them can have all classes in proportion."""
+        counts, n = np.unique(y, return_counts=True)[1], len(y)
+        n_aside = ceil(self.validation_fraction * n)
+        if counts.min() > 1 and min(n_aside, n - n_aside) >= len(counts):
+            return None  # scikit-learn's train_test_split can
+        order = np.random.RandomState(seed).permutation(n)
+        spare = np.delete(order, np.unique(y[order], return_index=True)[1])  # one row of each class stays
+        return [np.setdiff1d(order, spare[:n_aside]), np.sort(spare[:n_aside])]
 
     def _member(self, **parameters: Any) -> MLPClassifier:
         return MLPClassifier(
@@ -796,10 +826,9 @@ class TabularRegressor(RegressorMixin, _Tabular):
         numbers = units.standardised(y)
         if y_val is not None:
             y_val = units.standardised(check_array(y_val, ensure_2d=False, dtype=np.float64, input_name="y_val"))
-        can_set_aside = len(y) >= FEWEST_TO_VALIDATE
         self._units = units
         try:
-            self._fit(X, numbers, weights, (X_val, y_val, sample_weight_val), can_set_aside)
+            self._fit(X, numbers, weights, (X_val, y_val, sample_weight_val))
         finally:
             del self._units
         self.y_min_, self.y_max_, self.y_mean_, self.y_scale_ = units

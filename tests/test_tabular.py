@@ -10,7 +10,7 @@ import pytest
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_friedman1
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.preprocessing import StandardScaler
@@ -325,3 +325,27 @@ def test_weights_must_count_for_something():
         TabularRegressor().fit(np.eye(4), np.arange(4.0), sample_weight=np.zeros(4))
     with pytest.raises(ValueError, match="Negative"):
         TabularRegressor().fit(np.eye(4), np.arange(4.0), sample_weight=-np.ones(4))
+
+
+def test_members_that_time_has_left_untrained_are_left_out_and_told():
+    X = np.random.default_rng(0).normal(size=(3000, 4))
+    with pytest.warns(ConvergenceWarning, match="over before the first epoch of 2 of 2 members was: their weights"):
+        TabularRegressor(n_members=2, max_time=1e-9, random_state=0).fit(X, X[:, 0])
+    model = TabularRegressor(n_members=200, max_iter=1, max_time=0.2, random_state=0, n_threads=1)
+    with pytest.warns(ConvergenceWarning, match="of 200 members was: they are left out"):
+        model.fit(X, X[:, 0])
+    assert all(member.n_iter_ for member in model.estimators_)
+
+
+@pytest.mark.parametrize(
+    "y", [["a"] * 40 + ["b"] * 39 + ["c"], [*map(str, range(40))] * 2], ids=["one row", "40 classes"]
+)
+def test_rare_classes_are_trained_on_and_others_set_aside(y):
+    X, y = np.random.default_rng(0).normal(size=(80, 3)), np.array(y)
+    model = TabularClassifier(n_members=2, max_iter=3, random_state=0).fit(X, y, sample_weight=np.arange(1.0, 81))
+    assert all(len(history["validation_loss"]) == 3 for history in model.history_)
+    assert model.predict_proba(X).shape == (80, len(set(y)))
+    aside = [model._split(y, member.random_state)[1] for member in model.estimators_]
+    assert [len(rows) for rows in aside] == [16, 16]
+    assert set(aside[0]) != set(aside[1])
+    assert 79 not in np.concatenate(aside) or len(set(y)) > 3
