@@ -416,8 +416,6 @@ def train(
         estimator.checkpoint = checkpoint
     run = fit(estimator, problem, checkpoints.n_epochs(checkpoint) if estimator.checkpoint else 0)
     estimator.checkpoint = None
-    if not run.interrupted:
-        checkpoints.remove(checkpoint)
     if not run.epochs:
         raise KeyboardInterrupt  # it came before the end of the first epoch: there is nothing to save
     system = fastnn.system_info()
@@ -432,6 +430,8 @@ def train(
     else:
         problem.to_given_units(estimator)
     fastnn.save(source.model(estimator), output / "model.fastnn", target=target, task=source.task)
+    if not run.interrupted:
+        checkpoints.remove(checkpoint)  # now: until the model was saved, it was all that was left of the training
     say("trained", f"{run.described_epochs} in {run.seconds:.3g} s, {run.examples_per_second:,.0f} examples/s")
     say("", f"loss {run.history['loss'][-1]:.4f}, {problem.metric} {run.test_score:.4f} in the test")
     if run.interrupted:
@@ -520,6 +520,7 @@ def predict(
     name = f"predicted_{extra['target']}" if extra.get("target") else "prediction"
     if output is None:
         output = Path(f"{data.stem}-predictions.csv") if data.is_file() else Path("-")
+    refuse_to_write_over(output, model_file, data)
     decimal = encoder.decimal if encoder else None
     notes: list[str] = []
     names: list[str] = []
@@ -672,9 +673,7 @@ def export(
     model, _ = read(model_file)
     if output is None:
         output = Path(f"{model_file.stem}{format_.ending}")
-    read_from = model_file if model_file.is_file() else Path(f"{model_file}.fastnn")
-    if output.is_file() and output.samefile(read_from):
-        raise ValueError(f"{output} is the model itself: --output has to be another file")
+    refuse_to_write_over(output, model_file)
     try:
         data, lines = format_.make(model, **options)
     except TypeError as error:  # a table, or labels, for which the format has no place
@@ -685,6 +684,14 @@ def export(
         say("written", str(output))
         for label, text in lines:
             say(label, text)
+
+
+def refuse_to_write_over(output: Path, model_file: Path, data: Path | None = None) -> None:
+    """Raise a ValueError where the file to write is one that is read: there would be no way back."""
+    model_file = model_file if model_file.is_file() else Path(f"{model_file}.fastnn")
+    for what, path in ("model", model_file), ("table", data):
+        if path and output.is_file() and path.is_file() and output.samefile(path):
+            raise ValueError(f"{output} is the {what} itself: --output has to be another file")
 
 
 @contextmanager

@@ -124,6 +124,8 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
         with temporary.open("xb") as file:
             np.savez(file, header=np.frombuffer(text.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
         os.replace(temporary, target)
+    except OSError as error:  # which would name the temporary file, or none
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
     return path

@@ -517,6 +517,26 @@ def test_an_interrupted_training_is_resumed(tmp_path):
     assert (again.code, "no training was interrupted" in again.err) == (2, True)
 
 
+def test_a_training_that_cannot_be_saved_is_not_lost(folder, tmp_path):
+    options = ["train", folder / "flowers.csv", "--target", "species", "--output", tmp_path, *QUICK]
+    (tmp_path / "model.fastnn").mkdir()
+    got = run(*options)
+    assert (got.code, got.err) == (2, f"fastnn: {tmp_path}/model.fastnn: Is a directory\n")
+    (tmp_path / "model.fastnn").rmdir()
+    assert run(*options, "--resume").code == 0
+    assert (tmp_path / "model.fastnn").is_file()
+    assert not (tmp_path / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "checkpoint.safetensors"])
+def test_a_file_of_the_user_that_is_called_as_a_checkpoint_is_not_removed(folder, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    model = "mlp" if name == "checkpoint" else "tabular"
+    options = ["--target", "species", "--output", tmp_path, "--model", model, *QUICK]
+    assert run("train", folder / "flowers.csv", *options).code == 0
+    assert (tmp_path / name).read_text() == "mine"
+
+
 def test_an_interrupted_training_on_a_table_is_resumed(folder, tmp_path):
     options = ["train", folder / "flowers.csv", "--target", "species", "--n-members", "3", "--max-iter", "300"]
     options = [*options, "--preset", "fast", "--dropout", "0.1"]
@@ -754,6 +774,8 @@ def bad(tmp_path_factory, folder):
         ("export good.fastnn --to safetensors", "a tensor holds numbers alone"),
         ("export good.fastnn --to onnx -o ./good.fastnn", "good.fastnn is the model itself"),
         ("export good --to c -o good.fastnn", "good.fastnn is the model itself"),
+        ("predict good.fastnn good.csv --output ./good.csv", "good.csv is the table itself"),
+        ("predict good good.csv --output good.fastnn", "good.fastnn is the model itself"),
         ("teach", "No such command 'teach'"),
     ],
 )
