@@ -27,7 +27,18 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 class CheckpointError(ValueError):
-    """A file that holds no training, or that of another one."""
+    """A file that holds no training, or that of another one.
+
+    Parameters
+    ----------
+    message : str
+    others : list of str, default ()
+        What is other in that: "examples", "validation examples", names of parameters.
+    """
+
+    def __init__(self, message: str, others: Collection[str] = ()) -> None:
+        super().__init__(message)
+        self.others = list(others)
 
 
 def _safetensors() -> Any:
@@ -170,7 +181,8 @@ def _check_same(path: Path, found: dict[str, str], wanted: dict[str, str], kind:
     if others:
         raise CheckpointError(
             f"{path} is the checkpoint of a training with other {' and other '.join(others)}: remove it, or "
-            f"name another {kind}"
+            f"name another {kind}",
+            others,
         )
 
 

@@ -49,6 +49,10 @@ OWN_OPTIONS = {
     },
 }
 LEFT_OUT = "left out"  # the kind of a column that is not read
+#: Scores of scikit-learn that are of numbers; the others are of classes.
+OF_NUMBERS = re.compile(r"r2|explained_variance|neg_.*_(error|deviance)\w*|max_error|d2_absolute_error_score")
+#: Options that are parameters of another name.
+OPTIONS = {"random_state": "--seed", "learning_rate": "--schedule", "encoder": "what the columns are"}
 EXTRA = ("typer", "rich", "pandas", "matplotlib", "clevercsv")
 
 
@@ -59,7 +63,7 @@ def fail(message: object) -> NoReturn:
 
 
 def option_of(parameter: str) -> str:
-    return "--" + parameter.replace("_", "-")
+    return OPTIONS.get(parameter) or "--" + parameter.replace("_", "-")
 
 
 def fail_interrupted() -> NoReturn:
@@ -147,7 +151,9 @@ def train(
         Path | None,
         typer.Argument(metavar="DATA", help=f"{DATA} Without it: scikit-learn's digits.", show_default=False),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="The column to predict.", show_default=False)] = None,
+    targets: Annotated[
+        list[str] | None, typer.Option("--target", help="The column to predict.", show_default=False)
+    ] = None,
     task: Annotated[
         Literal["auto", "classification", "regression"], typer.Option(help="auto: as the target suggests.")
     ] = "auto",
@@ -311,7 +317,11 @@ def train(
 
     from . import checkpoints, scores
     from .report import page
+    from .report import parameters as parameters_of
 
+    if targets and len(targets) > 1:
+        raise ValueError(f"--target is given more than once ({', '.join(targets)}), but one column is predicted")
+    target = targets[0] if targets else None
     kind = model or ("tabular" if data else "mlp")
     given: dict[str, Any] = {
         "preset": preset,
@@ -343,6 +353,8 @@ def train(
         "compare": compare or None,  # that it does not is true of the other model as well
     }
     parameters = {name: value for name, value in given.items() if value is not None}
+    if early_stopping is False and kind == "tabular":
+        raise ValueError("--no-early-stopping is for --model mlp, but this is --model tabular: leave it out")
     check_model(kind, bool(data), parameters)
     if scoring is not None and scoring not in ("loss", "calibrated_loss", *get_scorer_names()):
         raise ValueError(
@@ -385,6 +397,11 @@ def train(
     if kind == "mlp" and early_stopping:
         check_validation(y["train"], classes, parameters["validation_fraction"])
     estimator = new_estimator(kind, problem, parameters)
+    without_validation = None
+    if kind == "tabular":
+        without_validation = why_without_validation(y["train"], classes, estimator.validation_fraction)
+        if not without_validation:
+            check_fraction(len(y["train"]), estimator.validation_fraction)
 
     n_outputs = len(classes) if len(classes) > 2 else 1
     units = [n_features(estimator, problem), *estimator.hidden_layer_sizes, n_outputs]
@@ -401,20 +418,41 @@ def train(
         shape = " - ".join(map(str, units))
         say("network", f"{shape} units, {estimator.activation}; {parameters_at_most:,} parameters in float32")
     else:
-        shape, n = " - ".join(map(str, units[1:-1])) or "no hidden", n_networks(estimator)
-        say("networks", f"{n} of {shape} units, {estimator.activation}, on pieces of the numbers")
+        shape, n = " - ".join(map(str, units[1:-1])), n_networks(estimator)
+        layers = f"of {shape} units, {estimator.activation}" if shape else "without hidden units"
+        has_pieces = estimator._wanted("n_bins") and any(kind in ("number", "date") for _, kind, _ in source.summary())
+        say("networks", f"{n} {layers}" + ", on pieces of the numbers" * bool(has_pieces))
+    if without_validation:
+        vain = [option_of(name) for name in ("scoring", "validation_fraction") if name in parameters]
+        effect = f"; {' and '.join(vain)} {'has' if len(vain) == 1 else 'have'} no effect" if vain else ""
+        say("note", without_validation + effect)
 
     compile_seconds = compile_kernels(estimator, problem)
     places = {"mlp": output / "checkpoint.safetensors", "tabular": output / "checkpoint"}
     checkpoint = places[kind]
     if not resume:
-        for place in places.values():
-            checkpoints.remove(place)
+        if any([checkpoints.remove(place) for place in places.values()]):
+            say("note", "removed: the state of a training interrupted here, from which --resume would have gone on")
     elif not checkpoints.exists(checkpoint):
+        for other, place in places.items():
+            if checkpoints.exists(place):
+                raise FileNotFoundError(
+                    f"--resume with --model {kind}, but the training that was interrupted in {output} is of "
+                    f"--model {other}"
+                )
         raise FileNotFoundError(f"--resume, but no training was interrupted in {output}: there is no {checkpoint.name}")
     if parameters.get("solver") != "lbfgs":
         estimator.checkpoint = checkpoint
-    run = fit(estimator, problem, checkpoints.n_epochs(checkpoint) if estimator.checkpoint else 0)
+    try:
+        run = fit(estimator, problem, checkpoints.n_epochs(checkpoint) if estimator.checkpoint else 0)
+    except checkpoints.CheckpointError as error:
+        # Other options have made other examples, too.
+        others = [option_of(name) for name in error.others if "examples" not in name] or error.others
+        if not others:
+            raise
+        raise ValueError(
+            f"--resume, but {checkpoint} is the checkpoint of a training with other {' and other '.join(others)}"
+        ) from error
     estimator.checkpoint = None
     if not run.epochs:
         raise KeyboardInterrupt  # it came before the end of the first epoch: there is nothing to save
@@ -454,7 +492,12 @@ def train(
             "parameters": sum(array.size for network in networks for array in network.coefs_ + network.intercepts_),
             "dtype": "float32",
         },
-        "parameters": {name: value for name, value in estimator.get_params(deep=False).items() if name != "encoder"},
+        "parameters": {
+            name: value
+            for name, value in parameters_of(estimator).items()
+            if not (without_validation and name in ("scoring", "validation_fraction"))
+        },
+        "without_validation": without_validation,
         "metric": problem.metric,
         "fastnn": run.report() | {"compile_seconds": compile_seconds},
         "scikit_learn": None,
@@ -480,7 +523,11 @@ def train(
             say("", "comparison interrupted")
     results = tabulated(runs, problem.guess, guess)
     print_results(results, len(guess))
-    report["importances"] = problem.importances(estimator, seed)
+    try:
+        report["importances"] = problem.importances(estimator, seed)
+    except KeyboardInterrupt:
+        report["importances"] = None
+        say("", "interrupted: the report is without the columns that matter")
     write_json(report, output / "report.json")
     html = page(report, results, curve, problem.targets("test"), predicted)
     (output / "report.html").write_text(html, encoding="utf-8")
@@ -921,10 +968,13 @@ class Source:
             return network
         return Pipeline([("encoder", self.encoder), ("network", network)])
 
+    def summary(self) -> list[tuple[str, str, str]]:
+        """What each column of a table was taken for; empty for a matrix."""
+        return self.encoder.summary() if self.encoder else []
+
     def columns(self) -> list[dict[str, str]]:
-        """What each column of a table was taken for, for the report; empty for a matrix."""
-        summary = self.encoder.summary() if self.encoder else []
-        return [{"name": name, "kind": kind, "detail": detail} for name, kind, detail in summary]
+        """The same for the report."""
+        return [{"name": name, "kind": kind, "detail": detail} for name, kind, detail in self.summary()]
 
 
 @dataclass
@@ -1049,11 +1099,12 @@ def check_task(task: str, given: dict[str, Any]) -> None:
     kinds = {"class_weight": "classification", "label_smoothing": "classification"}
     if "loss" in given:
         kinds["loss"] = "classification" if given["loss"] == "focal" else "regression"
-    if given.get("scoring") == "calibrated_loss":
-        kinds["scoring"] = "classification"
+    if (scoring := given.get("scoring")) not in (None, "loss"):
+        kinds["scoring"] = "regression" if OF_NUMBERS.fullmatch(scoring) else "classification"
     for name, kind in kinds.items():
         if name in given and kind != task:
-            raise ValueError(f"{option_of(name)} is for a {kind}, but this is a {task}")
+            which = f" {given[name]}" if name in ("loss", "scoring") else ""
+            raise ValueError(f"{option_of(name)}{which} is for a {kind}, but this is a {task}")
 
 
 def new_estimator(kind: str, problem: Problem, parameters: dict[str, Any]) -> Any:
@@ -1268,10 +1319,35 @@ def check_validation(y: NDArray[Any], classes: list[Any], fraction: float) -> No
     n_validation = math.ceil(fraction * len(y))
     rare = [label for label in classes if (y == label).sum() < 2]
     advice = "try --no-early-stopping"
+    check_fraction(len(y), fraction)
     if rare:
         raise ValueError(f"one row only to train for class {rare[0]}, but early stopping needs two: {advice}")
-    if n_validation < max(2, len(classes)) or len(y) - n_validation < len(classes):
+    if n_validation < len(classes) or len(y) - n_validation < len(classes):
         raise ValueError(f"{n_validation} of {len(y)} rows are a wrong number to validate early stopping: {advice}")
+
+
+def check_fraction(n_rows: int, fraction: float) -> None:
+    """Two rows at least to train, and two to validate."""
+    n_validation = math.ceil(fraction * n_rows)
+    if min(n_validation, n_rows - n_validation) < 2:
+        raise ValueError(
+            f"--validation-fraction {fraction:g} sets aside {n_validation:,} of {n_rows:,} rows to train, but two to "
+            "validate and two to train are the least"
+        )
+
+
+def why_without_validation(y: NDArray[Any], classes: list[Any], fraction: float) -> str | None:
+    """Why a tabular model sets no rows aside to choose its epochs by, if it does not."""
+    from .tabular import FEWEST_TO_VALIDATE
+
+    why = None
+    if len(y) < FEWEST_TO_VALIDATE:
+        why = f"there are {len(y)}, but {FEWEST_TO_VALIDATE} are the least"
+    elif rare := [label for label in classes if (y == label).sum() < 2]:
+        why = f"class {rare[0]} has one row alone"
+    elif len(y) * min(fraction, 1 - fraction) < len(classes):
+        why = f"{fraction:g} of {len(y):,} leaves too few for {len(classes):,} classes"
+    return f"no rows to train are set aside to validate, because {why}: the last epoch counts" if why else None
 
 
 def say(label: str, text: str) -> None:

@@ -420,7 +420,7 @@ def test_what_scikit_learn_has_not_is_trained_and_not_compared(folder, tmp_path,
 def test_options_of_the_other_task_are_refused(folder, tmp_path):
     arguments = ["train", folder / "flowers.csv", "--output", tmp_path, "--target"]
     got = run(*arguments, "species", "--loss", "huber", "--model", "mlp")
-    assert (got.code, got.err) == (2, "fastnn: --loss is for a regression, but this is a classification\n")
+    assert (got.code, got.err) == (2, "fastnn: --loss huber is for a regression, but this is a classification\n")
     for model in "mlp", "tabular":
         got = run(*arguments, "petal width (cm)", "--class-weight", "balanced", "--model", model)
         assert (got.code, got.err) == (2, "fastnn: --class-weight is for a classification, but this is a regression\n")
@@ -505,7 +505,7 @@ def test_an_interrupted_training_is_resumed(tmp_path):
     out, _ = command.communicate()
     assert "the model trained so far is kept, and --resume goes on" in out
     other = run(*options, "--output", tmp_path / "twice", "--resume", "--alpha", "1")
-    assert (other.code, "checkpoint of a training with other alpha" in other.err) == (2, True)
+    assert (other.code, "checkpoint of a training with other --alpha" in other.err) == (2, True)
     assert run(*options, "--output", tmp_path / "twice", "--resume").code == 0
     models = [fastnn.load(tmp_path / name / "model.fastnn") for name in ("whole", "twice")]
     for one, other in zip(*(model.coefs_ for model in models), strict=True):
@@ -555,9 +555,13 @@ def test_an_interrupted_training_on_a_table_is_resumed(folder, tmp_path):
     )
     assert json.loads((tmp_path / "twice/report.json").read_text())["fastnn"]["interrupted"]
     other = run(*options, "--output", tmp_path / "twice", "--resume", "--alpha", "1")
-    assert (other.code, "checkpoint of a training with other alpha" in other.err) == (2, True)
+    assert (other.code, "checkpoint of a training with other --alpha" in other.err) == (2, True)
     other = run(*options[:4], "--model", "mlp", "--output", tmp_path / "twice", "--resume")
-    assert (other.code, "there is no checkpoint.safetensors" in other.err) == (2, True)
+    assert (other.code, "but the training that was interrupted in" in other.err) == (2, True)
+    assert "is of --model tabular" in other.err
+    for option in ["--preset", "accurate"], ["--seed", "1"]:
+        other = run(*options, "--output", tmp_path / "twice", "--resume", *option)
+        assert (other.code, other.err.endswith(f"a training with other {option[0]}\n")) == (2, True)
     assert run(*options, "--output", tmp_path / "twice", "--resume").code == 0
     models = [fastnn.load(tmp_path / name / "model.fastnn") for name in ("whole", "twice")]
     for one, other in zip(*(model.estimators_ for model in models), strict=True):
@@ -566,6 +570,90 @@ def test_an_interrupted_training_on_a_table_is_resumed(folder, tmp_path):
     assert [path.name for path in (tmp_path / "twice/checkpoint").iterdir()] == ["mine"]
     again = run(*options, "--output", tmp_path / "twice", "--resume")
     assert (again.code, "no training was interrupted" in again.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        (["u"] * 60 + ["v"] * 60 + ["w"], "class w has one row alone"),
+        (["u", "v"] * 20, "there are 32, but 50 are the least"),
+        ([f"c{i % 45}" for i in range(250)], "0.2 of 200 leaves too few for 45 classes"),
+    ],
+    ids=["rare", "few", "many"],
+)
+def test_a_training_without_validation_says_so_and_why(tmp_path, labels, why):
+    pd.DataFrame({"a": range(len(labels)), "b": np.arange(len(labels)) % 7 / 3, "y": labels}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    got = run(
+        "train", tmp_path / "t.csv", "--target", "y", "--output", tmp_path, "--scoring", "loss", "--seed", 1, *QUICK
+    )
+    assert (got.code, got.err) == (0, "")
+    sentence = f"no rows to train are set aside to validate, because {why}: the last epoch counts"
+    assert f"note       {sentence}; --scoring has no effect\n" in got.out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["without_validation"] == sentence
+    assert not {"scoring", "validation_fraction"} & set(report["parameters"])
+    assert "validation_score" not in report["history"][0]
+    assert f"<p>N{sentence[1:]}.</p>" in (tmp_path / "report.html").read_text()
+
+
+def test_the_report_has_what_the_preset_decides(tabular):
+    report = json.loads((tabular / "tabular/report.json").read_text())
+    assert report["parameters"] | {"n_members": 2, "n_bins": 16, "max_iter": 20} == report["parameters"]
+    assert report["without_validation"] is None
+    page = (tabular / "tabular/report.html").read_text()
+    assert '<th scope="row">n_bins</th><td>16</td>' in page
+    assert '<th scope="row">n_members</th><td>2</td>' in page
+
+
+def test_an_interrupted_page_says_how_many_networks_were_wanted():
+    from fastnn.report import described_networks
+
+    assert described_networks({"network": {"networks": 2}, "parameters": {"n_members": 3}}) == "2 of 3 networks, of "
+    assert described_networks({"network": {"networks": 3}, "parameters": {"n_members": 3}}) == "3 networks of "
+    assert described_networks({"network": {"networks": 1}, "parameters": {}}) == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--n-bins", "0"], "2 of 8 units, mish"),
+        (["--hidden-layer-sizes", "none"], "2 without hidden units, on pieces of the numbers"),
+        (["--ignore", "a"], "2 of 8 units, mish"),
+    ],
+    ids=["no-pieces", "no-hidden", "no-numbers"],
+)
+def test_networks_are_described_as_they_are(tmp_path, options, line):
+    pd.DataFrame({"a": np.arange(60) % 7 / 3, "c": ["u", "v", "w"] * 20, "y": ["p", "n"] * 30}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    arguments = ["--target", "y", "--output", tmp_path, "--preset", "fast", *QUICK, *options]
+    assert f"networks   {line}\n" in run("train", tmp_path / "t.csv", *arguments).out
+
+
+def test_an_interrupt_while_importances_are_computed_leaves_the_model_and_a_report(folder, tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.Problem, "importances", interrupted)
+    (tmp_path / "report.html").write_text("an older one")
+    got = run("train", folder / "flowers.csv", "--target", "species", "--output", tmp_path, *QUICK)
+    assert (got.code, got.err) == (0, "")
+    assert "interrupted: the report is without the columns that matter" in got.out
+    assert fastnn.load(tmp_path / "model.fastnn").classes_.tolist() == ["setosa", "versicolor", "virginica"]
+    assert "Their computation was interrupted." in (tmp_path / "report.html").read_text()
+    assert json.loads((tmp_path / "report.json").read_text())["importances"] is None
+
+
+def test_a_training_that_begins_anew_says_what_it_removes(folder, tmp_path):
+    model = fastnn.MLPClassifier((3,), max_iter=1, checkpoint=tmp_path / "checkpoint.safetensors")
+    with pytest.warns(Warning, match="reached"):
+        model.fit(np.eye(4), [0, 1, 0, 1])
+    options = ["train", folder / "flowers.csv", "--target", "species", "--output", tmp_path, *QUICK]
+    note = "note       removed: the state of a training interrupted here"
+    assert note in run(*options).out
+    assert note not in run(*options).out
 
 
 def test_bench_prints_a_row_and_draws_a_picture(tmp_path):
@@ -673,6 +761,7 @@ TABLES = {
     "tiny.csv": "a,y\n1,u\n2,v\n3,u\n",
     "target-only.csv": "y\n" + "u\nv\n" * 10,
     "rare.csv": "a,y\n" + "1,u\n" * 20 + "2,v\n" + "3,w\n" * 20,
+    "wide.csv": "a,y\n" + "".join(f"{i % 7},{i / 4}\n" for i in range(120)),
     "lopsided.csv": "a,y\n" + "1,u\n" * 20 + "2,v\n",
 }
 
@@ -683,6 +772,9 @@ def bad(tmp_path_factory, folder):
     bad = tmp_path_factory.mktemp("bad")
     for name, text in TABLES.items():
         (bad / name).write_text(text)
+    (bad / "folder").mkdir()
+    (bad / "folder/model.fastnn").touch()
+    pd.read_csv(bad / "good.csv").to_parquet(bad / "good.parquet")
     (bad / "noise.parquet").write_bytes(b"PAR1 and noise")
     model = (folder / "run/model.fastnn").read_bytes()
     (bad / "good.fastnn").write_bytes(model)
@@ -776,6 +868,20 @@ def bad(tmp_path_factory, folder):
         ("export good --to c -o good.fastnn", "good.fastnn is the model itself"),
         ("predict good.fastnn good.csv --output ./good.csv", "good.csv is the table itself"),
         ("predict good good.csv --output good.fastnn", "good.fastnn is the model itself"),
+        ("train good.csv --target y --no-early-stopping", "--no-early-stopping is for --model mlp"),
+        ("train good.csv --target y --scoring r2", "--scoring r2 is for a regression, but this is a classification"),
+        ("train wide.csv --target y --scoring accuracy", "--scoring accuracy is for a classification, but this is a r"),
+        ("train wide.csv --target y --model mlp --loss focal", "--loss focal is for a classification, but this is a r"),
+        (
+            "train wide.csv --target y --validation-fraction 0.001",
+            "--validation-fraction 0.001 sets aside 1 of 96 rows",
+        ),
+        ("train wide.csv --target y --validation-fraction 0.999", "--validation-fraction 0.999 sets aside 96 of 96"),
+        ("train wide.csv --target y --model mlp --validation-fraction 0.999", "sets aside 96 of 96"),
+        ("train good.csv --target y --target a", "--target is given more than once (y, a)"),
+        ("train good.parquet --target y --separator ;", "good.parquet is a Parquet file, which has no separator"),
+        ("predict folder good.csv", "folder: Is a directory (meant: folder/model.fastnn?)"),
+        ("export folder --to onnx", "folder: Is a directory (meant: folder/model.fastnn?)"),
         ("teach", "No such command 'teach'"),
     ],
 )
