@@ -130,8 +130,19 @@ def main(argv: list[str] | None = None) -> NoReturn:
         fail(re.sub(r"The '(\w+)' parameter of (?:MLP|Tabular)\w+", lambda match: option_of(match[1]), str(error)))
     except Exception as error:
         if hasattr(error, "format_message"):  # the command line itself was wrong
-            fail(error.format_message())
+            message, option = error.format_message(), getattr(error, "param", None)
+            got = value_of(getattr(option, "opts", []), sys.argv[1:] if argv is None else argv)
+            fail(message if got is None or repr(got) in message else f"{message}, but it is {got!r}")
         raise
+
+
+def value_of(names: list[str], argv: list[str]) -> str | None:
+    """What a command line gives an option of these names, if it is given."""
+    for word, following in pairwise([*argv, ""]):
+        name, is_joined, value = word.partition("=")
+        if name in names:
+            return value if is_joined else following
+    return None
 
 
 @app.callback(invoke_without_command=True)
@@ -588,7 +599,7 @@ def predict(
     for note in first(notes + (unusual.sentences() if unusual else [])):
         print("fastnn: note:", note, file=sys.stderr)
     if output != Path("-"):
-        print(f"{output}: {n} rows of {', '.join(names)}")
+        print(f"{output}: {n} {plural('row', n)} of {', '.join(names)}")
 
 
 def encoder_and_network(model: Model) -> tuple[TableEncoder | None, Any]:
@@ -645,11 +656,18 @@ def c_file(model: Model, name: str = "network") -> tuple[bytes, list[tuple[str, 
     declared = re.findall(
         rf"^static inline (.*\b{name}_(?:predict|predict_proba|encode|forward|test)\(.*\))", text, re.M
     )
+    test = f"int {name}_test(void)"
+    declared = [f"{line}, with #define {name.upper()}_TEST" if line == test else line for line in declared]
     return text.encode(), [*zip(["functions", *[""] * len(declared)], declared, strict=False)]
 
 
 def safetensors_file(model: Model) -> tuple[bytes, list[tuple[str, str]]]:
     """A safetensors file, and what is in it: labels and lines."""
+    if encoder_and_network(model)[0] and not hasattr(model, "encoder_") and not hasattr(model[-1], "encoder_"):
+        raise ValueError(
+            "a tensor holds numbers alone, but this model takes a table: --to safetensors is for what train --model "
+            "tabular has learned, and for models of a matrix"
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = fastnn.to_safetensors(model, Path(folder) / "model.safetensors")
         data = path.read_bytes()
@@ -693,7 +711,10 @@ else:
 @app.command()
 def export(
     model_file: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file that fastnn wrote.")],
-    to: Annotated[OneOfTheFormats, typer.Option("--to", help="What to write.")],
+    to: Annotated[
+        OneOfTheFormats,
+        typer.Option("--to", help="What to write; safetensors not of a table that train --model mlp has learned."),
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -702,7 +723,7 @@ def export(
     ] = None,
     dtype: Annotated[
         Literal["float32", "float64"] | None,
-        typer.Option(help="What the network is computed in.", show_default="that of its parameters"),
+        typer.Option(help="Of onnx: what the network is computed in.", show_default="that of its parameters"),
     ] = None,
     opset: Annotated[int | None, typer.Option(help="Of onnx: the version of the operators.", show_default="18")] = None,
     name: Annotated[
@@ -725,6 +746,8 @@ def export(
         data, lines = format_.make(model, **options)
     except TypeError as error:  # a table, or labels, for which the format has no place
         raise ValueError(str(error)) from error
+    except ValueError as error:
+        raise ValueError(re.sub(rf"^({'|'.join(given)}) is ", r"--\1 is ", str(error))) from error
     with complete_file(output, is_text=False) as file:
         file.write(data)
     if output != Path("-"):
@@ -744,13 +767,25 @@ def refuse_to_write_over(output: Path, model_file: Path, data: Path | None = Non
 @contextmanager
 def complete_file(path: Path, is_text: bool = True) -> Iterator[Any]:
     """A file to write, which stands under its name once it is complete; - is standard output."""
-    from pandas.io.common import get_handle  # which compresses a file called .gz
-
     if path == Path("-"):
         if is_text and isinstance(sys.stdout, io.TextIOWrapper):  # a file, whatever the terminal speaks
             sys.stdout.reconfigure(encoding="utf-8", newline="")
         yield sys.stdout if is_text else sys.stdout.buffer
         return
+    try:
+        with file_of(path, is_text) as file:
+            yield file
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
+def file_of(path: Path, is_text: bool) -> Iterator[Any]:
+    """The same, of a path."""
+    from pandas.io.common import get_handle  # which compresses a file called .gz
+
     mode = "w" if is_text else "wb"
     target = path.resolve()  # a link stays one
     if path.exists() and not path.is_file():  # a device or a pipe; or a folder, which is refused
@@ -1066,7 +1101,9 @@ class Run:
     @property
     def described_epochs(self) -> str:
         return (
-            f"{self.networks} networks, {self.epochs} epochs in all," if self.networks > 1 else f"{self.epochs} epochs"
+            f"{self.networks} networks, {self.epochs} epochs in all,"
+            if self.networks > 1
+            else f"{self.epochs} {plural('epoch', self.epochs)}"
         )
 
     @property
@@ -1158,6 +1195,8 @@ def parse_batch_size(text: str) -> str | int:
 
 def make_folder(path: Path) -> None:
     """Make the folder for the results, and find out whether it can be written before work is spent."""
+    if path.is_file():
+        raise NotADirectoryError(errno.ENOTDIR, "a file, but --output is to be a folder", str(path))
     path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path):
         pass

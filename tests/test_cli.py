@@ -646,6 +646,19 @@ def test_an_interrupt_while_importances_are_computed_leaves_the_model_and_a_repo
     assert json.loads((tmp_path / "report.json").read_text())["importances"] is None
 
 
+def test_one_is_told_of_as_one(tmp_path):
+    pd.DataFrame({"a": np.arange(60) % 7 / 3, "on": "True", "y": ["p", "n"] * 30}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    arguments = ["--target", "y", "--output", tmp_path, "--model", "mlp", "--no-compare", "--max-iter", 1]
+    printed = run("train", tmp_path / "t.csv", *arguments).out
+    assert "trained    1 epoch in " in printed
+    assert "left out: on (always True)" in printed
+    pd.DataFrame({"a": [1], "on": "True"}).to_csv(tmp_path / "one.csv", index=False)
+    got = run("predict", tmp_path / "model.fastnn", tmp_path / "one.csv", "--output", tmp_path / "p.csv")
+    assert ": 1 row of predicted_y, " in got.out
+
+
 def test_a_training_that_begins_anew_says_what_it_removes(folder, tmp_path):
     model = fastnn.MLPClassifier((3,), max_iter=1, checkpoint=tmp_path / "checkpoint.safetensors")
     with pytest.warns(Warning, match="reached"):
@@ -762,6 +775,7 @@ TABLES = {
     "target-only.csv": "y\n" + "u\nv\n" * 10,
     "rare.csv": "a,y\n" + "1,u\n" * 20 + "2,v\n" + "3,w\n" * 20,
     "wide.csv": "a,y\n" + "".join(f"{i % 7},{i / 4}\n" for i in range(120)),
+    "dates.csv": "d,y\n1970-10-13,u\n1970-10-14,v\n" * 10,
     "lopsided.csv": "a,y\n" + "1,u\n" * 20 + "2,v\n",
 }
 
@@ -772,6 +786,7 @@ def bad(tmp_path_factory, folder):
     bad = tmp_path_factory.mktemp("bad")
     for name, text in TABLES.items():
         (bad / name).write_text(text)
+    (bad / "flowers.csv").write_text((folder / "flowers.csv").read_text())
     (bad / "folder").mkdir()
     (bad / "folder/model.fastnn").touch()
     pd.read_csv(bad / "good.csv").to_parquet(bad / "good.parquet")
@@ -842,7 +857,7 @@ def bad(tmp_path_factory, folder):
         ("bench --calls fit-iris --seconds inf", "--seconds is inf, but a positive number is wanted"),
         ("bench defaults --seconds 0", "--seconds is 0.0, but a positive number is wanted"),
         ("train --colour red", "--colour"),
-        ("train --output good.csv", "good.csv: File exists"),
+        ("train --output good.csv", "good.csv: a file, but --output is to be a folder"),
         ("train --output good.csv/run", "good.csv/run: Not a directory"),
         ("train --hidden-layer-sizes 99999999999999999999", "not enough memory: the network would have 7,499,"),
         ("train --hidden-layer-sizes 99999999,99999999", "not enough memory: the network"),
@@ -860,10 +875,10 @@ def bad(tmp_path_factory, folder):
         ("export good.fastnn", "Missing option '--to'"),
         ("export good.fastnn --to coreml", "'coreml' is not one of"),
         ("export good.fastnn --to onnx --dtype float16", "'float16' is not one of 'float32', 'float64'"),
-        ("export good.fastnn --to onnx --opset 3", "opset is 3, but a number from 13 to"),
+        ("export good.fastnn --to onnx --opset 3", "--opset is 3, but a number from 13 to"),
         ("export good.fastnn --to onnx -o none/m.onnx", "none: No such file or directory"),
         ("export good.fastnn --to onnx -o .", ".: Is a directory"),
-        ("export good.fastnn --to safetensors", "a tensor holds numbers alone"),
+        ("export good.fastnn --to safetensors", "is for what train --model tabular has learned"),
         ("export good.fastnn --to onnx -o ./good.fastnn", "good.fastnn is the model itself"),
         ("export good --to c -o good.fastnn", "good.fastnn is the model itself"),
         ("predict good.fastnn good.csv --output ./good.csv", "good.csv is the table itself"),
@@ -882,6 +897,15 @@ def bad(tmp_path_factory, folder):
         ("train good.parquet --target y --separator ;", "good.parquet is a Parquet file, which has no separator"),
         ("predict folder good.csv", "folder: Is a directory (meant: folder/model.fastnn?)"),
         ("export folder --to onnx", "folder: Is a directory (meant: folder/model.fastnn?)"),
+        ("train --seed -1", "greater than or equal to 0, but it is '-1'"),
+        ("train good.csv --target y --n-members=two", "Invalid value for '--n-members': "),
+        ("train good.csv --target y --n-members=two", ", but it is 'two'"),
+        (
+            "train dates.csv --target y --date d=dmy",
+            "of the order dmy, but '1970-10-13' (row 1): that is the order ymd",
+        ),
+        ("predict good.fastnn flowers.csv --output /dev/full", "/dev/full: No space left on device"),
+        ("export good.fastnn --to c --name int", "--name is 'int', but an identifier of C is wanted, and that word means"),
         ("teach", "No such command 'teach'"),
     ],
 )
@@ -939,15 +963,16 @@ def test_a_model_is_exported_to_c(folder, tmp_path):
     got = run("export", folder / "run/model.fastnn", "--to", "c", "--name", "flower", "--output", tmp_path / "flower.h")
     assert (got.code, got.err) == (0, "")
     assert "int flower_predict(const flower_row *" in got.out
+    assert "int flower_test(void), with #define FLOWER_TEST\n" in got.out
     assert (tmp_path / "flower.h").read_text().count("flower_predict_proba(") > 1
     got = run("export", folder / "run/model.fastnn", "--to", "c", "--name", "1x", "--output", tmp_path / "x.h")
-    assert (got.code, got.err.split(",")[0]) == (2, "fastnn: name is '1x'")
+    assert (got.code, got.err.split(",")[0]) == (2, "fastnn: --name is '1x'")
 
 
 def test_every_format_takes_a_tabular_model(flowers):
     pytest.importorskip("onnx")
     pytest.importorskip("safetensors")
-    model = fastnn.TabularRegressor((5,), n_members=2, n_bins=4, max_iter=2).fit(flowers, range(150))
+    model = fastnn.TabularRegressor((5,), n_members=2, n_bins=4, max_iter=2).fit(flowers.drop(columns="name"), range(150))
     told = {name: format_.make(model)[1] for name, format_ in cli.FORMATS.items()}
     assert told["onnx"][0][1].startswith("ONNX, opset 18: the mean of 2 multilayer perceptrons of ")
     assert any("void network_predict(const network_row *row, double *out)" in line for _, line in told["c"])
