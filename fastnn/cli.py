@@ -49,6 +49,8 @@ OWN_OPTIONS = {
     },
 }
 LEFT_OUT = "left out"  # the kind of a column that is not read
+#: Options that L-BFGS, which has no batches and no learning rate, would not look at.
+WITHOUT_LBFGS = {"schedule", "warmup", "batch_size", "learning_rate_init", "early_stopping", "scoring"}
 #: Scores of scikit-learn that are of numbers; the others are of classes.
 OF_NUMBERS = re.compile(r"r2|explained_variance|neg_.*_(error|deviance)\w*|max_error|d2_absolute_error_score")
 #: Options that are parameters of another name.
@@ -299,7 +301,11 @@ def train(
     ] = None,
     validation_fraction: Annotated[
         float | None,
-        typer.Option(help="Part of the training examples, to validate.", show_default="0.2; mlp: 0.1"),
+        typer.Option(
+            help="Part of the training examples, to validate; of tabular, none of fewer than 50, where a class has "
+            "one, or where there are too few for all classes: then --scoring has no effect either.",
+            show_default="0.2; mlp: 0.1",
+        ),
     ] = None,
     test_fraction: Annotated[float, typer.Option(help="Part of all examples, for the test.")] = 0.2,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For the split, the weights, the order.")] = 0,
@@ -310,7 +316,7 @@ def train(
         bool | None,
         typer.Option(
             "--compare/--no-compare",
-            help="Of mlp: do the same with scikit-learn's network, and compare.",
+            help="Of mlp: do the same with scikit-learn's network, and compare; tabular never does.",
             show_default="compare",
         ),
     ] = None,
@@ -395,6 +401,9 @@ def train(
         source = digits()
     check_task(source.task, parameters)
     if kind == "mlp":
+        vain = [name for name in given if given[name] and name in WITHOUT_LBFGS]
+        if parameters.get("solver") == "lbfgs" and vain:
+            raise ValueError(f"{option_of(vain[0])} has no effect with --solver lbfgs: leave it out")
         if early_stopping is None:
             # The accuracy of a few validation rows moves in steps, and stalls long before the network has learned.
             early_stopping = source.task == "regression"
@@ -425,6 +434,8 @@ def train(
         say("columns", described_columns(source.encoder))
     for note in first(source.notes):
         say("note", note)
+    if classes and (alone := sorted(set(problem.targets("test").tolist()) - set(classes))):
+        say("note", f"in the test alone, and so never predicted: {shortened([str(label) for label in alone])}")
     if kind == "mlp":
         shape = " - ".join(map(str, units))
         say("network", f"{shape} units, {estimator.activation}; {parameters_at_most:,} parameters in float32")
@@ -1509,7 +1520,10 @@ def progress(total: int, metric: str) -> Iterator[Callable[[fastnn.Epoch, int], 
 
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = ("epoch      {task.completed}/{task.total}", BarColumn(), "{task.description}", TimeElapsedColumn())
+    width = shutil.get_terminal_size().columns
+    metric = metric if width >= 72 else ""
+    bars: list[Any] = [BarColumn()] if width >= 50 else []
+    columns = ("epoch      {task.completed}/{task.total}", *bars, "{task.description}", TimeElapsedColumn())
     with Progress(*[TextColumn(c) if isinstance(c, str) else c for c in columns]) as bar:
         task = bar.add_task("", total=total)
         yield lambda epoch, n: bar.update(task, completed=n, description=described(epoch, metric))
@@ -1522,7 +1536,10 @@ def score_name(model: Any, problem: Problem) -> str:
 
 
 def described(epoch: fastnn.Epoch, metric: str) -> str:
-    score = "" if epoch.validation_score is None else f"  validation {metric} {epoch.validation_score:.4f}"
+    """The loss, and the validation score if there is one, by its name; without one, the loss alone."""
+    score = (
+        "" if epoch.validation_score is None or not metric else f"  validation {metric} {epoch.validation_score:.4f}"
+    )
     return f"loss {epoch.loss:.4f}{score}"
 
 
@@ -1594,7 +1611,9 @@ def print_results(rows: list[list[str]], n_scores: int) -> None:
 
     table = Table(box=box.SIMPLE_HEAD)
     for i, heading in enumerate(rows[0]):
-        table.add_column(heading, justify="right" if i else "left", no_wrap=True)
+        # Where the terminal is narrow, headings are broken, and not the numbers.
+        widest = max(len(row[i]) for row in rows[1:]) if i else None
+        table.add_column(heading, justify="right" if i else "left", overflow="fold", min_width=widest)
     for i, row in enumerate(rows[1:], start=1):
         table.add_row(*row, end_section=i == n_scores)
     Console().print(table)

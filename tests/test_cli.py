@@ -646,6 +646,39 @@ def test_an_interrupt_while_importances_are_computed_leaves_the_model_and_a_repo
     assert json.loads((tmp_path / "report.json").read_text())["importances"] is None
 
 
+def test_classes_of_the_test_alone_are_told(tmp_path):
+    labels = ["u"] * 60 + ["v"] * 60 + ["w"]
+    pd.DataFrame({"a": np.arange(121) % 7 / 3, "y": labels}).to_csv(tmp_path / "t.csv", index=False)
+    arguments = ["train", tmp_path / "t.csv", "--target", "y", "--output", tmp_path, *QUICK]
+    note = "note       in the test alone, and so never predicted: w\n"
+    assert note in run(*arguments, "--seed", 0).out
+    assert note not in run(*arguments, "--seed", 1).out  # which has it in the part to train
+
+
+def test_a_narrow_terminal_gets_all_scores(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    rows = [["in the test", "fastnn", "scikit-learn", "most frequent class"]]
+    rows += [["balanced accuracy", "0.9123", "0.8456", "0.5789"], ["examples/s", "1,234,567", "345,678", ""]]
+    cli.print_results(rows, 1)
+    printed = capsys.readouterr().out
+    assert all(cell in printed for row in rows[1:] for cell in row[1:])
+    assert max(map(len, printed.splitlines())) <= 40
+
+
+@pytest.mark.parametrize(("width", "words"), [(40, "loss 0.1235"), (120, "loss 0.1235  validation accuracy 0.5000")])
+def test_a_progress_bar_of_any_width_counts(monkeypatch, width, words):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(width))
+    epoch = SimpleNamespace(loss=0.12345678, validation_score=0.5)
+    with contextlib.redirect_stdout(Terminal()) as terminal, cli.progress(640, "accuracy") as show:
+        show(epoch, 640)
+    assert re.search(f"epoch +640/640.*{words} .*0:00:00", terminal.getvalue())
+
+
 def test_one_is_told_of_as_one(tmp_path):
     pd.DataFrame({"a": np.arange(60) % 7 / 3, "on": "True", "y": ["p", "n"] * 30}).to_csv(
         tmp_path / "t.csv", index=False
@@ -775,7 +808,7 @@ TABLES = {
     "target-only.csv": "y\n" + "u\nv\n" * 10,
     "rare.csv": "a,y\n" + "1,u\n" * 20 + "2,v\n" + "3,w\n" * 20,
     "wide.csv": "a,y\n" + "".join(f"{i % 7},{i / 4}\n" for i in range(120)),
-    "dates.csv": "d,y\n1970-10-13,u\n1970-10-14,v\n" * 10,
+    "dates.csv": "d,y\n" + "1970-10-13,u\n1970-10-14,v\n" * 10,
     "lopsided.csv": "a,y\n" + "1,u\n" * 20 + "2,v\n",
 }
 
@@ -902,10 +935,15 @@ def bad(tmp_path_factory, folder):
         ("train good.csv --target y --n-members=two", ", but it is 'two'"),
         (
             "train dates.csv --target y --date d=dmy",
-            "of the order dmy, but '1970-10-13' (row 1): that is the order ymd",
+            "of the order dmy, but '1970-10-13', '1970-10-14' (row 1): that is the order ymd",
         ),
         ("predict good.fastnn flowers.csv --output /dev/full", "/dev/full: No space left on device"),
-        ("export good.fastnn --to c --name int", "--name is 'int', but an identifier of C is wanted, and that word means"),
+        (
+            "export good.fastnn --to c --name int",
+            "--name is 'int', but an identifier of C is wanted, and that word means",
+        ),
+        ("train --solver lbfgs --schedule cosine", "--schedule has no effect with --solver lbfgs: leave it out"),
+        ("train --solver lbfgs --early-stopping", "--early-stopping has no effect with --solver lbfgs: leave it out"),
         ("teach", "No such command 'teach'"),
     ],
 )
@@ -972,7 +1010,9 @@ def test_a_model_is_exported_to_c(folder, tmp_path):
 def test_every_format_takes_a_tabular_model(flowers):
     pytest.importorskip("onnx")
     pytest.importorskip("safetensors")
-    model = fastnn.TabularRegressor((5,), n_members=2, n_bins=4, max_iter=2).fit(flowers.drop(columns="name"), range(150))
+    model = fastnn.TabularRegressor((5,), n_members=2, n_bins=4, max_iter=2).fit(
+        flowers.drop(columns="name"), range(150)
+    )
     told = {name: format_.make(model)[1] for name, format_ in cli.FORMATS.items()}
     assert told["onnx"][0][1].startswith("ONNX, opset 18: the mean of 2 multilayer perceptrons of ")
     assert any("void network_predict(const network_row *row, double *out)" in line for _, line in told["c"])

@@ -101,7 +101,7 @@ def decide(
         if forced and odd.any():
             what, other = "dates" if text.kind == "date" else "numbers", ""
             for form in ("ymd", "dmy", "mdy") if text.kind == "date" else ():
-                if not np.isnan(Number(name, 0.0, 0.0, 1.0, "date", form).values(column)[odd]).any():
+                if np.isnan(Number(name, 0.0, 0.0, 1.0, "date", form).values(column)[odd]).mean() < 0.5:
                     what, other = f"dates of the order {text.form}", f": that is the order {form}"
                     break
             raise TableError(f"column {name!r} holds no {what}, but {examples(column, odd, rows)}{other}")
