@@ -142,7 +142,7 @@ def value_of(names: list[str], argv: list[str]) -> str | None:
     """What a command line gives an option of these names, if it is given."""
     for word, following in pairwise([*argv, ""]):
         name, is_joined, value = word.partition("=")
-        if name in names:
+        if name.startswith("-") and name in names:  # an argument has a name as well
             return value if is_joined else following
     return None
 

@@ -187,7 +187,7 @@ def test_a_tabular_model_says_in_python_what_the_command_says(tabular, flowers):
 
 @pytest.mark.parametrize("before", [[], [fastnn.TableEncoder()]])
 def test_a_tabular_model_of_python_predicts_at_the_command(tmp_path, flowers, before):
-    X, y = flowers.drop(columns="species"), flowers["petal width (cm)"].fillna(0)
+    X, y = flowers.drop(columns=["species", "name"]), flowers["petal width (cm)"].fillna(0)
     model = make_pipeline(*before, fastnn.TabularRegressor((8,), preset="fast", max_iter=2, random_state=0)).fit(X, y)
     fastnn.save(model, tmp_path / "m.fastnn")
     X.to_csv(tmp_path / "t.csv", index=False)
@@ -903,6 +903,7 @@ def bad(tmp_path_factory, folder):
         ("predict good.fastnn none.csv", "no such file: none.csv"),
         ("predict good.fastnn good.csv", "no column 'sepal length (cm)', 'sepal width (cm)'"),
         ("predict good.fastnn", "Missing argument 'DATA'"),
+        ("predict data", "Missing argument 'DATA'."),
         ("export none.fastnn --to onnx", "none.fastnn: No such file or directory"),
         ("export good.csv --to onnx", "good.csv is not a fastnn model file"),
         ("export good.fastnn", "Missing option '--to'"),
@@ -956,6 +957,7 @@ def test_bad_input_gets_one_line_and_status_2(bad, monkeypatch, arguments, messa
     assert got.err.startswith("fastnn: ")
     assert got.err.count("\n") == 1
     assert message.lower() in got.err.lower()
+    assert "but it is ''" not in got.err
 
 
 def test_a_model_is_exported_and_told_what_it_takes_and_gives(folder, flowers, tmp_path, monkeypatch):
