@@ -27,7 +27,18 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 class CheckpointError(ValueError):
-    """A file that holds no training, or that of another one."""
+    """A file that holds no training, or that of another one.
+
+    Parameters
+    ----------
+    message : str
+    others : list of str, default ()
+        What is other in that: "examples", "validation examples", names of parameters.
+    """
+
+    def __init__(self, message: str, others: Collection[str] = ()) -> None:
+        super().__init__(message)
+        self.others = list(others)
 
 
 def _safetensors() -> Any:
@@ -170,7 +181,8 @@ def _check_same(path: Path, found: dict[str, str], wanted: dict[str, str], kind:
     if others:
         raise CheckpointError(
             f"{path} is the checkpoint of a training with other {' and other '.join(others)}: remove it, or "
-            f"name another {kind}"
+            f"name another {kind}",
+            others,
         )
 
 
@@ -329,21 +341,45 @@ def exists(path: Path) -> bool:
     return path.is_file() or (path / OF_ALL).is_file()
 
 
-def remove(path: Path) -> None:
-    """Remove a checkpoint, if there is one, and of a folder nothing that is not of it.
+def _is_own(path: Path) -> bool:
+    """Whether a file says of itself that it is a checkpoint of fastnn, of whatever version."""
+    if not path.is_file():
+        return False
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            return str((file.metadata() or {}).get("format")).startswith(FORMAT.rstrip("0123456789"))
+    except (OSError, SafetensorError):
+        return False
+
+
+def remove(path: Path) -> bool:
+    """Remove a checkpoint, if there is one, and nothing else: no file that is called so, nor others in a folder.
 
     Parameters
     ----------
     path : Path
+
+    Returns
+    -------
+    bool
+        Whether there was one.
     """
-    if not path.is_dir():
-        path.unlink(missing_ok=True)
-    elif exists(path):
-        for pattern in OF_ALL, "member-*.safetensors", ".*.safetensors.unfinished":
-            for file in path.glob(pattern):
-                file.unlink()
-        if not any(path.iterdir()):
-            path.rmdir()
+    if _is_own(path):
+        path.unlink()
+        return True
+    if not _is_own(path / OF_ALL):
+        return False
+    for file in path.glob("member-*.safetensors"):
+        if _is_own(file):
+            file.unlink()
+    for pattern in ".training.safetensors.unfinished", ".member-*.safetensors.unfinished", OF_ALL:
+        for file in path.glob(pattern):
+            file.unlink()
+    if not any(path.iterdir()):
+        path.rmdir()
+    return True
 
 
 def n_epochs(path: Path) -> int:

@@ -49,6 +49,12 @@ OWN_OPTIONS = {
     },
 }
 LEFT_OUT = "left out"  # the kind of a column that is not read
+#: Options that L-BFGS, which has no batches and no learning rate, would not look at.
+WITHOUT_LBFGS = {"schedule", "warmup", "batch_size", "learning_rate_init", "early_stopping", "scoring"}
+#: Scores of scikit-learn that are of numbers; the others are of classes.
+OF_NUMBERS = re.compile(r"r2|explained_variance|neg_.*_(error|deviance)\w*|max_error|d2_absolute_error_score")
+#: Options that are parameters of another name.
+OPTIONS = {"random_state": "--seed", "learning_rate": "--schedule", "encoder": "what the columns are"}
 EXTRA = ("typer", "rich", "pandas", "matplotlib", "clevercsv")
 
 
@@ -59,7 +65,7 @@ def fail(message: object) -> NoReturn:
 
 
 def option_of(parameter: str) -> str:
-    return "--" + parameter.replace("_", "-")
+    return OPTIONS.get(parameter) or "--" + parameter.replace("_", "-")
 
 
 def fail_interrupted() -> NoReturn:
@@ -126,8 +132,19 @@ def main(argv: list[str] | None = None) -> NoReturn:
         fail(re.sub(r"The '(\w+)' parameter of (?:MLP|Tabular)\w+", lambda match: option_of(match[1]), str(error)))
     except Exception as error:
         if hasattr(error, "format_message"):  # the command line itself was wrong
-            fail(error.format_message())
+            message, option = error.format_message(), getattr(error, "param", None)
+            got = value_of(getattr(option, "opts", []), sys.argv[1:] if argv is None else argv)
+            fail(message if got is None or repr(got) in message else f"{message}, but it is {got!r}")
         raise
+
+
+def value_of(names: list[str], argv: list[str]) -> str | None:
+    """What a command line gives an option of these names, if it is given."""
+    for word, following in pairwise([*argv, ""]):
+        name, is_joined, value = word.partition("=")
+        if name.startswith("-") and name in names:  # an argument has a name as well
+            return value if is_joined else following
+    return None
 
 
 @app.callback(invoke_without_command=True)
@@ -147,7 +164,9 @@ def train(
         Path | None,
         typer.Argument(metavar="DATA", help=f"{DATA} Without it: scikit-learn's digits.", show_default=False),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="The column to predict.", show_default=False)] = None,
+    targets: Annotated[
+        list[str] | None, typer.Option("--target", help="The column to predict.", show_default=False)
+    ] = None,
     task: Annotated[
         Literal["auto", "classification", "regression"], typer.Option(help="auto: as the target suggests.")
     ] = "auto",
@@ -282,7 +301,11 @@ def train(
     ] = None,
     validation_fraction: Annotated[
         float | None,
-        typer.Option(help="Part of the training examples, to validate.", show_default="0.2; mlp: 0.1"),
+        typer.Option(
+            help="Part of the training examples, to validate; of tabular, none of fewer than 50, where a class has "
+            "one, or where there are too few for all classes: then --scoring has no effect either.",
+            show_default="0.2; mlp: 0.1",
+        ),
     ] = None,
     test_fraction: Annotated[float, typer.Option(help="Part of all examples, for the test.")] = 0.2,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For the split, the weights, the order.")] = 0,
@@ -293,7 +316,7 @@ def train(
         bool | None,
         typer.Option(
             "--compare/--no-compare",
-            help="Of mlp: do the same with scikit-learn's network, and compare.",
+            help="Of mlp: do the same with scikit-learn's network, and compare; tabular never does.",
             show_default="compare",
         ),
     ] = None,
@@ -311,7 +334,11 @@ def train(
 
     from . import checkpoints, scores
     from .report import page
+    from .report import parameters as parameters_of
 
+    if targets and len(targets) > 1:
+        raise ValueError(f"--target is given more than once ({', '.join(targets)}), but one column is predicted")
+    target = targets[0] if targets else None
     kind = model or ("tabular" if data else "mlp")
     given: dict[str, Any] = {
         "preset": preset,
@@ -343,6 +370,8 @@ def train(
         "compare": compare or None,  # that it does not is true of the other model as well
     }
     parameters = {name: value for name, value in given.items() if value is not None}
+    if early_stopping is False and kind == "tabular":
+        raise ValueError("--no-early-stopping is for --model mlp, but this is --model tabular: leave it out")
     check_model(kind, bool(data), parameters)
     if scoring is not None and scoring not in ("loss", "calibrated_loss", *get_scorer_names()):
         raise ValueError(
@@ -372,6 +401,9 @@ def train(
         source = digits()
     check_task(source.task, parameters)
     if kind == "mlp":
+        vain = [name for name in given if given[name] and name in WITHOUT_LBFGS]
+        if parameters.get("solver") == "lbfgs" and vain:
+            raise ValueError(f"{option_of(vain[0])} has no effect with --solver lbfgs: leave it out")
         if early_stopping is None:
             # The accuracy of a few validation rows moves in steps, and stalls long before the network has learned.
             early_stopping = source.task == "regression"
@@ -385,6 +417,11 @@ def train(
     if kind == "mlp" and early_stopping:
         check_validation(y["train"], classes, parameters["validation_fraction"])
     estimator = new_estimator(kind, problem, parameters)
+    without_validation = None
+    if kind == "tabular":
+        without_validation = why_without_validation(y["train"], classes, estimator.validation_fraction)
+        if not without_validation:
+            check_fraction(len(y["train"]), estimator.validation_fraction)
 
     n_outputs = len(classes) if len(classes) > 2 else 1
     units = [n_features(estimator, problem), *estimator.hidden_layer_sizes, n_outputs]
@@ -397,27 +434,48 @@ def train(
         say("columns", described_columns(source.encoder))
     for note in first(source.notes):
         say("note", note)
+    if classes and (alone := sorted(set(problem.targets("test").tolist()) - set(classes))):
+        say("note", f"in the test alone, and so never predicted: {shortened([str(label) for label in alone])}")
     if kind == "mlp":
         shape = " - ".join(map(str, units))
         say("network", f"{shape} units, {estimator.activation}; {parameters_at_most:,} parameters in float32")
     else:
-        shape, n = " - ".join(map(str, units[1:-1])) or "no hidden", n_networks(estimator)
-        say("networks", f"{n} of {shape} units, {estimator.activation}, on pieces of the numbers")
+        shape, n = " - ".join(map(str, units[1:-1])), n_networks(estimator)
+        layers = f"of {shape} units, {estimator.activation}" if shape else "without hidden units"
+        has_pieces = estimator._wanted("n_bins") and any(kind in ("number", "date") for _, kind, _ in source.summary())
+        say("networks", f"{n} {layers}" + ", on pieces of the numbers" * bool(has_pieces))
+    if without_validation:
+        vain = [option_of(name) for name in ("scoring", "validation_fraction") if name in parameters]
+        effect = f"; {' and '.join(vain)} {'has' if len(vain) == 1 else 'have'} no effect" if vain else ""
+        say("note", without_validation + effect)
 
     compile_seconds = compile_kernels(estimator, problem)
     places = {"mlp": output / "checkpoint.safetensors", "tabular": output / "checkpoint"}
     checkpoint = places[kind]
     if not resume:
-        for place in places.values():
-            checkpoints.remove(place)
+        if any([checkpoints.remove(place) for place in places.values()]):
+            say("note", "removed: the state of a training interrupted here, from which --resume would have gone on")
     elif not checkpoints.exists(checkpoint):
+        for other, place in places.items():
+            if checkpoints.exists(place):
+                raise FileNotFoundError(
+                    f"--resume with --model {kind}, but the training that was interrupted in {output} is of "
+                    f"--model {other}"
+                )
         raise FileNotFoundError(f"--resume, but no training was interrupted in {output}: there is no {checkpoint.name}")
     if parameters.get("solver") != "lbfgs":
         estimator.checkpoint = checkpoint
-    run = fit(estimator, problem, checkpoints.n_epochs(checkpoint) if estimator.checkpoint else 0)
+    try:
+        run = fit(estimator, problem, checkpoints.n_epochs(checkpoint) if estimator.checkpoint else 0)
+    except checkpoints.CheckpointError as error:
+        # Other options have made other examples, too.
+        others = [option_of(name) for name in error.others if "examples" not in name] or error.others
+        if not others:
+            raise
+        raise ValueError(
+            f"--resume, but {checkpoint} is the checkpoint of a training with other {' and other '.join(others)}"
+        ) from error
     estimator.checkpoint = None
-    if not run.interrupted:
-        checkpoints.remove(checkpoint)
     if not run.epochs:
         raise KeyboardInterrupt  # it came before the end of the first epoch: there is nothing to save
     system = fastnn.system_info()
@@ -432,6 +490,8 @@ def train(
     else:
         problem.to_given_units(estimator)
     fastnn.save(source.model(estimator), output / "model.fastnn", target=target, task=source.task)
+    if not run.interrupted:
+        checkpoints.remove(checkpoint)  # now: until the model was saved, it was all that was left of the training
     say("trained", f"{run.described_epochs} in {run.seconds:.3g} s, {run.examples_per_second:,.0f} examples/s")
     say("", f"loss {run.history['loss'][-1]:.4f}, {problem.metric} {run.test_score:.4f} in the test")
     if run.interrupted:
@@ -454,7 +514,12 @@ def train(
             "parameters": sum(array.size for network in networks for array in network.coefs_ + network.intercepts_),
             "dtype": "float32",
         },
-        "parameters": {name: value for name, value in estimator.get_params(deep=False).items() if name != "encoder"},
+        "parameters": {
+            name: value
+            for name, value in parameters_of(estimator).items()
+            if not (without_validation and name in ("scoring", "validation_fraction"))
+        },
+        "without_validation": without_validation,
         "metric": problem.metric,
         "fastnn": run.report() | {"compile_seconds": compile_seconds},
         "scikit_learn": None,
@@ -480,7 +545,11 @@ def train(
             say("", "comparison interrupted")
     results = tabulated(runs, problem.guess, guess)
     print_results(results, len(guess))
-    report["importances"] = problem.importances(estimator, seed)
+    try:
+        report["importances"] = problem.importances(estimator, seed)
+    except KeyboardInterrupt:
+        report["importances"] = None
+        say("", "interrupted: the report is without the columns that matter")
     write_json(report, output / "report.json")
     html = page(report, results, curve, problem.targets("test"), predicted)
     (output / "report.html").write_text(html, encoding="utf-8")
@@ -520,6 +589,7 @@ def predict(
     name = f"predicted_{extra['target']}" if extra.get("target") else "prediction"
     if output is None:
         output = Path(f"{data.stem}-predictions.csv") if data.is_file() else Path("-")
+    refuse_to_write_over(output, model_file, data)
     decimal = encoder.decimal if encoder else None
     notes: list[str] = []
     names: list[str] = []
@@ -540,7 +610,7 @@ def predict(
     for note in first(notes + (unusual.sentences() if unusual else [])):
         print("fastnn: note:", note, file=sys.stderr)
     if output != Path("-"):
-        print(f"{output}: {n} rows of {', '.join(names)}")
+        print(f"{output}: {n} {plural('row', n)} of {', '.join(names)}")
 
 
 def encoder_and_network(model: Model) -> tuple[TableEncoder | None, Any]:
@@ -597,11 +667,18 @@ def c_file(model: Model, name: str = "network") -> tuple[bytes, list[tuple[str, 
     declared = re.findall(
         rf"^static inline (.*\b{name}_(?:predict|predict_proba|encode|forward|test)\(.*\))", text, re.M
     )
+    test = f"int {name}_test(void)"
+    declared = [f"{line}, with #define {name.upper()}_TEST" if line == test else line for line in declared]
     return text.encode(), [*zip(["functions", *[""] * len(declared)], declared, strict=False)]
 
 
 def safetensors_file(model: Model) -> tuple[bytes, list[tuple[str, str]]]:
     """A safetensors file, and what is in it: labels and lines."""
+    if encoder_and_network(model)[0] and not hasattr(model, "encoder_") and not hasattr(model[-1], "encoder_"):
+        raise ValueError(
+            "a tensor holds numbers alone, but this model takes a table: --to safetensors is for what train --model "
+            "tabular has learned, and for models of a matrix"
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = fastnn.to_safetensors(model, Path(folder) / "model.safetensors")
         data = path.read_bytes()
@@ -645,7 +722,10 @@ else:
 @app.command()
 def export(
     model_file: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file that fastnn wrote.")],
-    to: Annotated[OneOfTheFormats, typer.Option("--to", help="What to write.")],
+    to: Annotated[
+        OneOfTheFormats,
+        typer.Option("--to", help="What to write; safetensors not of a table that train --model mlp has learned."),
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -654,7 +734,7 @@ def export(
     ] = None,
     dtype: Annotated[
         Literal["float32", "float64"] | None,
-        typer.Option(help="What the network is computed in.", show_default="that of its parameters"),
+        typer.Option(help="Of onnx: what the network is computed in.", show_default="that of its parameters"),
     ] = None,
     opset: Annotated[int | None, typer.Option(help="Of onnx: the version of the operators.", show_default="18")] = None,
     name: Annotated[
@@ -672,13 +752,13 @@ def export(
     model, _ = read(model_file)
     if output is None:
         output = Path(f"{model_file.stem}{format_.ending}")
-    read_from = model_file if model_file.is_file() else Path(f"{model_file}.fastnn")
-    if output.is_file() and output.samefile(read_from):
-        raise ValueError(f"{output} is the model itself: --output has to be another file")
+    refuse_to_write_over(output, model_file)
     try:
         data, lines = format_.make(model, **options)
     except TypeError as error:  # a table, or labels, for which the format has no place
         raise ValueError(str(error)) from error
+    except ValueError as error:
+        raise ValueError(re.sub(rf"^({'|'.join(given)}) is ", r"--\1 is ", str(error))) from error
     with complete_file(output, is_text=False) as file:
         file.write(data)
     if output != Path("-"):
@@ -687,16 +767,36 @@ def export(
             say(label, text)
 
 
+def refuse_to_write_over(output: Path, model_file: Path, data: Path | None = None) -> None:
+    """Raise a ValueError where the file to write is one that is read: there would be no way back."""
+    model_file = model_file if model_file.is_file() else Path(f"{model_file}.fastnn")
+    for what, path in ("model", model_file), ("table", data):
+        if path and output.is_file() and path.is_file() and output.samefile(path):
+            raise ValueError(f"{output} is the {what} itself: --output has to be another file")
+
+
 @contextmanager
 def complete_file(path: Path, is_text: bool = True) -> Iterator[Any]:
     """A file to write, which stands under its name once it is complete; - is standard output."""
-    from pandas.io.common import get_handle  # which compresses a file called .gz
-
     if path == Path("-"):
         if is_text and isinstance(sys.stdout, io.TextIOWrapper):  # a file, whatever the terminal speaks
             sys.stdout.reconfigure(encoding="utf-8", newline="")
         yield sys.stdout if is_text else sys.stdout.buffer
         return
+    try:
+        with file_of(path, is_text) as file:
+            yield file
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
+def file_of(path: Path, is_text: bool) -> Iterator[Any]:
+    """The same, of a path."""
+    from pandas.io.common import get_handle  # which compresses a file called .gz
+
     mode = "w" if is_text else "wb"
     target = path.resolve()  # a link stays one
     if path.exists() and not path.is_file():  # a device or a pipe; or a folder, which is refused
@@ -914,10 +1014,13 @@ class Source:
             return network
         return Pipeline([("encoder", self.encoder), ("network", network)])
 
+    def summary(self) -> list[tuple[str, str, str]]:
+        """What each column of a table was taken for; empty for a matrix."""
+        return self.encoder.summary() if self.encoder else []
+
     def columns(self) -> list[dict[str, str]]:
-        """What each column of a table was taken for, for the report; empty for a matrix."""
-        summary = self.encoder.summary() if self.encoder else []
-        return [{"name": name, "kind": kind, "detail": detail} for name, kind, detail in summary]
+        """The same for the report."""
+        return [{"name": name, "kind": kind, "detail": detail} for name, kind, detail in self.summary()]
 
 
 @dataclass
@@ -1009,7 +1112,9 @@ class Run:
     @property
     def described_epochs(self) -> str:
         return (
-            f"{self.networks} networks, {self.epochs} epochs in all," if self.networks > 1 else f"{self.epochs} epochs"
+            f"{self.networks} networks, {self.epochs} epochs in all,"
+            if self.networks > 1
+            else f"{self.epochs} {plural('epoch', self.epochs)}"
         )
 
     @property
@@ -1042,11 +1147,12 @@ def check_task(task: str, given: dict[str, Any]) -> None:
     kinds = {"class_weight": "classification", "label_smoothing": "classification"}
     if "loss" in given:
         kinds["loss"] = "classification" if given["loss"] == "focal" else "regression"
-    if given.get("scoring") == "calibrated_loss":
-        kinds["scoring"] = "classification"
+    if (scoring := given.get("scoring")) not in (None, "loss"):
+        kinds["scoring"] = "regression" if OF_NUMBERS.fullmatch(scoring) else "classification"
     for name, kind in kinds.items():
         if name in given and kind != task:
-            raise ValueError(f"{option_of(name)} is for a {kind}, but this is a {task}")
+            which = f" {given[name]}" if name in ("loss", "scoring") else ""
+            raise ValueError(f"{option_of(name)}{which} is for a {kind}, but this is a {task}")
 
 
 def new_estimator(kind: str, problem: Problem, parameters: dict[str, Any]) -> Any:
@@ -1100,6 +1206,8 @@ def parse_batch_size(text: str) -> str | int:
 
 def make_folder(path: Path) -> None:
     """Make the folder for the results, and find out whether it can be written before work is spent."""
+    if path.is_file():
+        raise NotADirectoryError(errno.ENOTDIR, "a file, but --output is to be a folder", str(path))
     path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path):
         pass
@@ -1261,10 +1369,35 @@ def check_validation(y: NDArray[Any], classes: list[Any], fraction: float) -> No
     n_validation = math.ceil(fraction * len(y))
     rare = [label for label in classes if (y == label).sum() < 2]
     advice = "try --no-early-stopping"
+    check_fraction(len(y), fraction)
     if rare:
         raise ValueError(f"one row only to train for class {rare[0]}, but early stopping needs two: {advice}")
-    if n_validation < max(2, len(classes)) or len(y) - n_validation < len(classes):
+    if n_validation < len(classes) or len(y) - n_validation < len(classes):
         raise ValueError(f"{n_validation} of {len(y)} rows are a wrong number to validate early stopping: {advice}")
+
+
+def check_fraction(n_rows: int, fraction: float) -> None:
+    """Two rows at least to train, and two to validate."""
+    n_validation = math.ceil(fraction * n_rows)
+    if min(n_validation, n_rows - n_validation) < 2:
+        raise ValueError(
+            f"--validation-fraction {fraction:g} sets aside {n_validation:,} of {n_rows:,} rows to train, but two to "
+            "validate and two to train are the least"
+        )
+
+
+def why_without_validation(y: NDArray[Any], classes: list[Any], fraction: float) -> str | None:
+    """Why a tabular model sets no rows aside to choose its epochs by, if it does not."""
+    from .tabular import FEWEST_TO_VALIDATE
+
+    why = None
+    if len(y) < FEWEST_TO_VALIDATE:
+        why = f"there are {len(y)}, but {FEWEST_TO_VALIDATE} are the least"
+    elif rare := [label for label in classes if (y == label).sum() < 2]:
+        why = f"class {rare[0]} has one row alone"
+    elif len(y) * min(fraction, 1 - fraction) < len(classes):
+        why = f"{fraction:g} of {len(y):,} leaves too few for {len(classes):,} classes"
+    return f"no rows to train are set aside to validate, because {why}: the last epoch counts" if why else None
 
 
 def say(label: str, text: str) -> None:
@@ -1387,7 +1520,10 @@ def progress(total: int, metric: str) -> Iterator[Callable[[fastnn.Epoch, int], 
 
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = ("epoch      {task.completed}/{task.total}", BarColumn(), "{task.description}", TimeElapsedColumn())
+    width = shutil.get_terminal_size().columns
+    metric = metric if width >= 72 else ""
+    bars: list[Any] = [BarColumn()] if width >= 50 else []
+    columns = ("epoch      {task.completed}/{task.total}", *bars, "{task.description}", TimeElapsedColumn())
     with Progress(*[TextColumn(c) if isinstance(c, str) else c for c in columns]) as bar:
         task = bar.add_task("", total=total)
         yield lambda epoch, n: bar.update(task, completed=n, description=described(epoch, metric))
@@ -1400,7 +1536,10 @@ def score_name(model: Any, problem: Problem) -> str:
 
 
 def described(epoch: fastnn.Epoch, metric: str) -> str:
-    score = "" if epoch.validation_score is None else f"  validation {metric} {epoch.validation_score:.4f}"
+    """The loss, and the validation score if there is one, by its name; without one, the loss alone."""
+    score = (
+        "" if epoch.validation_score is None or not metric else f"  validation {metric} {epoch.validation_score:.4f}"
+    )
     return f"loss {epoch.loss:.4f}{score}"
 
 
@@ -1472,7 +1611,9 @@ def print_results(rows: list[list[str]], n_scores: int) -> None:
 
     table = Table(box=box.SIMPLE_HEAD)
     for i, heading in enumerate(rows[0]):
-        table.add_column(heading, justify="right" if i else "left", no_wrap=True)
+        # Where the terminal is narrow, headings are broken, and not the numbers.
+        widest = max(len(row[i]) for row in rows[1:]) if i else None
+        table.add_column(heading, justify="right" if i else "left", overflow="fold", min_width=widest)
     for i, row in enumerate(rows[1:], start=1):
         table.add_row(*row, end_section=i == n_scores)
     Console().print(table)

@@ -124,6 +124,8 @@ def save(model: Model, path: str | os.PathLike[str], **extra: Any) -> Path:
         with temporary.open("xb") as file:
             np.savez(file, header=np.frombuffer(text.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
         os.replace(temporary, target)
+    except OSError as error:  # which would name the temporary file, or none
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
     return path
@@ -162,9 +164,11 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Any]]:
     typed, path = path, _with_extension(path)
     try:
         file = path.open("rb")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
         if Path(typed).is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(typed)) from None
+            inside = Path(typed) / "model.fastnn"  # as `fastnn train` calls it
+            meant = f" (meant: {inside}?)" if inside.is_file() else ""
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR) + meant, str(typed)) from None
         nor = "" if path == Path(typed) else f", nor {path}"
         raise FileNotFoundError(errno.ENOENT, f"{error.strerror}{nor}", str(typed)) from None
     with file:

@@ -28,6 +28,7 @@ MOST_LABELS = 30  # that are written beside a confusion matrix, and numbers in a
 MOST_POINTS = 1000
 LONGEST = 120  # letters of a name, or what else is in a table
 MOST_BARS = 20
+INTERRUPTED = "Their computation was interrupted."
 MOST_ROWS = 30  # of a table that is not folded
 
 PAGE = Template("""<!doctype html>
@@ -110,6 +111,7 @@ def page(
             f"{guess} reaches {first_score[guess]}."
         ),
         paragraph("The training was interrupted: this is the model as it was then.") if run["interrupted"] else "",
+        paragraph(f"N{report['without_validation'][1:]}.") if report["without_validation"] else "",
         heading("Scores"),
         table([[cell.replace("R^2", "R²") for cell in row] for row in results], "numbers"),
         paragraph(
@@ -128,14 +130,14 @@ def page(
         heading("Mistakes" if data["classes"] else "Residuals"),
         mistakes(report["errors"]) if data["classes"] else residuals(true, predicted, report["errors"]),
         heading("Columns that matter"),
-        *importances(report["importances"], metric),
+        *(importances(report["importances"], metric) if report["importances"] else [paragraph(INTERRUPTED)]),
         heading("Data"),
         paragraph(f"{name}: {sum(report['examples'].values()):,} rows, {', '.join(examples)}."),
         items(data["notes"]),
         columns(report),
         heading("Settings"),
         paragraph(
-            (f"{report['model']}: {network['networks']} networks of " if network["networks"] > 1 else "")
+            f"{report['model']}: {described_networks(report)}"
             + f"{' - '.join(map(str, network['units']))} units, {network['parameters']:,} parameters in "
             f"{network['dtype']}."
         ),
@@ -143,6 +145,34 @@ def page(
         paragraph(f"fastnn {fastnn.__version__}; all numbers are in report.json.", "small"),
     ]
     return PAGE.substitute(title=text(f"{about} - fastnn"), body="\n".join(filter(None, body)))
+
+
+def described_networks(report: dict[str, Any]) -> str:
+    """How many networks there are, of how many that were wanted, if there are several."""
+    n, wanted = report["network"]["networks"], report["parameters"].get("n_members", 1)
+    if n < wanted:
+        return f"{n} of {wanted} networks, of "
+    return f"{n} networks of " if n > 1 else ""
+
+
+def parameters(model: Any) -> dict[str, Any]:
+    """The parameters of an estimator as they are in effect: in place of None, of what a preset decides, its values.
+
+    Parameters
+    ----------
+    model : MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
+
+    Returns
+    -------
+    dict
+    """
+    found = model.get_params(deep=False)
+    if "preset" in found:
+        from .tabular import PRESETS
+
+        found |= {name: value for name, value in PRESETS[found["preset"]].items() if found[name] is None}
+    found.pop("encoder", None)  # of which the report has the columns
+    return dict(found)
 
 
 def clean(value: object, longest: int | None = None) -> str:
@@ -332,7 +362,7 @@ def columns(report: dict[str, Any]) -> str:
 
 def settings(report: dict[str, Any]) -> list[str]:
     """The parameters of the estimator, those that are not its defaults first."""
-    defaults = getattr(fastnn, report["model"])().get_params()
+    defaults = parameters(getattr(fastnn, report["model"])())
     given, left = [["setting", "value"]], [["setting", "value"]]
     for name, value in report["parameters"].items():
         (left if value == defaults[name] else given).append([name, str(value)])

@@ -187,7 +187,7 @@ def test_a_tabular_model_says_in_python_what_the_command_says(tabular, flowers):
 
 @pytest.mark.parametrize("before", [[], [fastnn.TableEncoder()]])
 def test_a_tabular_model_of_python_predicts_at_the_command(tmp_path, flowers, before):
-    X, y = flowers.drop(columns="species"), flowers["petal width (cm)"].fillna(0)
+    X, y = flowers.drop(columns=["species", "name"]), flowers["petal width (cm)"].fillna(0)
     model = make_pipeline(*before, fastnn.TabularRegressor((8,), preset="fast", max_iter=2, random_state=0)).fit(X, y)
     fastnn.save(model, tmp_path / "m.fastnn")
     X.to_csv(tmp_path / "t.csv", index=False)
@@ -420,7 +420,7 @@ def test_what_scikit_learn_has_not_is_trained_and_not_compared(folder, tmp_path,
 def test_options_of_the_other_task_are_refused(folder, tmp_path):
     arguments = ["train", folder / "flowers.csv", "--output", tmp_path, "--target"]
     got = run(*arguments, "species", "--loss", "huber", "--model", "mlp")
-    assert (got.code, got.err) == (2, "fastnn: --loss is for a regression, but this is a classification\n")
+    assert (got.code, got.err) == (2, "fastnn: --loss huber is for a regression, but this is a classification\n")
     for model in "mlp", "tabular":
         got = run(*arguments, "petal width (cm)", "--class-weight", "balanced", "--model", model)
         assert (got.code, got.err) == (2, "fastnn: --class-weight is for a classification, but this is a regression\n")
@@ -505,7 +505,7 @@ def test_an_interrupted_training_is_resumed(tmp_path):
     out, _ = command.communicate()
     assert "the model trained so far is kept, and --resume goes on" in out
     other = run(*options, "--output", tmp_path / "twice", "--resume", "--alpha", "1")
-    assert (other.code, "checkpoint of a training with other alpha" in other.err) == (2, True)
+    assert (other.code, "checkpoint of a training with other --alpha" in other.err) == (2, True)
     assert run(*options, "--output", tmp_path / "twice", "--resume").code == 0
     models = [fastnn.load(tmp_path / name / "model.fastnn") for name in ("whole", "twice")]
     for one, other in zip(*(model.coefs_ for model in models), strict=True):
@@ -515,6 +515,26 @@ def test_an_interrupted_training_is_resumed(tmp_path):
     assert not (tmp_path / "twice" / "checkpoint.safetensors").exists()
     again = run(*options, "--output", tmp_path / "twice", "--resume")
     assert (again.code, "no training was interrupted" in again.err) == (2, True)
+
+
+def test_a_training_that_cannot_be_saved_is_not_lost(folder, tmp_path):
+    options = ["train", folder / "flowers.csv", "--target", "species", "--output", tmp_path, *QUICK]
+    (tmp_path / "model.fastnn").mkdir()
+    got = run(*options)
+    assert (got.code, got.err) == (2, f"fastnn: {tmp_path}/model.fastnn: Is a directory\n")
+    (tmp_path / "model.fastnn").rmdir()
+    assert run(*options, "--resume").code == 0
+    assert (tmp_path / "model.fastnn").is_file()
+    assert not (tmp_path / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "checkpoint.safetensors"])
+def test_a_file_of_the_user_that_is_called_as_a_checkpoint_is_not_removed(folder, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    model = "mlp" if name == "checkpoint" else "tabular"
+    options = ["--target", "species", "--output", tmp_path, "--model", model, *QUICK]
+    assert run("train", folder / "flowers.csv", *options).code == 0
+    assert (tmp_path / name).read_text() == "mine"
 
 
 def test_an_interrupted_training_on_a_table_is_resumed(folder, tmp_path):
@@ -535,9 +555,13 @@ def test_an_interrupted_training_on_a_table_is_resumed(folder, tmp_path):
     )
     assert json.loads((tmp_path / "twice/report.json").read_text())["fastnn"]["interrupted"]
     other = run(*options, "--output", tmp_path / "twice", "--resume", "--alpha", "1")
-    assert (other.code, "checkpoint of a training with other alpha" in other.err) == (2, True)
+    assert (other.code, "checkpoint of a training with other --alpha" in other.err) == (2, True)
     other = run(*options[:4], "--model", "mlp", "--output", tmp_path / "twice", "--resume")
-    assert (other.code, "there is no checkpoint.safetensors" in other.err) == (2, True)
+    assert (other.code, "but the training that was interrupted in" in other.err) == (2, True)
+    assert "is of --model tabular" in other.err
+    for option in ["--preset", "accurate"], ["--seed", "1"]:
+        other = run(*options, "--output", tmp_path / "twice", "--resume", *option)
+        assert (other.code, other.err.endswith(f"a training with other {option[0]}\n")) == (2, True)
     assert run(*options, "--output", tmp_path / "twice", "--resume").code == 0
     models = [fastnn.load(tmp_path / name / "model.fastnn") for name in ("whole", "twice")]
     for one, other in zip(*(model.estimators_ for model in models), strict=True):
@@ -546,6 +570,136 @@ def test_an_interrupted_training_on_a_table_is_resumed(folder, tmp_path):
     assert [path.name for path in (tmp_path / "twice/checkpoint").iterdir()] == ["mine"]
     again = run(*options, "--output", tmp_path / "twice", "--resume")
     assert (again.code, "no training was interrupted" in again.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        (["u"] * 60 + ["v"] * 60 + ["w"], "class w has one row alone"),
+        (["u", "v"] * 20, "there are 32, but 50 are the least"),
+        ([f"c{i % 45}" for i in range(250)], "0.2 of 200 leaves too few for 45 classes"),
+    ],
+    ids=["rare", "few", "many"],
+)
+def test_a_training_without_validation_says_so_and_why(tmp_path, labels, why):
+    pd.DataFrame({"a": range(len(labels)), "b": np.arange(len(labels)) % 7 / 3, "y": labels}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    got = run(
+        "train", tmp_path / "t.csv", "--target", "y", "--output", tmp_path, "--scoring", "loss", "--seed", 1, *QUICK
+    )
+    assert (got.code, got.err) == (0, "")
+    sentence = f"no rows to train are set aside to validate, because {why}: the last epoch counts"
+    assert f"note       {sentence}; --scoring has no effect\n" in got.out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["without_validation"] == sentence
+    assert not {"scoring", "validation_fraction"} & set(report["parameters"])
+    assert "validation_score" not in report["history"][0]
+    assert f"<p>N{sentence[1:]}.</p>" in (tmp_path / "report.html").read_text()
+
+
+def test_the_report_has_what_the_preset_decides(tabular):
+    report = json.loads((tabular / "tabular/report.json").read_text())
+    assert report["parameters"] | {"n_members": 2, "n_bins": 16, "max_iter": 20} == report["parameters"]
+    assert report["without_validation"] is None
+    page = (tabular / "tabular/report.html").read_text()
+    assert '<th scope="row">n_bins</th><td>16</td>' in page
+    assert '<th scope="row">n_members</th><td>2</td>' in page
+
+
+def test_an_interrupted_page_says_how_many_networks_were_wanted():
+    from fastnn.report import described_networks
+
+    assert described_networks({"network": {"networks": 2}, "parameters": {"n_members": 3}}) == "2 of 3 networks, of "
+    assert described_networks({"network": {"networks": 3}, "parameters": {"n_members": 3}}) == "3 networks of "
+    assert described_networks({"network": {"networks": 1}, "parameters": {}}) == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--n-bins", "0"], "2 of 8 units, mish"),
+        (["--hidden-layer-sizes", "none"], "2 without hidden units, on pieces of the numbers"),
+        (["--ignore", "a"], "2 of 8 units, mish"),
+    ],
+    ids=["no-pieces", "no-hidden", "no-numbers"],
+)
+def test_networks_are_described_as_they_are(tmp_path, options, line):
+    pd.DataFrame({"a": np.arange(60) % 7 / 3, "c": ["u", "v", "w"] * 20, "y": ["p", "n"] * 30}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    arguments = ["--target", "y", "--output", tmp_path, "--preset", "fast", *QUICK, *options]
+    assert f"networks   {line}\n" in run("train", tmp_path / "t.csv", *arguments).out
+
+
+def test_an_interrupt_while_importances_are_computed_leaves_the_model_and_a_report(folder, tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.Problem, "importances", interrupted)
+    (tmp_path / "report.html").write_text("an older one")
+    got = run("train", folder / "flowers.csv", "--target", "species", "--output", tmp_path, *QUICK)
+    assert (got.code, got.err) == (0, "")
+    assert "interrupted: the report is without the columns that matter" in got.out
+    assert fastnn.load(tmp_path / "model.fastnn").classes_.tolist() == ["setosa", "versicolor", "virginica"]
+    assert "Their computation was interrupted." in (tmp_path / "report.html").read_text()
+    assert json.loads((tmp_path / "report.json").read_text())["importances"] is None
+
+
+def test_classes_of_the_test_alone_are_told(tmp_path):
+    labels = ["u"] * 60 + ["v"] * 60 + ["w"]
+    pd.DataFrame({"a": np.arange(121) % 7 / 3, "y": labels}).to_csv(tmp_path / "t.csv", index=False)
+    arguments = ["train", tmp_path / "t.csv", "--target", "y", "--output", tmp_path, *QUICK]
+    note = "note       in the test alone, and so never predicted: w\n"
+    assert note in run(*arguments, "--seed", 0).out
+    assert note not in run(*arguments, "--seed", 1).out  # which has it in the part to train
+
+
+def test_a_narrow_terminal_gets_all_scores(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    rows = [["in the test", "fastnn", "scikit-learn", "most frequent class"]]
+    rows += [["balanced accuracy", "0.9123", "0.8456", "0.5789"], ["examples/s", "1,234,567", "345,678", ""]]
+    cli.print_results(rows, 1)
+    printed = capsys.readouterr().out
+    assert all(cell in printed for row in rows[1:] for cell in row[1:])
+    assert max(map(len, printed.splitlines())) <= 40
+
+
+@pytest.mark.parametrize(("width", "words"), [(40, "loss 0.1235"), (120, "loss 0.1235  validation accuracy 0.5000")])
+def test_a_progress_bar_of_any_width_counts(monkeypatch, width, words):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(width))
+    epoch = SimpleNamespace(loss=0.12345678, validation_score=0.5)
+    with contextlib.redirect_stdout(Terminal()) as terminal, cli.progress(640, "accuracy") as show:
+        show(epoch, 640)
+    assert re.search(f"epoch +640/640.*{words} .*0:00:00", terminal.getvalue())
+
+
+def test_one_is_told_of_as_one(tmp_path):
+    pd.DataFrame({"a": np.arange(60) % 7 / 3, "on": "True", "y": ["p", "n"] * 30}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    arguments = ["--target", "y", "--output", tmp_path, "--model", "mlp", "--no-compare", "--max-iter", 1]
+    printed = run("train", tmp_path / "t.csv", *arguments).out
+    assert "trained    1 epoch in " in printed
+    assert "left out: on (always True)" in printed
+    pd.DataFrame({"a": [1], "on": "True"}).to_csv(tmp_path / "one.csv", index=False)
+    got = run("predict", tmp_path / "model.fastnn", tmp_path / "one.csv", "--output", tmp_path / "p.csv")
+    assert ": 1 row of predicted_y, " in got.out
+
+
+def test_a_training_that_begins_anew_says_what_it_removes(folder, tmp_path):
+    model = fastnn.MLPClassifier((3,), max_iter=1, checkpoint=tmp_path / "checkpoint.safetensors")
+    with pytest.warns(Warning, match="reached"):
+        model.fit(np.eye(4), [0, 1, 0, 1])
+    options = ["train", folder / "flowers.csv", "--target", "species", "--output", tmp_path, *QUICK]
+    note = "note       removed: the state of a training interrupted here"
+    assert note in run(*options).out
+    assert note not in run(*options).out
 
 
 def test_bench_prints_a_row_and_draws_a_picture(tmp_path):
@@ -653,6 +807,8 @@ TABLES = {
     "tiny.csv": "a,y\n1,u\n2,v\n3,u\n",
     "target-only.csv": "y\n" + "u\nv\n" * 10,
     "rare.csv": "a,y\n" + "1,u\n" * 20 + "2,v\n" + "3,w\n" * 20,
+    "wide.csv": "a,y\n" + "".join(f"{i % 7},{i / 4}\n" for i in range(120)),
+    "dates.csv": "d,y\n" + "1970-10-13,u\n1970-10-14,v\n" * 10,
     "lopsided.csv": "a,y\n" + "1,u\n" * 20 + "2,v\n",
 }
 
@@ -663,6 +819,10 @@ def bad(tmp_path_factory, folder):
     bad = tmp_path_factory.mktemp("bad")
     for name, text in TABLES.items():
         (bad / name).write_text(text)
+    (bad / "flowers.csv").write_text((folder / "flowers.csv").read_text())
+    (bad / "folder").mkdir()
+    (bad / "folder/model.fastnn").touch()
+    pd.read_csv(bad / "good.csv").to_parquet(bad / "good.parquet")
     (bad / "noise.parquet").write_bytes(b"PAR1 and noise")
     model = (folder / "run/model.fastnn").read_bytes()
     (bad / "good.fastnn").write_bytes(model)
@@ -730,7 +890,7 @@ def bad(tmp_path_factory, folder):
         ("bench --calls fit-iris --seconds inf", "--seconds is inf, but a positive number is wanted"),
         ("bench defaults --seconds 0", "--seconds is 0.0, but a positive number is wanted"),
         ("train --colour red", "--colour"),
-        ("train --output good.csv", "good.csv: File exists"),
+        ("train --output good.csv", "good.csv: a file, but --output is to be a folder"),
         ("train --output good.csv/run", "good.csv/run: Not a directory"),
         ("train --hidden-layer-sizes 99999999999999999999", "not enough memory: the network would have 7,499,"),
         ("train --hidden-layer-sizes 99999999,99999999", "not enough memory: the network"),
@@ -743,17 +903,48 @@ def bad(tmp_path_factory, folder):
         ("predict good.fastnn none.csv", "no such file: none.csv"),
         ("predict good.fastnn good.csv", "no column 'sepal length (cm)', 'sepal width (cm)'"),
         ("predict good.fastnn", "Missing argument 'DATA'"),
+        ("predict data", "Missing argument 'DATA'."),
         ("export none.fastnn --to onnx", "none.fastnn: No such file or directory"),
         ("export good.csv --to onnx", "good.csv is not a fastnn model file"),
         ("export good.fastnn", "Missing option '--to'"),
         ("export good.fastnn --to coreml", "'coreml' is not one of"),
         ("export good.fastnn --to onnx --dtype float16", "'float16' is not one of 'float32', 'float64'"),
-        ("export good.fastnn --to onnx --opset 3", "opset is 3, but a number from 13 to"),
+        ("export good.fastnn --to onnx --opset 3", "--opset is 3, but a number from 13 to"),
         ("export good.fastnn --to onnx -o none/m.onnx", "none: No such file or directory"),
         ("export good.fastnn --to onnx -o .", ".: Is a directory"),
-        ("export good.fastnn --to safetensors", "a tensor holds numbers alone"),
+        ("export good.fastnn --to safetensors", "is for what train --model tabular has learned"),
         ("export good.fastnn --to onnx -o ./good.fastnn", "good.fastnn is the model itself"),
         ("export good --to c -o good.fastnn", "good.fastnn is the model itself"),
+        ("predict good.fastnn good.csv --output ./good.csv", "good.csv is the table itself"),
+        ("predict good good.csv --output good.fastnn", "good.fastnn is the model itself"),
+        ("train good.csv --target y --no-early-stopping", "--no-early-stopping is for --model mlp"),
+        ("train good.csv --target y --scoring r2", "--scoring r2 is for a regression, but this is a classification"),
+        ("train wide.csv --target y --scoring accuracy", "--scoring accuracy is for a classification, but this is a r"),
+        ("train wide.csv --target y --model mlp --loss focal", "--loss focal is for a classification, but this is a r"),
+        (
+            "train wide.csv --target y --validation-fraction 0.001",
+            "--validation-fraction 0.001 sets aside 1 of 96 rows",
+        ),
+        ("train wide.csv --target y --validation-fraction 0.999", "--validation-fraction 0.999 sets aside 96 of 96"),
+        ("train wide.csv --target y --model mlp --validation-fraction 0.999", "sets aside 96 of 96"),
+        ("train good.csv --target y --target a", "--target is given more than once (y, a)"),
+        ("train good.parquet --target y --separator ;", "good.parquet is a Parquet file, which has no separator"),
+        ("predict folder good.csv", "folder: Is a directory (meant: folder/model.fastnn?)"),
+        ("export folder --to onnx", "folder: Is a directory (meant: folder/model.fastnn?)"),
+        ("train --seed -1", "greater than or equal to 0, but it is '-1'"),
+        ("train good.csv --target y --n-members=two", "Invalid value for '--n-members': "),
+        ("train good.csv --target y --n-members=two", ", but it is 'two'"),
+        (
+            "train dates.csv --target y --date d=dmy",
+            "of the order dmy, but '1970-10-13', '1970-10-14' (row 1): that is the order ymd",
+        ),
+        ("predict good.fastnn flowers.csv --output /dev/full", "/dev/full: No space left on device"),
+        (
+            "export good.fastnn --to c --name int",
+            "--name is 'int', but an identifier of C is wanted, and that word means",
+        ),
+        ("train --solver lbfgs --schedule cosine", "--schedule has no effect with --solver lbfgs: leave it out"),
+        ("train --solver lbfgs --early-stopping", "--early-stopping has no effect with --solver lbfgs: leave it out"),
         ("teach", "No such command 'teach'"),
     ],
 )
@@ -766,6 +957,7 @@ def test_bad_input_gets_one_line_and_status_2(bad, monkeypatch, arguments, messa
     assert got.err.startswith("fastnn: ")
     assert got.err.count("\n") == 1
     assert message.lower() in got.err.lower()
+    assert "but it is ''" not in got.err
 
 
 def test_a_model_is_exported_and_told_what_it_takes_and_gives(folder, flowers, tmp_path, monkeypatch):
@@ -811,15 +1003,18 @@ def test_a_model_is_exported_to_c(folder, tmp_path):
     got = run("export", folder / "run/model.fastnn", "--to", "c", "--name", "flower", "--output", tmp_path / "flower.h")
     assert (got.code, got.err) == (0, "")
     assert "int flower_predict(const flower_row *" in got.out
+    assert "int flower_test(void), with #define FLOWER_TEST\n" in got.out
     assert (tmp_path / "flower.h").read_text().count("flower_predict_proba(") > 1
     got = run("export", folder / "run/model.fastnn", "--to", "c", "--name", "1x", "--output", tmp_path / "x.h")
-    assert (got.code, got.err.split(",")[0]) == (2, "fastnn: name is '1x'")
+    assert (got.code, got.err.split(",")[0]) == (2, "fastnn: --name is '1x'")
 
 
 def test_every_format_takes_a_tabular_model(flowers):
     pytest.importorskip("onnx")
     pytest.importorskip("safetensors")
-    model = fastnn.TabularRegressor((5,), n_members=2, n_bins=4, max_iter=2).fit(flowers, range(150))
+    model = fastnn.TabularRegressor((5,), n_members=2, n_bins=4, max_iter=2).fit(
+        flowers.drop(columns="name"), range(150)
+    )
     told = {name: format_.make(model)[1] for name, format_ in cli.FORMATS.items()}
     assert told["onnx"][0][1].startswith("ONNX, opset 18: the mean of 2 multilayer perceptrons of ")
     assert any("void network_predict(const network_row *row, double *out)" in line for _, line in told["c"])

@@ -287,7 +287,11 @@ def to_c(model: Any, name: str = "network") -> str:
     """
     if not isinstance(name, str):
         raise TypeError(f"name is a {type(name).__name__}, but a str is wanted")
-    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or name in RESERVED:
+    if name in RESERVED:
+        raise ValueError(
+            f"name is {name!r}, but an identifier of C is wanted, and that word means something there already"
+        )
+    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
         raise ValueError(f"name is {name!r}, but an identifier of C is wanted: a letter, then letters, digits and _")
     return _Header(describe(model), name).text()
 

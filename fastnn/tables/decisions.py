@@ -99,8 +99,12 @@ def decide(
     odd = np.isnan(x) & ~columns.absent(column)
     if np.isnan(x).all():
         if forced and odd.any():
-            what = "dates" if text.kind == "date" else "numbers"
-            raise TableError(f"column {name!r} holds no {what}, but {examples(column, odd, rows)}")
+            what, other = "dates" if text.kind == "date" else "numbers", ""
+            for form in ("ymd", "dmy", "mdy") if text.kind == "date" else ():
+                if np.isnan(Number(name, 0.0, 0.0, 1.0, "date", form).values(column)[odd]).mean() < 0.5:
+                    what, other = f"dates of the order {text.form}", f": that is the order {form}"
+                    break
+            raise TableError(f"column {name!r} holds no {what}, but {examples(column, odd, rows)}{other}")
         return Decision(reason="no values", notes=notes)
     if odd.any():
         shown = Counter(column[odd].tolist() if column.dtype.kind == "O" else map(str, column[odd])).most_common(4)
@@ -112,6 +116,8 @@ def decide(
     low, high = np.nanmin(learned_from), np.nanmax(learned_from)
     if high / 2 - low / 2 <= 1e-10 * max(abs(low), abs(high)) / 2:  # halves: the difference may overflow
         shown_as = columns.day(low) if text.kind == "date" else f"{low:g}"
+        if text.kind == "boolean":
+            shown_as = str(column[x == low][0])
         where = IN_TRAINING if np.nanmin(x) < low or np.nanmax(x) > high else ""
         return Decision(reason=f"always {shown_as}{where}", notes=notes)
     learned = Number.fit(name, learned_from, text.kind, text.form)

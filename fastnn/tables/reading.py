@@ -134,6 +134,8 @@ def _tables(path: str | os.PathLike[str], separator: str | None, decimal: str | 
         if not any(chunk.strip() for chunk in file.chunks()):
             raise TableError(f"{name} is empty")
         is_parquet = file.start()[:4] == b"PAR1"
+        if is_parquet and separator is not None:
+            raise TableError(f"{file.name} is a Parquet file, which has no separator: leave it out")
         frames = _parquet(file, rows) if is_parquet else _csv(file, separator, decimal, notes, rows)
         for frame in _grouped(frames, rows):
             if not n:
