@@ -36,8 +36,8 @@ from fastnn.tables import TableEncoder
 FEWEST_TO_VALIDATE = 50
 #: What a preset stands for: `docs/tabular.md` has what each costs and brings.
 PRESETS = {
-    "accurate": {"n_members": 5, "n_bins": 48, "max_iter": 128},
-    "fast": {"n_members": 2, "n_bins": 16, "max_iter": 64},
+    "accurate": {"n_members": 5, "max_iter": 128},
+    "fast": {"n_members": 2, "max_iter": 64},
 }
 #: Rows that are predicted at a time.
 ROWS_AT_ONCE = 8192
@@ -226,14 +226,14 @@ _PARAMETERS = """    Parameters
     hidden_layer_sizes : sequence of int, default (128, 128, 128)
         The widths of the hidden layers.
     preset : {{"accurate", "fast"}}, default "accurate"
-        What `n_members`, `n_bins` and `max_iter` are where they are None: 5, 48 and 128; or, for a fifth to a twelfth
-        of the time and a few percent more error, 2, 16 and 64.
+        What `n_members` and `max_iter` are where they are None: 5 and 128; or, for a fifth of the time and a few
+        percent more error, 2 and 64.
     n_members : int or None, default None
         Networks whose predictions are averaged; None for the preset's.
     activation : str or Activation, or a sequence of these, default "mish"
         g of the hidden layers: see `{network}`.
-    n_bins : int or None, default None
-        How many pieces of each number stand beside it: see `PiecewiseLinearEncoder`; None for the preset's.
+    n_bins : int, default 48
+        How many pieces of each number stand beside it: see `PiecewiseLinearEncoder`.
     dropout : float, default 0
         Which part of the hidden units is left out at random in each step.
     alpha : float, default 0.02
@@ -244,7 +244,7 @@ _PARAMETERS = """    Parameters
         Examples in a batch; "auto" for 64 (up to 1024 rows), 128 (8192), 256 (30 000), 512 (100 000) or 1024.
     max_iter : int or None, default None
         Epochs; None for the preset's.
-    validation_fraction : float, default 0.2
+    validation_fraction : float, default 0.1
         The part of the rows that each member sets aside, another part for each, to choose its epoch by; one row of each
         class stays.  Of fewer than 50 rows none are, and the last epoch counts.
 {more}    encoder : TableEncoder, FrozenEstimator or None, default None
@@ -287,7 +287,7 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "preset": [StrOptions(set(PRESETS))],
         "n_members": [Interval(Integral, 1, None, closed="left"), None],
-        "n_bins": [*PiecewiseLinearEncoder._parameter_constraints["n_bins"], None],
+        "n_bins": PiecewiseLinearEncoder._parameter_constraints["n_bins"],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -328,10 +328,10 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
         self.__dict__.pop("feature_names_in_", None)
         if hasattr(self.encoder_, "feature_names_in_"):
             self.feature_names_in_ = self.encoder_.feature_names_in_
-        n_members, n_bins, max_iter = map(self._wanted, ("n_members", "n_bins", "max_iter"))
+        n_members, max_iter = map(self._wanted, ("n_members", "max_iter"))
         random = check_random_state(self.random_state)
         seeds = random.randint(2**31 - 1, size=n_members).tolist()
-        self.embedding_ = PiecewiseLinearEncoder(n_bins)
+        self.embedding_ = PiecewiseLinearEncoder(self.n_bins)
         matrix = self._held(self.embedding_.fit(matrix, sample_weight=sample_weight), matrix)
         X_val, y_val, weights_val = held_out
         if X_val is None and any(each is not None for each in held_out):
@@ -526,13 +526,13 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         preset: str = "accurate",
         n_members: int | None = None,
         activation: Any = "mish",
-        n_bins: int | None = None,
+        n_bins: int = 48,
         dropout: float = 0.0,
         alpha: float = 0.02,
         learning_rate_init: float = 0.003,
         batch_size: int | str = "auto",
         max_iter: int | None = None,
-        validation_fraction: float = 0.2,
+        validation_fraction: float = 0.1,
         scoring: Any = "calibrated_loss",
         label_smoothing: float = 0.0,
         class_weight: Any = None,
@@ -758,13 +758,13 @@ class TabularRegressor(RegressorMixin, _Tabular):
         preset: str = "accurate",
         n_members: int | None = None,
         activation: Any = "mish",
-        n_bins: int | None = None,
+        n_bins: int = 48,
         dropout: float = 0.0,
         alpha: float = 0.02,
         learning_rate_init: float = 0.003,
         batch_size: int | str = "auto",
         max_iter: int | None = None,
-        validation_fraction: float = 0.2,
+        validation_fraction: float = 0.1,
         scoring: Any = "loss",
         encoder: TableEncoder | FrozenEstimator | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
