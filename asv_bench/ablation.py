@@ -54,8 +54,11 @@ VARIANTS = {
     "dropout 0.15": {"dropout": 0.15},
     "batches of 64": {"batch_size": 64},
     "batches of 256": {"batch_size": 256},
-    "a tenth set aside": {"validation_fraction": 0.1},
+    "0.15 set aside": {"validation_fraction": 0.15},
+    "a fifth set aside": {"validation_fraction": 0.2},
     "fast": {"preset": "fast"},
+    "fast, three members": {"preset": "fast", "n_members": 3},
+    "epochs by the log loss": {"scoring": "loss"},
 }
 
 
