@@ -599,9 +599,10 @@ class TabularClassifier(ClassifierMixin, _Tabular):
                 f"y has shape {y.shape}, but a TabularClassifier learns one class of each row: "
                 "sklearn.multioutput.MultiOutputClassifier takes several columns"
             )
-        self.classes_ = np.unique(y)
         weights = _weights(sample_weight, y)
-        return self._fit(X, y, weights, (X_val, y_val, sample_weight_val))
+        self._fit(X, y, weights, (X_val, y_val, sample_weight_val))
+        self.classes_ = np.unique(y)
+        return self
 
     def _split(self, y: npt.NDArray[Any], seed: int) -> list[npt.NDArray[np.intp]] | None:
         """The rows to train on and to set aside, where no part of them can have all classes in proportion."""

@@ -276,6 +276,15 @@ def test_numbers_far_out_are_at_the_bound():
     np.testing.assert_allclose(encoder.transform([[1e160], [-1e308]])[:, 0], [3, -3])
 
 
+def test_a_fit_that_fails_leaves_the_classes_as_they_were():
+    x = np.random.default_rng(0).normal(size=(60, 1))
+    model = TabularClassifier(n_members=1, max_iter=5, random_state=0).fit(x, x[:, 0] > 0)
+    before = model.predict(x)
+    with pytest.raises(ValueError, match="scoring"):
+        model.set_params(scoring="r2").fit(x, np.where(x[:, 0] > 0, "a", "b"))
+    np.testing.assert_array_equal(model.predict(x), before)
+
+
 def test_a_fit_that_fails_leaves_the_model_as_it_was():
     x = np.random.default_rng(0).normal(size=(60, 1))
     model = TabularRegressor(n_members=1, max_iter=5, random_state=0).fit(x, x[:, 0])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn.kernels.laws.activations import LINEAR
-from fastnn.kernels.laws.units import sum_first, update
+from fastnn.kernels.laws.units import update
 from fastnn.kernels.machine.jit import kernel, part
 from fastnn.kernels.machine.simd import lanes, matrix
 from fastnn.kernels.machine.team import share
@@ -207,12 +207,6 @@ def part_of(run, step, phase, rank, size):
     return first, last, together
 
 
-@part
-def is_private(phase):
-    """Nothing is."""
-    return False
-
-
 @kernel
 def work(run, worker, step, phase, begin, end):
     """Some units of one phase of a step."""
@@ -227,15 +221,4 @@ def work(run, worker, step, phase, begin, end):
         clip_and_update(run, step, begin, end)
 
 
-@part
-def loss(run, worker, step):
-    """The sum of the losses of the examples."""
-    return sum_first(matrix(run.room.work[0], run.room.losses, 1, run.room.width), step.rows.size)
-
-
-@part
-def end(run, worker, costs):
-    """Theta is where it was."""
-
-
-train = loop("pieces", begin, n_phases, part_of, is_private, work, loss, end)
+train = loop("pieces", begin, n_phases, part_of, columns.is_private, work, columns.loss, columns.end)
