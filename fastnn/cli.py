@@ -850,7 +850,8 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="NAME",
-            help="Such as defaults or bench-mnist, with --calls fit-iris, with --options dropout; all, if none.",
+            help="Such as defaults or bench-mnist, with --calls fit-iris, with --options dropout, with --start load; "
+            "all, if none.",
             show_default=False,
         ),
     ] = None,
@@ -858,21 +859,35 @@ def bench(
     options: Annotated[
         bool, typer.Option("--options", help="Time what options of training cost a step, such as dropout.")
     ] = False,
+    start: Annotated[
+        bool, typer.Option("--start", help="Measure what a new process pays before its first answer.")
+    ] = False,
     libraries: Annotated[
         list[str] | None, typer.Option("--library", help="One of those to compare; all installed.", show_default=False)
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, help="Interleaved runs of each.")] = 7,
+    runs: Annotated[
+        int | None, typer.Option(min=1, help="Interleaved runs of each.", show_default="7; with --start 5")
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option(help="Length of a run.", show_default="0.2; with --calls 0.02")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="A picture to write.", show_default=False)] = None,
 ) -> None:
-    """Time training steps, or calls, beside other libraries, as far as they are installed, in one run."""
+    """Time training steps, calls, or new processes beside other libraries, as far as they are installed, in one run."""
     if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(f"--seconds is {seconds}, but a positive number is wanted")
+    kinds = [kind for kind, is_given in (("options", options), ("calls", calls), ("start", start)) if is_given]
+    if len(kinds) > 1:
+        several = " and ".join(f"--{kind}" for kind in kinds)
+        raise ValueError(f"{several} are {len(kinds)} benchmarks: one of them is wanted")
+    if start:
+        for option, value in ("--seconds", seconds), ("--output", output):
+            if value is not None:
+                raise ValueError(f"{option} is for steps and calls, but this is --start")
+        bench_start(names, libraries, runs or 5)
+        return
+    runs = runs or 7
     if options:
-        if calls:
-            raise ValueError("--options and --calls are two benchmarks: one of them is wanted")
         medians = bench_options(names, libraries, runs, 0.2 if seconds is None else seconds)
     elif calls:
         medians = bench_calls(names, libraries, runs, 0.02 if seconds is None else seconds)
@@ -916,32 +931,66 @@ def bench_calls(
     """Microseconds of each call, for each library that knows it, printed as they come."""
     from .comparison import calls
 
-    check_known("call", names, list(calls.CALLS))
-    check_known("library", libraries, calls.installed())
-    wanted = libraries or calls.installed()
-    rows = {name: [library for library in calls.CALLS[name].libraries if library in wanted] for name in calls.CALLS}
-    for name in names or []:
-        if not rows[name]:
-            raise ValueError(f"{name} is a call of {', '.join(calls.CALLS[name].libraries)}")
+    known = {name: call.libraries for name, call in calls.CALLS.items()}
+    rows = choose_rows("call", names, known, libraries, calls.installed())
     say_machine()
     say("", "time of a call, median of interleaved runs; in brackets, how many times as long as fastnn")
-    width = max(map(len, calls.CALLS))
+    width = max(map(len, known))
     medians: dict[str, dict[str, float]] = {}
     slower = []
-    for name in names or [name for name, known in rows.items() if known]:
-        times = medians[name] = calls.measure(calls.CALLS[name], rows[name], runs, seconds=seconds)
-        ours = times.get("fastnn")
-        row = [
-            f"{library} {duration(time)}" + (f" ({time / ours:.3g} x)" if ours and library != "fastnn" else "")
-            for library, time in times.items()
-        ]
-        if ours and min(times.values()) < ours:
+    for name, known_by in rows.items():
+        times = medians[name] = calls.measure(calls.CALLS[name], known_by, runs, seconds=seconds)
+        if say_beside(f"{name:{width}} ", times, duration, "slower"):
             slower.append(name)
-            row.append("fastnn is slower")
-        say(f"{name:{width}} ", ", ".join(row))
     if any(len(times) > 1 for times in medians.values()):
         say("slower", ", ".join(slower) or "nowhere")
     return medians
+
+
+def bench_start(names: list[str] | None, libraries: list[str] | None, runs: int) -> None:
+    """Print what new processes take, of each library, as it comes."""
+    from .comparison import start
+
+    known = {name: program.libraries for name, program in start.ROWS.items()}
+    rows = choose_rows("start", names, known, libraries, list(start.LIBRARIES))
+    say_machine()
+    say("", "what a new process takes, median of interleaved runs; in brackets, how many times as much as fastnn")
+    width = max(map(len, known))
+    measured: dict[start.Program, dict[str, dict[str, float]]] = {}
+    for name, known_by in rows.items():
+        program = start.ROWS[name]
+        if program not in measured:  # which may have been run for another row
+            measured[program] = start.measure(program, known_by, runs)
+        amounts = measured[program][name]
+        if name == "memory":
+            say_beside(f"{name:{width}} ", amounts, lambda megabytes: f"{megabytes:,.1f} MiB", "larger")
+        else:
+            say_beside(f"{name:{width}} ", amounts, lambda seconds: duration(1e6 * seconds), "slower")
+
+
+def choose_rows(
+    kind: str, names: list[str] | None, known: dict[str, tuple[str, ...]], wanted: list[str] | None, there: list[str]
+) -> dict[str, list[str]]:
+    """Return which libraries each row is measured with: the rows that are named, or all; the libraries likewise."""
+    check_known(kind, names, list(known))
+    check_known("library", wanted, there)
+    rows = {name: [library for library in known[name] if library in (wanted or there)] for name in names or known}
+    for name in names or []:
+        if not rows[name]:
+            raise ValueError(f"{name} is a {kind} of {', '.join(known[name])}")
+    return {name: libraries for name, libraries in rows.items() if libraries}
+
+
+def say_beside(label: str, amounts: dict[str, float], told: Callable[[float], str], more: str) -> bool:
+    """Print what each library takes, and return whether fastnn takes more than another."""
+    ours = amounts.get("fastnn")
+    row = [
+        f"{library} {told(amount)}" + (f" ({amount / ours:.3g} x)" if ours and library != "fastnn" else "")
+        for library, amount in amounts.items()
+    ]
+    is_more = bool(ours and min(amounts.values()) < ours)
+    say(label, ", ".join(row + [f"fastnn is {more}"] * is_more))
+    return is_more
 
 
 def bench_options(

@@ -757,6 +757,28 @@ def test_bench_of_calls_names_what_there_is():
     assert got.err == "fastnn: predict-wide-1 is a call of fastnn, onnxruntime\n"
 
 
+def test_bench_of_starts_prints_a_row():
+    got = run("bench", "--start", "import", "help", "--runs", 1)
+    assert (got.code, got.err) == (0, "")
+    assert re.search(r"^import +fastnn [\d.]+ \w+, numpy [\d.]+ \w+ \([\d.]+ x\)", got.out, re.M)
+    assert re.search(r"^help +fastnn [\d.]+ \w+$", got.out, re.M)
+
+
+def test_bench_of_starts_has_a_unit_for_each_row_and_runs_a_program_once(monkeypatch):
+    amounts = {"fit": {"fastnn": 0.5, "sklearn": 0.01}, "memory": {"fastnn": 40.0, "sklearn": 2.0}}
+    measured = []
+
+    def measure(program, libraries, n_runs):
+        measured.append((libraries, n_runs))
+        return amounts
+
+    monkeypatch.setattr("fastnn.comparison.start.measure", measure)
+    *_, memory, fit = run("bench", "--start", "memory", "fit").out.splitlines()
+    assert memory.split(maxsplit=1) == ["memory", "fastnn 40.0 MiB, sklearn 2.0 MiB (0.05 x), fastnn is larger"]
+    assert fit.split(maxsplit=1) == ["fit", "fastnn 500 ms, sklearn 10 ms (0.02 x), fastnn is slower"]
+    assert measured == [(["fastnn", "sklearn"], 5)]
+
+
 def test_warmup_leaves_nothing_to_compile():
     assert run("warmup").code == 0
     assert "compiling" not in run("warmup").out
@@ -880,6 +902,11 @@ def bad(tmp_path_factory, folder):
         ("train --activation glue", "--activation"),
         ("bench --calls fit-iris --seconds inf", "--seconds is inf, but a positive number is wanted"),
         ("bench defaults --seconds 0", "--seconds is 0.0, but a positive number is wanted"),
+        ("bench --start --calls", "--calls and --start are 2 benchmarks: one of them is wanted"),
+        ("bench --start --output a.png", "--output is for steps and calls, but this is --start"),
+        ("bench --start --seconds 1", "--seconds is for steps and calls, but this is --start"),
+        ("bench --start fit-iris", "no start fit-iris: there are fit, predict, memory, load, "),
+        ("bench --start help --library sklearn", "help is a start of fastnn"),
         ("train --colour red", "--colour"),
         ("train --output good.csv", "good.csv: a file, but --output is to be a folder"),
         ("train --output good.csv/run", "good.csv/run: Not a directory"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from fastnn.comparison import calls, clock, options, steps
+from fastnn.comparison import calls, clock, options, start, steps
 from fastnn.comparison.calls import CALLS, FullBatch, Many, Predict, Search, Text
 from fastnn.comparison.steps import LIBRARIES, WORKLOADS, Timing, Workload, data, fastest, measure, minibatches, pieces
 
@@ -319,3 +319,39 @@ def test_text_is_sparse_as_a_vectorizer_makes_it():
 def test_the_quickest_of_several_ways_is_taken(monkeypatch):
     monkeypatch.setattr(calls, "medians", lambda ways, **options: [3.0, 1.0, 2.0])
     assert calls.quickest("abc") == "b"
+
+
+def test_a_start_is_counted_in_turn_after_one_that_is_not(monkeypatch):
+    counted = [[1.0, 5.0], [2.0, 3.0], [3.0, 6.0], [4.0, 4.0], [2.0, 7.0], [3.0, 5.0]]
+    answers, runs = iter([[9.0, 8.0], [9.0, 8.0], *counted]), []
+
+    def python(text, library, folder):
+        runs.append((text, library))
+        return f"a word of another\n{next(answers)}\n" if text == "run" else ""
+
+    monkeypatch.setattr(start, "python", python)
+    program = start.Program(("fit", "memory"), "run", before="train")
+    got = start.measure(program, ["fastnn", "sklearn"], n_runs=3)
+    modules = ["fastnn", "sklearn.neural_network"]
+    assert runs[:4] == [(text, module) for module in modules for text in ("train", "run")]
+    assert runs[4:] == [("run", module) for module in modules] * 3
+    assert got == {"fit": {"fastnn": 2.0, "sklearn": 3.0}, "memory": {"fastnn": 6.0, "sklearn": 4.0}}
+
+
+def test_an_import_is_measured_in_new_processes():
+    got = start.measure(start.ROWS["import"], ["fastnn", "numpy"], n_runs=1)
+    assert list(got) == ["import"]
+    assert list(got["import"]) == ["fastnn", "numpy"]
+    assert all(seconds > 0 for seconds in got["import"].values())
+
+
+@pytest.mark.parametrize("row", start.ROWS)
+def test_what_new_processes_run_is_python(row):
+    program = start.ROWS[row]
+    for text in program.text, program.before:
+        compile(text, row, "exec")
+
+
+def test_a_process_that_fails_says_why():
+    with pytest.raises(ChildProcessError, match=r"a process of fastnn ended with 1: (?s:.*)no such thing"):
+        start.python("raise ValueError('no such thing')", "fastnn")

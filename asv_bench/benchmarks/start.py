@@ -1,5 +1,9 @@
-"""What a new process pays before it trains: imports, and the first fit with and without a cache of machine code."""
+"""What a new process pays before its first answer: `fastnn bench --start`, one library at a time.
 
+Beside it stand all libraries: imports, and the first fit with and without a cache of machine code.
+"""
+
+from fastnn.comparison.start import ROWS, measure
 from fastnn.comparison.steps import LIBRARIES, WORKLOADS, data
 
 from . import skip_missing
@@ -29,6 +33,41 @@ workload = WORKLOADS["defaults"]
 X, y = data(workload)
 """
     return f'LIBRARIES["{library}"](workload, X, y, n_threads=1).run(100)', before
+
+
+def skip_unknown(library, row):
+    """Skip what cannot be measured, or not with this library."""
+    if not ROWS[row].is_installed:
+        raise NotImplementedError(f"{row} needs {' and '.join(ROWS[row].needs)}")
+    if library not in ROWS[row].libraries:
+        raise NotImplementedError(f"{row} is not measured with {library}")
+
+
+class Start:
+    """Seconds, median of some processes, after one that is not counted."""
+
+    params = (("fastnn", "sklearn"), tuple(row for row in ROWS if row != "memory"))
+    param_names = ("library", "row")
+    unit = "s"
+    timeout = 600
+
+    def setup(self, library, row):
+        skip_unknown(library, row)
+
+    def track_start(self, library, row):
+        return measure(ROWS[row], [library], n_runs=3)[row][library]
+
+
+class Memory:
+    """MiB that the first fit adds to NumPy and scikit-learn."""
+
+    params = ("fastnn", "sklearn")
+    param_names = ("library",)
+    unit = "MiB"
+    timeout = 600
+
+    def track_memory(self, library):
+        return measure(ROWS["memory"], [library], n_runs=3)["memory"][library]
 
 
 class Import:
