@@ -578,9 +578,9 @@ def predict(
     """
     from . import tables
     from .model_files import read
-    from .tables.encoder import Unusual
+    from .tables.encoding import Unusual
 
-    model, extra = read(model_file)
+    model, extra = read(model_file, to_predict=True)
     encoder, network = encoder_and_network(model)
     unusual = Unusual(encoder) if encoder else None
     wanted = getattr(network, "feature_names_in_", network.n_features_in_)
@@ -611,7 +611,7 @@ def predict(
         print(f"{output}: {n} {plural('row', n)} of {', '.join(names)}")
 
 
-def encoder_and_network(model: Model) -> tuple[TableEncoder | None, Any]:
+def encoder_and_network(model: Any) -> tuple[Any, Any]:
     """The encoder of a table, and what takes the matrix that it makes; no encoder, where a network takes a matrix."""
     *before, network = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
     if before:
@@ -619,12 +619,10 @@ def encoder_and_network(model: Model) -> tuple[TableEncoder | None, Any]:
     return (network.encoder_, on_matrix(network)) if hasattr(network, "encoder_") else (None, network)
 
 
-def on_matrix(model: Tabular) -> Any:
+def on_matrix(model: Any) -> Any:
     """A tabular model that takes the matrix of its encoder in place of a table."""
-    from sklearn.preprocessing import FunctionTransformer
-
     model = copy(model)
-    model.encoder_ = FunctionTransformer()  # which changes nothing
+    model.encoder_ = None
     return model
 
 

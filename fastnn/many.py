@@ -17,13 +17,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import issparse
 from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing, check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, _get_feature_names
 
 from fastnn.estimators import MLPClassifier, MLPRegressor, refuse_masked
+from fastnn.network import issparse
 from fastnn.system import blas_on_one_thread, get_n_threads
 
 T = TypeVar("T")

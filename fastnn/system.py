@@ -7,12 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from numbers import Integral
 from typing import Any
-
-import joblib
-from threadpoolctl import ThreadpoolController
 
 import fastnn
 
@@ -78,6 +75,8 @@ def get_n_threads(n_threads: int | None = None) -> int:
 
 def _usual_n_threads() -> int:
     """The cores that this process may use, or OMP_NUM_THREADS if that is less, which may be a list: "4,2"."""
+    import joblib  # now: it takes long, and what is soon predicted takes one thread
+
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     affinity = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     cores = _cores(joblib.cpu_count, affinity, os.environ.get("LOKY_MAX_CPU_COUNT"), int(time.monotonic()))
@@ -91,8 +90,14 @@ def _cores(count: Callable[[], int], affinity: Any, limit: str | None, second: i
 
 
 _blas = threading.Lock()
-#: The libraries that are loaded: to look for them takes as long as many an optimization.
-_controller = lru_cache(ThreadpoolController)
+
+
+@cache
+def _controller() -> Any:
+    """The libraries that are loaded: to look for them takes as long as many an optimization."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @contextmanager

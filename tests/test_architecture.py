@@ -27,6 +27,7 @@ ORDER = [
     "fastnn.conversion",
     "fastnn.initialization",
     "fastnn.tables",
+    "fastnn.inference",
     "fastnn.export",
     "fastnn.graphs",
     "fastnn.chains",

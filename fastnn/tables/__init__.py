@@ -62,4 +62,4 @@ def matrix(frame: Any, wanted: int | Iterable[str]) -> Any:
             value = column.iloc[row]
             held = repr(value) if isinstance(value, str) else "nothing" if pd.isna(value) else value
             raise TableError(f"column {name!r} should hold numbers, but row {column.index[row]} holds {held}")
-    return X if isinstance(wanted, int) else pd.DataFrame(X, columns=names)
+    return X

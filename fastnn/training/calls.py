@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from numba import config, typeof, types
-from scipy.sparse import issparse
 
 from fastnn import progress
 from fastnn.kernels.machine import team
@@ -25,7 +24,7 @@ from fastnn.kernels.machine.team import new_team
 from fastnn.kernels.machine.workers import WORKERS
 from fastnn.kernels.products.pieces import Pieces
 from fastnn.kernels.products.sparse import Rows
-from fastnn.network import Array
+from fastnn.network import Array, issparse
 from fastnn.pieces import PieceMatrix
 
 #: Seconds below which a call keeps the GIL: a busy thread gives it back after as long as this.

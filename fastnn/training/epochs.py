@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import issparse
 
 from fastnn.kernels import epochs as kernels
 from fastnn.kernels.laws.units import address_of, loss_unit
-from fastnn.network import Array, Network, aligned
+from fastnn.network import Array, Network, aligned, issparse
 from fastnn.training.calls import taken
 from fastnn.training.memory import no_epochs
 from fastnn.training.prediction import (

@@ -7,14 +7,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import issparse
 
 from fastnn.kernels import predict as prediction
 from fastnn.kernels import run
 from fastnn.kernels.laws.activations import LINEAR, RELU
 from fastnn.kernels.machine.records import in_memory
 from fastnn.kernels.machine.team import new_team
-from fastnn.network import Array, Network, aligned, common_dtype, layer_sizes_of_coefs
+from fastnn.network import Array, Network, aligned, common_dtype, issparse, layer_sizes_of_coefs
 from fastnn.system import get_n_threads
 from fastnn.training.calls import Kernel, examples, here, rows_of, team_of
 from fastnn.training.memory import Buffer, line, new_model, new_table, padded, with_laws

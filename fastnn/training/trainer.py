@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import issparse
 
 from fastnn.kernels import run as kernels
 from fastnn.kernels.epochs import TAKEN, Epochs, train_epochs
@@ -16,7 +15,7 @@ from fastnn.kernels.laws.optimizers import RATE
 from fastnn.kernels.laws.units import address_of, advance_unit, update_unit
 from fastnn.kernels.machine.team import new_team
 from fastnn.kernels.shuffle import N
-from fastnn.network import Array, Network, aligned
+from fastnn.network import Array, Network, aligned, issparse
 from fastnn.pieces import PieceMatrix
 from fastnn.system import get_n_threads
 from fastnn.training.calls import examples, here, taken, team_of
