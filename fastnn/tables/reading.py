@@ -22,7 +22,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -168,7 +168,7 @@ def _tables(path: str | os.PathLike[str], separator: str | None, decimal: str | 
                     notes.append(f"several columns are called {twice}: the later ones are {listed(same_names)} here")
             numbers = range(n + 1, n + len(block) + 1)
             if isinstance(block, _Texts):
-                data: Any = Frame(names, True, numbers, block.array)
+                data: Any = Frame(names, True, numbers, cache(block.array))
             else:
                 data = block.set_axis(names, axis="columns").set_axis(numbers, axis="index")
             yield Table(data, notes, same_names)
