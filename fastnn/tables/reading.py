@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # pandas takes a quarter of a second to import: who predicts 
     import pandas as pd
 
 ROWS = 4096  # of a piece: whole vectors of them, and more than `training.prediction.FEW`, or sums are others
+AT_ONCE = 512  # rows of a CSV file whose fields become columns: more are not in the caches by then
 CHUNK = 2**20  # bytes that are read at a time
 IN_MEMORY = 2**25  # bytes of a pipe that are kept there; more go to a temporary file
 SEPARATORS = ",;\t|"
@@ -211,7 +212,8 @@ def _grouped(blocks: Iterable[Any], rows: int) -> Iterator[Any]:
     held: list[Any] = []
     n = 0
     for block in blocks:
-        held, n = [*held, block], n + len(block)
+        held.append(block)
+        n += len(block)
         if n >= 2 * rows:
             held = [_joined(held)]
             while n >= 2 * rows:
@@ -486,7 +488,7 @@ def _csv(file: _File, separator: str | None, decimal: str | None, notes: list[st
     columns = {j: text for j, text in names.items() if j not in shape.empty}
     _check_heading([*columns.values()], name)
     fields = _fields(lines(heading.end), separator, shape.widest, name, shape.last)
-    blocks = _texts(fields, columns, min(rows, ROWS))
+    blocks = _texts(fields, columns, AT_ONCE)
     yield from _trimmed(blocks, notes) if len(names) > 1 else blocks
 
 
