@@ -370,16 +370,15 @@ def _model(header: dict[str, Any], arrays: dict[str, np.ndarray], kinds: dict[st
         if "encoder" in header:
             raise ValueError("it has an encoder, but no steps")
         return estimator
-    Pipeline = kinds["Pipeline"]
     if "encoder" not in header and header["class"] in TABULAR:
-        return Pipeline(list(zip(header["steps"], [estimator], strict=True)))
+        return kinds["Pipeline"](list(zip(header["steps"], [estimator], strict=True)))
     encoder = kinds["TableEncoder"].from_state(header["encoder"])
     row = encoder.transform(np.full((1, encoder.n_features_in_), None))  # with no value in it: any encoder takes that
     if row.shape[1] != estimator.n_features_in_:
         raise ValueError("its encoder and its network do not fit together")
     if not np.isfinite(row).all():
         raise ValueError("its encoder makes no numbers")
-    return Pipeline(list(zip(header["steps"], (encoder, estimator), strict=True)))
+    return kinds["Pipeline"](list(zip(header["steps"], (encoder, estimator), strict=True)))
 
 
 def _classes(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:

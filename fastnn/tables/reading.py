@@ -211,7 +211,7 @@ def _grouped(blocks: Iterable[Any], rows: int) -> Iterator[Any]:
     """The same rows, so many in each block; more, and less than twice as many, in the last."""
     held: list[Any] = []
     n = 0
-    for block in blocks:
+    for block in filter(len, blocks):
         held.append(block)
         n += len(block)
         if n >= 2 * rows:
