@@ -143,7 +143,7 @@ def _flat(value: Any) -> list[Any]:
     if hasattr(value, "get_params"):
         return [type(value).__name__, *_flat([*value.get_params().items()])]
     if callable(value):
-        from fastnn.kernels.laws.translation import fingerprint as of_function
+        from fastnn.kernels.laws.fingerprints import fingerprint as of_function
 
         try:
             return [of_function(value)]

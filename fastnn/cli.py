@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import io
 import json
@@ -55,6 +56,7 @@ WITHOUT_LBFGS = {"schedule", "warmup", "batch_size", "learning_rate_init", "earl
 OF_NUMBERS = re.compile(r"r2|explained_variance|neg_.*_(error|deviance)\w*|max_error|d2_absolute_error_score")
 #: Options that are parameters of another name.
 OPTIONS = {"random_state": "--seed", "learning_rate": "--schedule", "encoder": "what the columns are"}
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar")  # what pandas writes compressed
 EXTRA = ("typer", "rich", "pandas", "matplotlib", "clevercsv")
 
 
@@ -578,9 +580,9 @@ def predict(
     """
     from . import tables
     from .model_files import read
-    from .tables.encoder import Unusual
+    from .tables.encoding import Unusual
 
-    model, extra = read(model_file)
+    model, extra = read(model_file, to_predict=True)
     encoder, network = encoder_and_network(model)
     unusual = Unusual(encoder) if encoder else None
     wanted = getattr(network, "feature_names_in_", network.n_features_in_)
@@ -595,15 +597,18 @@ def predict(
     with complete_file(output) as file, row_counter(file) as show:
         for piece in tables.pieces(data, separator=named_separator(separator), decimal=decimal):
             try:
-                X = unusual.transform(piece.frame) if unusual else tables.matrix(piece.frame, wanted)
+                X = unusual.transform(piece.data) if unusual else tables.matrix(piece.data, wanted)
                 predictions = predicted(network, X, name)
             except ValueError as error:
                 if not n:
                     raise
-                raise ValueError(f"rows {n + 1:,} to {n + len(piece.frame):,}: {error}") from None
-            predictions.to_csv(file, index=False, header=not n)
+                raise ValueError(f"rows {n + 1:,} to {n + len(piece):,}: {error}") from None
+            rows = csv.writer(file, lineterminator=os.linesep)
+            if not n:
+                rows.writerow(predictions)
+            rows.writerows(zip(*map(written, predictions.values()), strict=True))
             file.flush()
-            notes, names, n = piece.notes, [*map(str, predictions)], n + len(predictions)
+            notes, names, n = piece.notes, [*predictions], n + len(piece)
             show(n)
     for note in first(notes + (unusual.sentences() if unusual else [])):
         print("fastnn: note:", note, file=sys.stderr)
@@ -611,7 +616,7 @@ def predict(
         print(f"{output}: {n} {plural('row', n)} of {', '.join(names)}")
 
 
-def encoder_and_network(model: Model) -> tuple[TableEncoder | None, Any]:
+def encoder_and_network(model: Any) -> tuple[Any, Any]:
     """The encoder of a table, and what takes the matrix that it makes; no encoder, where a network takes a matrix."""
     *before, network = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
     if before:
@@ -619,25 +624,27 @@ def encoder_and_network(model: Model) -> tuple[TableEncoder | None, Any]:
     return (network.encoder_, on_matrix(network)) if hasattr(network, "encoder_") else (None, network)
 
 
-def on_matrix(model: Tabular) -> Any:
+def on_matrix(model: Any) -> Any:
     """A tabular model that takes the matrix of its encoder in place of a table."""
-    from sklearn.preprocessing import FunctionTransformer
-
     model = copy(model)
-    model.encoder_ = FunctionTransformer()  # which changes nothing
+    model.encoder_ = None
     return model
 
 
-def predicted(network: Any, X: Any, name: str) -> pd.DataFrame:
+def predicted(network: Any, X: Any, name: str) -> dict[str, NDArray[Any]]:
     """What a network says of the rows of X, in columns of this name and of the classes."""
-    import pandas as pd
-
     y = network.predict(X)
     columns = {name: y} if y.ndim == 1 else {f"{name}_{i}": column for i, column in enumerate(y.T)}
     if hasattr(network, "predict_proba"):
         probabilities = network.predict_proba(X).T
         columns |= {f"probability_{label}": p for label, p in zip(network.classes_, probabilities, strict=True)}
-    return pd.DataFrame(columns)
+    return columns
+
+
+def written(values: NDArray[Any]) -> list[str]:
+    """Predictions as texts: of numbers the digits that tell one from others of its type, and nothing for nan."""
+    texts: list[str] = values.astype(str).tolist()
+    return ["" if text == "nan" else text for text in texts] if values.dtype.kind == "f" else texts
 
 
 def onnx_file(model: Model, **options: Any) -> tuple[bytes, list[tuple[str, str]]]:
@@ -793,21 +800,33 @@ def complete_file(path: Path, is_text: bool = True) -> Iterator[Any]:
 @contextmanager
 def file_of(path: Path, is_text: bool) -> Iterator[Any]:
     """The same, of a path."""
-    from pandas.io.common import get_handle  # which compresses a file called .gz
-
-    mode = "w" if is_text else "wb"
     target = path.resolve()  # a link stays one
     if path.exists() and not path.is_file():  # a device or a pipe; or a folder, which is refused
-        with get_handle(path, mode, encoding="utf-8", is_text=is_text) as opened:
-            yield opened.handle
+        with opened(path, is_text) as file:
+            yield file
         return
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
     with tempfile.TemporaryDirectory(prefix=".fastnn-", dir=target.parent) as folder:
         part = Path(folder) / target.name
-        with get_handle(part, mode, encoding="utf-8", compression="infer", is_text=is_text) as opened:
-            yield opened.handle
+        with opened(part, is_text, target.name.lower().endswith(COMPRESSED)) as file:
+            yield file
         os.replace(part, target)
+
+
+@contextmanager
+def opened(path: Path, is_text: bool, is_compressed: bool = False) -> Iterator[Any]:
+    """A path to write, compressed as its name says, if it is to be."""
+    if not is_compressed:
+        with path.open("w", encoding="utf-8", newline="") if is_text else path.open("wb") as file:
+            yield file
+        return
+
+    from pandas.io.common import get_handle
+
+    mode = "w" if is_text else "wb"
+    with get_handle(path, mode, encoding="utf-8", compression="infer", is_text=is_text) as handles:
+        yield handles.handle
 
 
 @contextmanager

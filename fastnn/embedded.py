@@ -36,17 +36,19 @@ from scipy import LowLevelCallable
 from sklearn.utils import check_array
 
 from fastnn.export.description import Description, Member, Pieces, Scaling, describe
-from fastnn.kernels import embedded as kernels
-from fastnn.kernels import run
-from fastnn.kernels.embedded import as_block, as_blocks, word
-from fastnn.kernels.machine.jit import address_of, c_address_of, call
-from fastnn.kernels.machine.records import RecordType, in_memory
-from fastnn.kernels.machine.team import new_team
-from fastnn.kernels.predict import Room
+from fastnn.kernels.embedded import as_block, as_blocks, on_stack, word
+from fastnn.kernels.layouts import embedded as kernels
+from fastnn.kernels.layouts import run
+from fastnn.kernels.layouts.predict import Room
+from fastnn.kernels.machine import kinds as of_values
+from fastnn.kernels.machine.code import entry
+from fastnn.kernels.machine.jit import call
+from fastnn.kernels.machine.kinds import in_memory, kind_of
+from fastnn.kernels.machine.words import new_team
 from fastnn.network import Array, Network, aligned
 from fastnn.tables.columns import FARTHEST, Number, check_columns
 from fastnn.tables.frames import Frame
-from fastnn.training.calls import BRIEF, examples
+from fastnn.training.calls import BRIEF, READ, WRITTEN, ByDtype, examples
 from fastnn.training.memory import new_model, new_table, padded, with_laws
 from fastnn.training.optimizers import Adam
 from fastnn.training.parameters import moments_by, pack, unpack
@@ -67,6 +69,12 @@ WRONG_Y = "Y has so many targets for an example, but the network expects so many
 WRONG_BATCH = "X has so many examples, but a step takes 1 or more, up to the batch_size that model.jit() was told:"
 WRONG_CLASS = "Y holds this, but classes are numbers from 0 to one less than there are:"
 TOO_WIDE = f"the network is too wide for input_gradient, which would take more than {STACK:,} bytes of the stack"
+#: What Python calls, with the addresses of machine code and of records.
+CALL_PREDICT = ByDtype("embedded.call_predict", "bool", "int64", "int64", READ, WRITTEN)
+CALL_INPUT_GRADIENT = ByDtype(
+    "embedded.call_input_gradient", "bool", "int64", "int64", READ, "int64", "bool", "{}[:,:,::1]"
+)
+CALL_TRAIN_STEP = ByDtype("embedded.call_train_step", "int64", "int64", READ, READ, WRITTEN)
 #: For how many steps the rates of an optimizer are made ready: after that, they stay.
 STEPS = 1 << 16
 
@@ -131,18 +139,22 @@ class CompiledNetwork:
         self._n_numbers = sizes[-1]
         n_classes = 0 if description.task == "numbers" else sizes[-1] if is_of_classes else 2
         self._words[kernels.N_CLASSES], self._words[kernels.N_NUMBERS] = n_classes, sizes[-1]
-        record, two, three = self._embedded(has_complement), _array(self.dtype, 2), _array(self.dtype, 3)
+        record, two, three = (
+            self._embedded(has_complement),
+            of_values.array(self.dtype.name, 2),
+            of_values.array(self.dtype.name, 3),
+        )
         left_out = (sizes[0] - record.pieces.n_terms) * sizes[1] if pieces else 0
         self._n_products = len(members) * (network.n_params - left_out)  # for an example
         self._words[kernels.NETWORK] = self._keep(record)
-        self._words[kernels.PREDICT] = _address(kernels.predict, self.dtype, record, two, two)
+        self._words[kernels.PREDICT] = _address("predict", self.dtype, record, two, two)
         if record.gradient_rows:
-            kinds = two, types.int64, types.boolean, three
-            self._words[kernels.GRADIENT] = _address(kernels.input_gradient, self.dtype, record, *kinds)
+            kinds = two, "int64", "bool", three
+            self._words[kernels.GRADIENT] = _address("input_gradient", self.dtype, record, *kinds)
         if trainer:
             trained = self._trained()
             self._words[kernels.TRAINED] = self._keep(trained)
-            self._words[kernels.TRAIN] = _address(kernels.train_step, (self.dtype, trainer.way), trained, two, two, two)
+            self._words[kernels.TRAIN] = _address("train_step", (self.dtype, trainer.way), trained, two, two, two)
 
     @cached_property
     def _address(self) -> int:
@@ -239,14 +251,14 @@ class CompiledNetwork:
     def _predict(self, X: Array, out: Array) -> None:
         seconds = 2e-10 * len(X) * self._n_products
         words = int(self._words[kernels.PREDICT]), int(self._words[kernels.NETWORK])
-        kernels.call_predict(seconds < BRIEF, *words, examples(X, self.dtype), out)
+        CALL_PREDICT(self.dtype, seconds < BRIEF, *words, examples(X, self.dtype), out)
 
     def _input_gradient(self, X: Array, first: int, is_raw: bool, out: Array) -> None:
         if not self._words[kernels.GRADIENT]:
             raise ValueError(TOO_WIDE)
         seconds = 2e-10 * len(X) * self._n_products * (1 + out.shape[1])
         words = int(self._words[kernels.GRADIENT]), int(self._words[kernels.NETWORK])
-        kernels.call_input_gradient(seconds < BRIEF, *words, examples(X, self.dtype), first, is_raw, out)
+        CALL_INPUT_GRADIENT(self.dtype, seconds < BRIEF, *words, examples(X, self.dtype), first, is_raw, out)
 
     def cfunc(self) -> LowLevelCallable:
         """What C calls: ``double f(int n, double *x, void *network)``, with the network as its user data.
@@ -268,15 +280,12 @@ class CompiledNetwork:
         >>> model = fastnn.MLPRegressor(hidden_layer_sizes=(), random_state=0).fit([[0.0], [1.0]], [0.0, 1.0])
         >>> area, error = quad(model.jit().cfunc(), 0, 1)
         """
-        key = "cfunc", self.dtype
-        if key not in _addresses:
-            kinds = types.intc, types.CPointer(types.float64), _type_of(self.dtype)
-            function = kernels.number_for_c_single if self.dtype == np.float32 else kernels.number_for_c_double
-            _addresses[key] = c_address_of(function, kinds)
+        function = "number_for_c_single" if self.dtype == np.float32 else "number_for_c_double"
+        code = entry(f"embedded.{function}").load(("int32", "float64*", "int64"))
         kind = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, ctypes.POINTER(ctypes.c_double), ctypes.c_void_p)
         network = ctypes.c_void_p(self._address)
         network.network = self  # type: ignore[attr-defined]  # which lives as long
-        return LowLevelCallable(kind(_addresses[key]), network)
+        return LowLevelCallable(kind(code.c_address), network)
 
     def rows(self, X: Any) -> Array:
         """Rows of a table as compiled code takes them: a number for each column that is read.
@@ -359,10 +368,10 @@ def _array(dtype: npt.DTypeLike, n_dimensions: int) -> types.Array:
 _addresses: dict[Any, int] = {}
 
 
-def _address(function: Any, key: Any, record: Any, *kinds: Any) -> int:
-    """The address of the machine code of a kernel that takes this record and arguments of these types."""
+def _address(function: str, key: Any, record: Any, *kinds: str) -> int:
+    """The address of the machine code of a kernel that takes this record and arguments of these kinds."""
     if (function, key) not in _addresses:
-        _addresses[function, key] = address_of(function, (RecordType(typeof(record)), *kinds))
+        _addresses[function, key] = entry(f"embedded.{function}").load((("at", kind_of(record)), *kinds)).address
     return _addresses[function, key]
 
 
@@ -683,7 +692,7 @@ def train_step(net: CompiledNetwork, X: Array, Y: Array) -> float:
             raise ValueError(f"Y holds {target[~is_one][0]:g}, but classes are {numbers} from 0 to {n_classes - 1}")
     told = np.empty((1, 1), net.dtype)
     words = int(net._words[kernels.TRAIN]), int(net._words[kernels.TRAINED])
-    kernels.call_train_step(*words, examples(read, net.dtype), examples(target, net.dtype), told)
+    CALL_TRAIN_STEP(net.dtype, *words, examples(read, net.dtype), examples(target, net.dtype), told)
     return float(told[0, 0])
 
 
@@ -793,7 +802,7 @@ def _train_step(net: Any, X: Any, Y: Any) -> Any:
                     y = target[i, k]
                     if not (y >= 0 and y <= n_classes - 1 and (n_classes == 2 or y == np.floor(y))):
                         raise ValueError(WRONG_CLASS, y, n_classes)
-        told = kernels.on_stack(zero, 1, 1)
+        told = on_stack(zero, 1, 1)
         call(word(net, kernels.TRAIN), word(net, kernels.TRAINED), read, target, told)
         return told[0, 0]
 

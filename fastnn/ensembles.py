@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin, _fit_context, is_regressor
 from sklearn.utils import check_array, check_random_state, column_or_1d, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
@@ -17,7 +16,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, validate_dat
 
 from fastnn.estimators import MLPClassifier, MLPRegressor, refuse_masked
 from fastnn.many import fit_many, is_network, names_of_seeds
-from fastnn.network import Array
+from fastnn.network import Array, issparse
 
 
 def mean_and_std(outputs: Iterable[Array]) -> tuple[Array, Array]:

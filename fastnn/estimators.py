@@ -7,9 +7,8 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from inspect import signature
-from itertools import pairwise
 from math import nan
 from numbers import Integral, Real
 from operator import index, is_
@@ -18,7 +17,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import OptimizeResult, minimize
-from scipy.sparse import csr_matrix, issparse
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, check_scoring, get_scorer_names
@@ -33,9 +32,10 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastnn import conversion, initialization, progress
+from fastnn import conversion, inference, initialization, progress
 from fastnn.callbacks import CallbackSupport, FitCallbacks, as_callbacks
 from fastnn.conversion import SKLEARN_SCHEDULES
+from fastnn.inference import network_of
 from fastnn.kernels.laws.activations import ACTIVATIONS, Activation
 from fastnn.kernels.laws.losses import LOSSES, Loss
 from fastnn.network import (
@@ -46,13 +46,12 @@ from fastnn.network import (
     check_activations,
     common_dtype,
     hashable,
+    issparse,
     layer_sizes_of_coefs,
 )
 from fastnn.pieces import PieceMatrix
 from fastnn.system import blas_on_one_thread
 
-#: One object for each kind of network: what it computes of itself is kept, because one row is soon predicted.
-_network = lru_cache(maxsize=32)(Network)
 #: Kinds of parameters that cannot change; and those that were found to be right.
 PLAIN = {int, float, str, bool, type(None)}
 _valid: dict[Any, bool] = {}
@@ -264,7 +263,7 @@ class InCompiledCode:
         return gradients.hessian_vector_product(self, X, v, raw, self.n_threads)
 
 
-class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
+class _MLP(inference._Network, Exported, InCompiledCode, CallbackSupport, BaseEstimator):
     """What the classifier and the regressor share: everything but the targets."""
 
     _theirs: ClassVar[type]  # scikit-learn's class of the same name
@@ -386,7 +385,7 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
         """The network as it is trained: with its loss, and dropout, and pieces if X has some."""
         sizes = layer_sizes_of_coefs(self.coefs_[bool(n_pieces) :], self.intercepts_)
         dropout = float(self.dropout) if sizes[1:-1] else 0.0, float(self.input_dropout)
-        return _network(sizes, hashable(self.activation), self.out_activation_, self._loss_law(), *dropout, n_pieces)
+        return network_of(sizes, hashable(self.activation), self.out_activation_, self._loss_law(), *dropout, n_pieces)
 
     def set_callbacks(self, *callbacks: Any) -> Self:
         """Have callbacks called in every fit; not in `partial_fit`.
@@ -1063,20 +1062,6 @@ class _MLP(Exported, InCompiledCode, CallbackSupport, BaseEstimator):
         what = "Validation score" if self.early_stopping else "Training loss"
         return f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} consecutive epochs."
 
-    def _outputs(self, X: Any) -> Array:
-        """A_L^T (n_samples, n_outputs), in the wider dtype of X and the parameters."""
-        kept = self.__dict__.setdefault("_kept", {})
-        coefs, intercepts, predictor = self.coefs_, self.intercepts_, kept.get("predictor")
-        if predictor is None or not predictor.is_of(coefs, intercepts, hashable(self.activation), self.out_activation_):
-            from fastnn import training
-
-            network = _network(layer_sizes_of_coefs(coefs, intercepts), hashable(self.activation), self.out_activation_)
-            kept["predictor"] = predictor = training.Predictor(network, coefs, intercepts, type(self).__name__)
-        outputs: Array = predictor(X, self.n_threads)
-        if outputs.shape[1] != self.n_outputs_:
-            raise ValueError(f"n_outputs_ is {self.n_outputs_}, but the last of coefs_ has {outputs.shape[1]} columns")
-        return outputs
-
     def _are_plain(self, X: Any, y: Any, reset: bool) -> bool:
         """Whether data need no more looks, which would take longer than a step; if so, the estimator knows of them."""
         if not (
@@ -1208,7 +1193,7 @@ class _Again:
         )
 
 
-class MLPClassifier(ClassifierMixin, _MLP):
+class MLPClassifier(ClassifierMixin, inference.MLPClassifier, _MLP):
     """Multilayer perceptron for classification: scikit-learn's, many times as fast.
 
     It minimises the log loss, or the focal loss.  Two classes (or several labels at once) have logistic outputs, more
@@ -1518,49 +1503,6 @@ class MLPClassifier(ClassifierMixin, _MLP):
         """
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:
-        """The class of each example.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix (n_samples, n_features)
-            Examples, one a row.
-
-        Returns
-        -------
-        array (n_samples,) or (n_samples, n_labels)
-        """
-        return self._labels(self._outputs(self._validated(X)))
-
-    def predict_proba(self, X: Any) -> Array:
-        """The probability of each class, in the order of `classes_`.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix (n_samples, n_features)
-            Examples, one a row.
-
-        Returns
-        -------
-        array (n_samples, n_classes)
-        """
-        outputs = self._outputs(self._validated(X))
-        return np.hstack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
-
-    def predict_log_proba(self, X: Any) -> Array:
-        """The logarithm of `predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix (n_samples, n_features)
-            Examples, one a row.
-
-        Returns
-        -------
-        array (n_samples, n_classes)
-        """
-        return np.log(self.predict_proba(X))
-
     def score(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> float:
         """The accuracy: which part of the examples is predicted rightly, of several labels with all of them.
 
@@ -1703,24 +1645,13 @@ class MLPClassifier(ClassifierMixin, _MLP):
             raise ValueError(f"class_weight must hold numbers that are not negative, got {self.class_weight}")
         return weights if sample_weight is None else weights * sample_weight
 
-    def _out_activation(self) -> str:
-        return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
-
-    def _labels(self, outputs: Array) -> npt.NDArray[Any]:
-        kind = self._label_binarizer.y_type_
-        if kind == "multiclass":  # what the binarizer would say, sooner
-            return self.classes_.take(outputs.argmax(axis=1))
-        if kind == "binary" and len(self.classes_) == 2:
-            return self.classes_[(outputs.ravel() > 0.5).astype(np.intp)]
-        return self._label_binarizer.inverse_transform(outputs.ravel() if self.n_outputs_ == 1 else outputs)
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
 
 
-class MLPRegressor(RegressorMixin, _MLP):
+class MLPRegressor(RegressorMixin, inference.MLPRegressor, _MLP):
     """Multilayer perceptron for regression: scikit-learn's, many times as fast.
 
     It minimises half the squared error, or another loss, for one target or several.
@@ -2014,20 +1945,6 @@ class MLPRegressor(RegressorMixin, _MLP):
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X: Any) -> Array:
-        """The prediction for each example.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix (n_samples, n_features)
-            Examples, one a row.
-
-        Returns
-        -------
-        array (n_samples,) or (n_samples, n_outputs)
-        """
-        return self._targets(self._outputs(self._validated(X)))
-
     def _plain_targets(self, y: npt.NDArray[Any]) -> Any:
         """y, if that is right at first sight; or None."""
         is_right = y.dtype.kind in "fiub" and np.isfinite(y).all() and self.loss not in ("poisson", "gamma")
@@ -2070,19 +1987,6 @@ class MLPRegressor(RegressorMixin, _MLP):
                     f"loss={loss!r} requires {wanted} {name}, got {y.min():g}."
                 )
 
-    def _quantiles(self) -> list[float]:
-        """Those that are wanted together; none, if it is one or none."""
-        if self.loss != "quantile" or not isinstance(self.quantile, tuple | list):
-            return []
-        quantiles = list(self.quantile)
-        if (
-            not quantiles
-            or not all(isinstance(q, int | float | np.floating) and 0 < q < 1 for q in quantiles)
-            or any(a >= b for a, b in pairwise(quantiles))
-        ):
-            raise ValueError(f"quantile must be between 0 and 1, and several in rising order, got {self.quantile!r}")
-        return quantiles
-
     def _n_outputs(self, Y: Array) -> int:
         return len(self._quantiles()) or super()._n_outputs(Y)
 
@@ -2118,16 +2022,3 @@ class MLPRegressor(RegressorMixin, _MLP):
                 f"{error} Since scikit-learn 1.7, the first position is `loss`: write "
                 f"MLPRegressor(hidden_layer_sizes={self.loss!r})."
             ) from None
-
-    def _out_activation(self) -> str:
-        return (
-            self.loss.out_activation
-            if isinstance(self.loss, Loss)
-            else next(out_activation for name, out_activation in LOSSES if name == self.loss)
-        )
-
-    def _targets(self, outputs: Array) -> Array:
-        if self._quantiles():
-            outputs.sort(axis=1)  # so that they do not cross (Chernozhukov et al. 2010)
-            return outputs
-        return outputs.ravel() if self.n_outputs_ == 1 else outputs

@@ -9,10 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastnn.kernels import passes
 from fastnn.kernels.laws.activations import KEPT, LINEAR, RELU
+from fastnn.kernels.laws.addresses import address_of
 from fastnn.kernels.laws.losses import Loss
-from fastnn.kernels.laws.units import activation_unit, address_of, loss_unit, output_unit
 from fastnn.network import (
     Activations,
     Array,
@@ -31,7 +30,7 @@ from fastnn.network import (
     loss_law,
 )
 from fastnn.reference import initialize_parameters
-from fastnn.training import SGD, Trainer
+from fastnn.training import SGD, Trainer, passes
 from fastnn.training.memory import line
 from fastnn.training.ways.columns import is_narrow, panels
 
@@ -100,8 +99,9 @@ def forward_propagation(
         if mask is not None:
             law = replace(law, form=KEPT)
         D = np.empty_like(Z) if law.form == KEPT else Z[:0]
-        address = 0 if law.form in (LINEAR, RELU) else address_of(activation_unit(law), dtype)
+        address = 0 if law.form in (LINEAR, RELU) else address_of("activate", law, dtype)
         passes.affine(
+            dtype,
             _of(dtype, parameters[f"W{l}"]),
             _of(dtype, parameters[f"b{l}"]).reshape(-1),
             A,
@@ -116,7 +116,7 @@ def forward_propagation(
         if mask is not None:
             cache[f"A{l}"] *= mask
             cache[f"D{l}"] *= mask
-    passes.output(A, address_of(output_unit(out_activation), dtype))
+    passes.output(dtype, A, address_of("output", out_activation, dtype))
     return A[:, :m], cache
 
 
@@ -201,16 +201,17 @@ def backward_propagation(
         dW, db = np.empty((n_out, n_in), dtype), np.empty((1, n_out), dtype)
         A = _whole(dtype, A)
         if is_narrow(n_in, n_out, m, dtype):
-            passes.inner(dZ, A, dW, db)
+            passes.inner(dtype, dZ, A, dW, db)
         else:
-            passes.outer(dZ, A, np.empty(panels(n_in, A.shape[1], dtype), dtype), dW)
-            passes.row_sums(dZ, db)
+            passes.outer(dtype, dZ, A, np.empty(panels(n_in, A.shape[1], dtype), dtype), dW)
+            passes.row_sums(dtype, dZ, db)
         gradients[f"dW{l}"], gradients[f"db{l}"] = dW / dtype.type(m), db.T / dtype.type(m)
         if l > 1:
             dA, law = np.empty_like(A), law_of(activation, l - 1)
             is_kept = f"D{l - 1}" in cache
             slope = _whole(dtype, cache[f"D{l - 1}"]) if is_kept else A
-            passes.backproject(_of(dtype, parameters[f"W{l}"]), dZ, slope, dA, KEPT if is_kept else law.form)
+            form = KEPT if is_kept else law.form
+            passes.backproject(dtype, _of(dtype, parameters[f"W{l}"]), dZ, slope, dA, form)
             dZ = dA
     return gradients
 
@@ -243,7 +244,8 @@ def update_parameters(parameters: Parameters, gradients: Parameters, learning_ra
     for name, value in parameters.items():
         dtype = common_dtype(value, gradients[f"d{name}"])
         updated[name] = np.array(value, dtype, order="C")
-        passes.sgd(updated[name].reshape(-1), _of(dtype, gradients[f"d{name}"]).reshape(-1), dtype.type(learning_rate))
+        gradient = _of(dtype, gradients[f"d{name}"]).reshape(-1)
+        passes.sgd(dtype, updated[name].reshape(-1), gradient, dtype.type(learning_rate))
     return updated
 
 
@@ -329,11 +331,12 @@ def _loss_and_dZ(A_L: Array, Y: Array, out_activation: str, loss: str | Loss) ->
     cost = np.empty(dZ.shape[1], dtype)
     law = loss_law(loss, out_activation)
     passes.loss_and_dZ(
+        dtype,
         dZ,
         _whole(dtype, Y),
         cost,
         np.array([*law.constants, *law.constants_of_others], dtype),
-        address_of(loss_unit(law), dtype),
+        address_of("loss", law, dtype),
     )
     dZ[:, A_L.shape[1] :] = 0  # what is summed over the examples is summed over whole vectors
     return cost[: A_L.shape[1]], dZ

@@ -5,12 +5,11 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_scalar
 
 from fastnn.embedded import CompiledNetwork, jit
-from fastnn.network import Array, common_dtype
+from fastnn.network import Array, common_dtype, issparse
 from fastnn.system import get_n_threads
 from fastnn.tables.columns import Number
 

@@ -17,14 +17,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import issparse
 from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing, check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, _get_feature_names
 
 from fastnn.estimators import MLPClassifier, MLPRegressor, refuse_masked
-from fastnn.system import blas_on_one_thread, get_n_threads
+from fastnn.network import issparse
+from fastnn.system import blas_on_one_thread, get_n_threads, share_threads
 
 T = TypeVar("T")
 #: Seconds after which the waiting thread looks whether Ctrl-C was pressed, where that does not wake it.
@@ -232,8 +232,6 @@ def at_once(tasks: Iterable[Callable[[], T]], n_jobs: int | None = None) -> list
     n_threads, waiting = n_threads_of(n_jobs), deque(enumerate(tasks))
     if here.is_one_of_many:
         return [task() for _, task in waiting]
-    import numba
-
     results: dict[int, T] = {}
     failed: dict[int, BaseException] = {}
     n_workers, stop, config = min(n_threads, len(waiting)), threading.Event(), get_config()
@@ -242,7 +240,7 @@ def at_once(tasks: Iterable[Callable[[], T]], n_jobs: int | None = None) -> list
     def work(ended: threading.Event) -> None:
         number, here.brief, here.is_stopped = -1, BRIEF_AMONG_OURS, stop.is_set
         try:
-            numba.set_num_threads(share)
+            share_threads(share)
             with config_context(**config):
                 while not stop.is_set():
                     try:

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .inference import sizes_of_members
 from .network import check_activations, common_dtype, layer_sizes_of_coefs
 
 if TYPE_CHECKING:
@@ -159,8 +160,12 @@ def load(path: str | os.PathLike[str]) -> Model:
     return read(path)[0]
 
 
-def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Any]]:
-    """As `load`, with the dict of what `save` was given besides the model."""
+def read(path: str | os.PathLike[str], to_predict: bool = False) -> tuple[Any, dict[str, Any]]:
+    """As `load`, with the dict of what `save` was given besides the model.
+
+    With `to_predict`, model and encoder are those of `inference` and `tables.encoding`, which predict the same and no
+    more, and need no scikit-learn.  What they do not ask for, the parameters of the training, is not looked at then.
+    """
     typed, path = path, _with_extension(path)
     try:
         file = path.open("rb")
@@ -184,7 +189,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Any]]:
                 extra = header["extra"]
                 if version == 1 and extra.get("table"):
                     header |= {"encoder": extra.pop("table"), "steps": ["encoder", "network"]}
-                return _model(header, arrays), extra
+                return _model(header, arrays, _kinds(to_predict)), extra
         except Exception as error:  # zip, NumPy, JSON and scikit-learn each complain in their own way
             reason = " ".join(str(error).split())
             raise ModelFileError(f"{path} is damaged or cut short ({reason})") from error
@@ -340,26 +345,40 @@ def _tabular_entries(model: Tabular, n_features: int | None) -> tuple[dict[str, 
     return header, arrays
 
 
-def _model(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
+def _kinds(to_predict: bool) -> dict[str, Any]:
+    """The classes that a model consists of, by their names."""
+    if to_predict:
+        from . import inference
+        from .tables.encoding import Encoding
+
+        return {**vars(inference), "TableEncoder": Encoding}
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import LabelBinarizer
+
+    from .estimators import MLPClassifier, MLPRegressor
+    from .tables import TableEncoder
+    from .tabular import PiecewiseLinearEncoder, TabularClassifier, TabularRegressor
+
+    used = MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor, PiecewiseLinearEncoder, TableEncoder
+    return {kind.__name__: kind for kind in (*used, Pipeline, LabelBinarizer)}
+
+
+def _model(header: dict[str, Any], arrays: dict[str, np.ndarray], kinds: dict[str, Any]) -> Any:
     """The model that a header and arrays describe; ValueError unless they fit together."""
-    estimator = (_tabular if header["class"] in TABULAR else _network)(header, arrays)
+    estimator = (_tabular if header["class"] in TABULAR else _network)(header, arrays, kinds)
     if not header.get("steps"):
         if "encoder" in header:
             raise ValueError("it has an encoder, but no steps")
         return estimator
-    from sklearn.pipeline import Pipeline
-
-    from .tables import TableEncoder
-
     if "encoder" not in header and header["class"] in TABULAR:
-        return Pipeline(list(zip(header["steps"], [estimator], strict=True)))
-    encoder = TableEncoder.from_state(header["encoder"])
+        return kinds["Pipeline"](list(zip(header["steps"], [estimator], strict=True)))
+    encoder = kinds["TableEncoder"].from_state(header["encoder"])
     row = encoder.transform(np.full((1, encoder.n_features_in_), None))  # with no value in it: any encoder takes that
     if row.shape[1] != estimator.n_features_in_:
         raise ValueError("its encoder and its network do not fit together")
     if not np.isfinite(row).all():
         raise ValueError("its encoder makes no numbers")
-    return Pipeline(list(zip(header["steps"], (encoder, estimator), strict=True)))
+    return kinds["Pipeline"](list(zip(header["steps"], (encoder, estimator), strict=True)))
 
 
 def _classes(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
@@ -369,32 +388,28 @@ def _classes(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
     return arrays["classes"].astype(object) if header["objects"] else arrays["classes"]
 
 
-def _tabular(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Tabular:
+def _tabular(header: dict[str, Any], arrays: dict[str, np.ndarray], kinds: dict[str, Any]) -> Any:
     """A TabularClassifier or TabularRegressor."""
-    from sklearn.frozen import FrozenEstimator
-
-    from .export.description import describe
-    from .tables import TableEncoder
-    from .tabular import PiecewiseLinearEncoder, TabularClassifier, TabularRegressor
-
     parameters, classes = header["parameters"], _classes(header, arrays)
-    encoder = TableEncoder.from_state(header["attributes"]["encoder_"])
-    if parameters["encoder"] is not None:
-        given = parameters["encoder"]
-        parameters["encoder"] = FrozenEstimator(encoder) if given["is_frozen"] else TableEncoder(**given["parameters"])
-    kind = {"TabularClassifier": TabularClassifier, "TabularRegressor": TabularRegressor}[header["class"]]
-    model: Any = kind(**_own_parameters(parameters, classes))
-    model._validate_params()
+    encoder = kinds["TableEncoder"].from_state(header["attributes"]["encoder_"])
+    kind = kinds[header["class"]]
+    if hasattr(kind, "fit") and (given := parameters["encoder"]) is not None:
+        from sklearn.frozen import FrozenEstimator
+
+        unfitted = kinds["TableEncoder"](**given["parameters"])
+        parameters["encoder"] = FrozenEstimator(encoder) if given["is_frozen"] else unfitted
+    model = _with_parameters(kind, _own_parameters(parameters, classes))
     model.encoder_, model.n_features_in_ = encoder, encoder.n_features_in_
     if hasattr(encoder, "feature_names_in_"):
         model.feature_names_in_ = encoder.feature_names_in_
-    model.embedding_ = embedding = PiecewiseLinearEncoder(operator.index(header["attributes"]["n_bins"]))
+    model.embedding_ = embedding = kinds["PiecewiseLinearEncoder"](operator.index(header["attributes"]["n_bins"]))
     embedding.center_, embedding.scale_ = arrays["center"], arrays["scale"]
     embedding.n_features_in_ = len(embedding.center_)
     embedding.edges_ = [edges.copy() for edges in np.split(arrays["edges"], np.cumsum(arrays["n_edges"])[:-1])]
-    for name in UNITS if kind is TabularRegressor else ():
+    is_of_numbers = header["class"] == "TabularRegressor"
+    for name in UNITS if is_of_numbers else ():
         setattr(model, f"{name}_", arrays[name][()])
-    if kind is TabularClassifier:
+    if not is_of_numbers:
         model.classes_ = classes
     model.estimators_ = []
     for i, described in enumerate(header["members"]):
@@ -402,13 +417,14 @@ def _tabular(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Tabular:
         layers = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         if classes is not None:
             layers["classes"] = arrays["classes"]
-        model.estimators_.append(_network(described | {"objects": header.get("objects")}, layers))
+        model.estimators_.append(_network(described | {"objects": header.get("objects")}, layers, kinds))
     model.history_ = [member.history_ for member in model.estimators_]
     model.n_iter_ = max(member.n_iter_ for member in model.estimators_)
     # What does not fit is an error here, and not where a user predicts.
-    n_outputs = describe(model).members[0].coefs[-1].shape[1]
+    n_features = sum(len(column.outputs) for column in encoder.columns_)
+    n_outputs = sizes_of_members(model.estimators_, n_features, embedding.edges_)[-1]
     columns = [arrays[name] for name in ("center", "scale", "edges")]
-    units = [arrays[name] for name in UNITS if kind is TabularRegressor]
+    units = [arrays[name] for name in UNITS if is_of_numbers]
     if (
         {f"Tabular{type(member).__name__.removeprefix('MLP')}" for member in model.estimators_} != {kind.__name__}
         or any(array.dtype != np.float64 or not np.isfinite(array).all() for array in [*columns, *units])
@@ -425,16 +441,19 @@ def _tabular(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Tabular:
     return model
 
 
-def _network(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
-    """The estimator alone."""
-    from sklearn.preprocessing import LabelBinarizer
+def _with_parameters(kind: Any, parameters: dict[str, Any]) -> Any:
+    """A model of this kind with these parameters, which an estimator looks at."""
+    model = kind(**parameters)
+    if hasattr(model, "_validate_params"):
+        model._validate_params()
+    return model
 
-    from .estimators import MLPClassifier, MLPRegressor
 
+def _network(header: dict[str, Any], arrays: dict[str, np.ndarray], kinds: dict[str, Any]) -> Any:
+    """An MLPClassifier or MLPRegressor."""
     attributes, classes = header["attributes"], _classes(header, arrays)
-    kind = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}[header["class"]]
-    model = kind(**_own_parameters(header["parameters"], classes))
-    model._validate_params()
+    kind = {name: kinds[name] for name in NETWORKS}[header["class"]]
+    model = _with_parameters(kind, _own_parameters(header["parameters"], classes))
     for name in ATTRIBUTES:
         if name in attributes:
             setattr(model, name, attributes[name])
@@ -452,10 +471,10 @@ def _network(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
     if header["feature_names"]:
         model.feature_names_in_ = np.array(list(map(str, header["feature_names"])), object)
     n_outputs = model.n_outputs_
-    if isinstance(model, MLPClassifier):
+    if header["class"] == "MLPClassifier":
         model.classes_ = classes
         labels = np.eye(len(classes), dtype=int) if header["multilabel"] else classes
-        model._label_binarizer = LabelBinarizer().fit(labels)
+        model._label_binarizer = kinds["LabelBinarizer"]().fit(labels)
         n_outputs = 1 if len(classes) == 2 and not header["multilabel"] else len(classes)
     # The kernels trust the shapes.
     widths = [model.n_features_in_, *(coef.shape[-1] for coef in model.coefs_)]

@@ -1,5 +1,6 @@
 """What a network is: layer sizes, activations, theta and its views; and the usual dict of parameters."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -265,6 +266,12 @@ def layer_sizes_of_coefs(coefs: Sequence[Array], intercepts: Sequence[Array]) ->
             )
         sizes += [coef.shape[1]] if sizes else [*coef.shape]
     return tuple(sizes)
+
+
+def issparse(X: Any) -> bool:
+    """As SciPy's, which takes long to import: where nobody has done that, there is no sparse matrix."""
+    told = getattr(sys.modules.get("scipy.sparse"), "issparse", None)
+    return told is not None and bool(told(X))
 
 
 def as_array(name: str, array: Any) -> Array:

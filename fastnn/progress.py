@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -193,17 +193,10 @@ def _notice(name: str) -> None:
 @cache
 def report_compilations() -> None:
     """From now on, tell whoever watches what is being compiled."""
-    from numba.core import event
+    from fastnn.kernels.machine.code import WATCHERS
 
-    from fastnn.kernels.machine.jit import ENTRIES
+    def tell(name: str) -> None:
+        for callback in _compilation_watchers.get() or (_notice,):
+            callback(name)
 
-    class Listener(event.Listener):
-        def on_start(self, compiling: Any) -> None:
-            if compiling.data["dispatcher"] in ENTRIES:
-                for callback in _compilation_watchers.get() or (_notice,):
-                    callback(compiling.data["dispatcher"].__name__)
-
-        def on_end(self, compiling: Any) -> None:
-            pass
-
-    event.register("numba:compile", Listener())
+    WATCHERS.append(tell)

@@ -7,12 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from numbers import Integral
 from typing import Any
-
-import joblib
-from threadpoolctl import ThreadpoolController
 
 import fastnn
 
@@ -71,13 +68,50 @@ def get_n_threads(n_threads: int | None = None) -> int:
     >>> fastnn.get_n_threads(1)
     1
     """
-    import numba
+    return min(n_threads or _n_threads or _usual_n_threads(), _limit())
 
-    return int(min(n_threads or _n_threads or _usual_n_threads(), numba.get_num_threads()))
+
+def most_threads() -> int:
+    """How many threads Numba starts at most: NUMBA_NUM_THREADS, or the cores that this process may use."""
+    if "numba" in sys.modules:
+        from numba import config
+
+        return int(vars(config)["NUMBA_NUM_THREADS"])
+    wanted = os.environ.get("NUMBA_NUM_THREADS", "")
+    if wanted.isdecimal() and int(wanted):
+        return int(wanted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Share(threading.local):
+    """How many threads this one may use, where others are at work beside it."""
+
+    n_threads: int | None = None
+
+
+_share = _Share()
+
+
+def share_threads(n_threads: int) -> None:
+    """From now on, this thread uses at most so many."""
+    _share.n_threads = n_threads
+
+
+def _limit() -> int:
+    """How many threads there may be, whatever is asked for."""
+    share = _share.n_threads or most_threads()
+    parallel = sys.modules.get("numba.np.ufunc.parallel")
+    if getattr(parallel, "_is_initialized", False):  # or else to ask Numba would start its threads
+        from numba import get_num_threads
+
+        return min(share, get_num_threads())
+    return share
 
 
 def _usual_n_threads() -> int:
     """The cores that this process may use, or OMP_NUM_THREADS if that is less, which may be a list: "4,2"."""
+    import joblib  # now: it takes long, and what is soon predicted takes one thread
+
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     affinity = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     cores = _cores(joblib.cpu_count, affinity, os.environ.get("LOKY_MAX_CPU_COUNT"), int(time.monotonic()))
@@ -91,8 +125,14 @@ def _cores(count: Callable[[], int], affinity: Any, limit: str | None, second: i
 
 
 _blas = threading.Lock()
-#: The libraries that are loaded: to look for them takes as long as many an optimization.
-_controller = lru_cache(ThreadpoolController)
+
+
+@cache
+def _controller() -> Any:
+    """The libraries that are loaded: to look for them takes as long as many an optimization."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @contextmanager
@@ -145,15 +185,14 @@ def system_info() -> dict[str, Any]:
         written, and which folders were not used, and why.
     """
     import llvmlite
-    import numba
     import numpy
     import sklearn
 
-    from fastnn.kernels.machine import cache, simd
+    from fastnn.kernels.machine import cache, host
 
     return {
         "fastnn": fastnn.__version__,
-        "numba": numba.__version__,  # (a frozen application has no metadata)
+        "numba": host.numba_version(),
         "llvmlite": llvmlite.__version__,
         "numpy": numpy.__version__,
         "scikit-learn": sklearn.__version__,
@@ -162,8 +201,8 @@ def system_info() -> dict[str, Any]:
         "cpu": _processor(),
         "cores": os.cpu_count(),
         "threads": get_n_threads(),
-        "simd_bits": 8 * simd.REGISTER_BYTES,
-        "tile": f"{simd.ROWS} x {simd.COLS}",
+        "simd_bits": 8 * host.REGISTER_BYTES,
+        "tile": f"{host.ROWS} x {host.COLS}",
         "cache_folder": str(cache.FOLDERS[0]) if cache.FOLDERS else None,
         "cache": _about_cache(),
     }

@@ -12,7 +12,7 @@ import warnings
 from functools import partial
 from math import ceil
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from fastnn import inference
 from fastnn.estimators import Exported, InCompiledCode, MLPClassifier, MLPRegressor, takes_weights
+from fastnn.inference import Units
 from fastnn.many import at_once
 from fastnn.network import Array
 from fastnn.pieces import PieceMatrix
@@ -39,8 +41,6 @@ PRESETS = {
     "accurate": {"n_members": 5, "max_iter": 128},
     "fast": {"n_members": 2, "max_iter": 64},
 }
-#: Rows that are predicted at a time.
-ROWS_AT_ONCE = 8192
 #: Examples in a batch, for up to so many rows (RealMLP's table).
 BATCHES = ((1024, 64), (8192, 128), (30_000, 256), (100_000, 512), (np.inf, 1024))
 
@@ -64,7 +64,7 @@ def _quantiles(x: Array, q: Array, weights: Array | None) -> Array:
     return np.interp(q * (ends[-1] - 1), places[order], values[order])
 
 
-class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
+class PiecewiseLinearEncoder(TransformerMixin, inference.PiecewiseLinearEncoder, BaseEstimator):
     """Scale each column of a matrix by its quartiles, and put pieces of it beside it.
 
     With z = s (x - median), clipped smoothly to between -3 and 3:
@@ -153,21 +153,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
             float32.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
-        out = np.empty((len(X), len(self.get_feature_names_out())), np.float32)
-        out[:, : X.shape[1]] = self._scaled(X)
-        at = X.shape[1]
-        for j, edges in enumerate(self.edges_):
-            if len(edges):
-                pieces = (X[:, j, np.newaxis] - edges[:-1]) / np.diff(edges)
-                out[:, at : at + len(edges) - 1] = np.clip(pieces, 0, 1) - 0.5
-                at += len(edges) - 1
-        return out
-
-    def _scaled(self, X: Array) -> Array:
-        with np.errstate(over="ignore"):  # what is beyond all bounds is cut off
-            z = np.clip((X - self.center_) * self.scale_, -1e30, 1e30)
-        return np.asarray(z / np.sqrt(1 + (z / 3) ** 2))
+        return super().transform(self._validated(X, reset=False))
 
     def _pieces(self, X: npt.ArrayLike) -> PieceMatrix:
         """The same matrix, up to roundings, held by positions."""
@@ -281,7 +267,7 @@ _PARAMETERS = """    Parameters
 """
 
 
-class _Tabular(Exported, InCompiledCode, BaseEstimator):
+class _Tabular(inference._Tabular, Exported, InCompiledCode, BaseEstimator):
     """What the classifier and the regressor share."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -463,16 +449,6 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
         pieces = embedding._pieces(matrix)
         return pieces if pieces.n_pieces else pieces.numbers
 
-    def _mean_of_members(self, method: str, X: Any) -> Array:
-        """The mean of what this method of theirs predicts; some rows at a time, because the pieces are many columns."""
-        check_is_fitted(self)
-        matrix, means = np.asarray(self.encoder_.transform(X)), []
-        for first in range(0, len(matrix), ROWS_AT_ONCE):
-            block = np.asarray(self.embedding_.transform(matrix[first : first + ROWS_AT_ONCE]))
-            outputs = [getattr(network, method)(block) for network in self.estimators_]
-            means.append(np.mean(outputs, axis=0, dtype=np.float64))
-        return np.concatenate(means)
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -482,7 +458,7 @@ class _Tabular(Exported, InCompiledCode, BaseEstimator):
         return tags
 
 
-class TabularClassifier(ClassifierMixin, _Tabular):
+class TabularClassifier(ClassifierMixin, inference.TabularClassifier, _Tabular):
     __doc__ = f"""Classes of the rows of a table, without tuning: networks on an embedding of its columns.
 
     Tables may be data frames (pandas, polars, Arrow) or arrays, with numbers, texts, booleans and dates, and missing
@@ -622,87 +598,11 @@ class TabularClassifier(ClassifierMixin, _Tabular):
             class_weight=self.class_weight,
         )
 
-    def predict_proba(self, X: Any) -> Array:
-        """The probability of each class, in the order of `classes_`: the mean of the members'.
-
-        Parameters
-        ----------
-        X : data frame or array-like (n_samples, n_columns)
-            A table with the columns that `fit` saw.
-
-        Returns
-        -------
-        array (n_samples, n_classes)
-        """
-        return self._mean_of_members("predict_proba", X)
-
-    def predict_log_proba(self, X: Any) -> Array:
-        """The logarithm of `predict_proba`.
-
-        Parameters
-        ----------
-        X : data frame or array-like (n_samples, n_columns)
-            A table with the columns that `fit` saw.
-
-        Returns
-        -------
-        array (n_samples, n_classes)
-        """
-        return np.log(self.predict_proba(X))
-
-    def predict(self, X: Any) -> npt.NDArray[Any]:
-        """The class of each row.
-
-        Parameters
-        ----------
-        X : data frame or array-like (n_samples, n_columns)
-            A table with the columns that `fit` saw.
-
-        Returns
-        -------
-        array (n_samples,)
-        """
-        check_is_fitted(self)
-        places = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[np.minimum(places, len(self.classes_) - 1)]  # of one class there are two probabilities
-
-
-class _Units(NamedTuple):
-    """What targets are before they are standardised."""
-
-    least: Array
-    most: Array
-    mean: Array
-    scale: Array
-
-    @classmethod
-    def of(cls, y: Array, weights: Array | None) -> Self:
-        """Learn from the rows that count."""
-        rows = y if weights is None else y[weights > 0]
-        least, most = rows.min(axis=0), rows.max(axis=0)
-        unit = np.maximum(abs(least), abs(most))
-        unit = np.where(unit > 0, unit, 1.0)  # the squares of large numbers, and of small ones, are none
-        mean = np.average(y / unit, axis=0, weights=weights)
-        std = np.sqrt(np.average((y / unit - mean) ** 2, axis=0, weights=weights))
-        return cls(least, most, mean * unit, np.where(std > 0, std * unit, 1.0))
-
-    def standardised(self, y: Array) -> Array:
-        """Targets as the networks learn them, in float32."""
-        with np.errstate(over="ignore"):
-            # Halves: the difference of two large numbers is no overflow, and all others give the same bits.
-            z = (y / 2 - self.mean / 2) / (self.scale / 2)
-        return np.asarray(z).astype(np.float32)
-
-    def restored(self, outputs: Array) -> Array:
-        """Predictions, between the least and the largest target."""
-        with np.errstate(over="ignore"):
-            return np.asarray(np.clip(outputs * self.scale + self.mean, self.least, self.most))
-
 
 class _Scorer:
     """A scorer of targets as they are, for a member, which has them standardised."""
 
-    def __init__(self, scorer: Any, units: _Units, is_without_weights: bool) -> None:
+    def __init__(self, scorer: Any, units: Units, is_without_weights: bool) -> None:
         self.scorer, self.units, self.is_without_weights = scorer, units, is_without_weights
 
     def __call__(self, member: MLPRegressor, X: Any, y: Any, sample_weight: Any = None) -> Any:
@@ -713,7 +613,7 @@ class _Scorer:
 class _InUnits(RegressorMixin, BaseEstimator):
     """A member that predicts targets as they are."""
 
-    def __init__(self, member: MLPRegressor, units: _Units) -> None:
+    def __init__(self, member: MLPRegressor, units: Units) -> None:
         self.member, self.units = member, units
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -723,7 +623,7 @@ class _InUnits(RegressorMixin, BaseEstimator):
         return self.units.restored(np.asarray(self.member.predict(X), np.float64))
 
 
-class TabularRegressor(RegressorMixin, _Tabular):
+class TabularRegressor(RegressorMixin, inference.TabularRegressor, _Tabular):
     __doc__ = f"""Numbers for the rows of a table, without tuning: networks on an embedding of its columns.
 
     Tables may be data frames (pandas, polars, Arrow) or arrays, with numbers, texts, booleans and dates, and missing
@@ -823,7 +723,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         """
         y = self._column(y, np.float64)
         weights = _weights(sample_weight, y)
-        units = _Units.of(y, weights)
+        units = Units.of(y, weights)
         numbers = units.standardised(y)
         if y_val is not None:
             y_val = units.standardised(check_array(y_val, ensure_2d=False, dtype=np.float64, input_name="y_val"))
@@ -842,21 +742,6 @@ class TabularRegressor(RegressorMixin, _Tabular):
                 check_scoring(self, scoring), self._units, callable(scoring) and not takes_weights(scoring)
             )
         return MLPRegressor(**parameters, scoring=scoring, output_intercepts="mean")
-
-    def predict(self, X: Any) -> Array:
-        """The prediction for each row: the mean of the members'.
-
-        Parameters
-        ----------
-        X : data frame or array-like (n_samples, n_columns)
-            A table with the columns that `fit` saw.
-
-        Returns
-        -------
-        array (n_samples,) or (n_samples, n_targets)
-        """
-        mean = self._mean_of_members("predict", X)
-        return _Units(self.y_min_, self.y_max_, self.y_mean_, self.y_scale_).restored(mean)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

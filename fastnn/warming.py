@@ -11,22 +11,22 @@ from fastnn import functional as nn
 from fastnn.embedded import CompiledNetwork, input_gradient, predict_one, train_step, trainer_of
 from fastnn.estimators import MLPRegressor
 from fastnn.export.description import describe
-from fastnn.kernels.laws import units as laws
 from fastnn.kernels.laws.activations import ACTIVATIONS
+from fastnn.kernels.laws.addresses import address_of
 from fastnn.kernels.laws.losses import LOSSES, OUT_ACTIVATIONS
 from fastnn.kernels.laws.optimizers import RULES
 from fastnn.kernels.machine.workers import WORKERS
-from fastnn.kernels.predict import predict_at_once, predict_few_team
 from fastnn.network import Array, Network, aligned
 from fastnn.pieces import PieceMatrix
 from fastnn.training import Adam, Trainer, unpack
 from fastnn.training.calls import examples, rows_of, team_of
 from fastnn.training.prediction import (
     PREDICT,
-    PREDICT_FEW,
     PREDICT_PIECES,
     PREDICT_SPARSE,
     Few,
+    few_at_once,
+    few_on_team,
     room_for_many,
     room_for_pieces,
     room_for_sparse,
@@ -90,23 +90,25 @@ def compile_all(dtype: npt.DTypeLike) -> None:
             kernel(wanted, seconds, dtype, model, x, room, out, refused)
         few = Few(network, coefs, intercepts, wanted)
         few_examples = few.address, examples(X.T, dtype), out
-        predict_at_once(*few_examples)
+        few_at_once(dtype)(*few_examples)
         with team_of(wanted, seconds) as (most, helpers):
-            predict_few_team(PREDICT_FEW.compile(dtype, *few_examples), True, most, helpers, *few_examples)
+            address, predict_few_team = few_on_team(dtype)
+            predict_few_team(address, True, most, helpers, *few_examples)
         if dtype == np.float32:  # that of all tabular estimators
             _with_pieces(wanted, seconds)
     model = MLPRegressor(hidden_layer_sizes=(9,), alpha=0.0).partial_fit(X.T, Y[0])
     for way in (columns, units, online):
         _embedded(model, X.T, Y.T, way)
     _embedded(MLPRegressor(hidden_layer_sizes=(), alpha=0.0).partial_fit(X.T, Y[0]), X.T, Y.T, linear)
-    for unit in (
-        *map(laws.activation_unit, ACTIVATIONS.values()),
-        *map(laws.output_unit, OUT_ACTIVATIONS),
-        *map(laws.loss_unit, LOSSES.values()),
-        *map(laws.update_unit, RULES.values()),
-        *map(laws.advance_unit, RULES.values()),
+    for sort, table in (
+        ("activate", ACTIVATIONS.values()),
+        ("output", OUT_ACTIVATIONS),
+        ("loss", LOSSES.values()),
+        ("update", RULES.values()),
+        ("advance", RULES.values()),
     ):
-        laws.address_of(unit, dtype)
+        for law in table:
+            address_of(sort, law, dtype)
 
 
 def _with_pieces(wanted: int, seconds: float) -> None:

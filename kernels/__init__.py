@@ -1,4 +1,4 @@
-"""The kernels of fastnn: everything that Numba compiles, and nothing else.
+"""The kernels of fastnn: everything that Numba compiles, and what it takes to call it.
 
 Notation, everywhere the same: m examples in the batch, n_l units in layer l (n_0 = n_x features, n_L outputs).
 
@@ -19,8 +19,11 @@ Rules that every kernel keeps:
 * The result does not depend on the number of threads, to the bit.
 
 ``machine`` knows of no network: ``simd`` the vocabulary, ``team`` the threads, ``jit`` the compiler, ``workers`` the
-processes that compile at the same time, ``cache`` where machine code is kept.  ``laws`` are the activations, losses and
-optimizers, ``products`` what is done with W, ``ways`` how a step is cut into work, ``run`` the loop of steps,
-``predict`` forward propagation, ``passes`` whole arrays, ``shuffle`` the order of an epoch, ``epochs`` all that is
-around the steps.  Each imports from those before it.
+processes that compile at the same time, ``cache`` where machine code is kept, ``code`` how it is loaded.  ``layouts``
+are the records that Python hands over, ``laws`` the activations, losses and optimizers, ``products`` what is done with
+W, ``ways`` how a step is cut into work, ``run`` the loop of steps, ``predict`` forward propagation, ``passes`` whole
+arrays, ``shuffle`` the order of an epoch, ``epochs`` all that is around the steps.  Each imports from those before it.
+
+To import Numba takes longer than to load all that a fit needs.  So what Python imports from here is compiled by nobody:
+``layouts``, ``machine.code`` and what they need, and the tables and addresses of laws.
 """

@@ -13,67 +13,39 @@ Training goes on while the loss falls below the best by more than tol, or the sc
 above the best by tol at least; it stops after more than n_iter_no_change epochs without that.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import types
 
 from fastnn.kernels.laws.elementary import exp
 from fastnn.kernels.laws.units import loss_and_dZ
+from fastnn.kernels.layouts.epochs import (
+    BEST_LOSS,
+    BEST_SCORE,
+    BEST_SHARPNESS,
+    BLOCK,
+    BY_CALIBRATED_LOSS,
+    BY_LOSS,
+    BY_SCORE,
+    ENDED,
+    EPOCH_LOSS,
+    EPOCH_NORM,
+    LOSSES,
+    NO_IMPROVEMENT,
+    NORMS,
+    PENALTIES,
+    SCORE,
+    SHARPNESS,
+    TAKEN,
+    VALIDATION_LOSS,
+)
+from fastnn.kernels.layouts.run import LOSS, NORM, PENALTY, Batches, Rule, Run
 from fastnn.kernels.machine.jit import entry, inline, kernel, packed, part, release_gil, take_gil, unit
 from fastnn.kernels.machine.simd import matrix
 from fastnn.kernels.machine.team import claim, clear, dismiss, run_together
-from fastnn.kernels.predict import Room
-from fastnn.kernels.run import LOSS, NORM, PENALTY, Batches, Model, Rule, Run
 from fastnn.kernels.shuffle import shuffle
 
-#: What is told of an epoch: among others the mean norm of the gradients, where they are clipped.
-EPOCH_LOSS, SCORE, VALIDATION_LOSS, EPOCH_NORM, TOLD = range(5)
-#: What is carried from call to call: sums over the steps of an epoch that has not ended; how many have, in this call;
-#: how many steps were taken in all; the best loss and score; how many epochs were without progress; and b of the last
-#: epoch, and of the best.
-LOSSES, PENALTIES, NORMS, ENDED, TAKEN, BEST_LOSS, BEST_SCORE, NO_IMPROVEMENT, SHARPNESS, BEST_SHARPNESS, CARRIED = (
-    range(11)
-)
-#: By what it is decided whether there is progress, and which parameters are the best.
-BY_LOSS, BY_SCORE, BY_VALIDATION_LOSS, BY_CALIBRATED_LOSS = range(4)
-#: Examples whose losses are computed at a time.
-BLOCK = 64
 #: Of the calibrated loss: how often Newton's method goes on at most, when b is near enough, and between which bounds.
 NEWTON_STEPS, NEAR, SHARPNESS_BOUNDS = 12, 1e-3, (0.1, 3.0)
-
-
-class Validation(NamedTuple):
-    """The examples that are set aside, and what it takes to predict them; without rows, there is no validation."""
-
-    predict: int  # the address of `kernels.predict.predict`
-    most: int  # threads
-    model: Model
-    X: np.ndarray  # (n, n_x)
-    room: Room
-    out: np.ndarray  # (n, n_y): outputs; or z, where the calibrated loss decides
-    refused: np.ndarray  # (most,)
-    y: np.ndarray  # (n, n_y), float64; or (n, 1), the number of the class
-    weights: np.ndarray  # (n,), float64; or (0,), for weights of one
-    totals: np.ndarray  # (n_y,), float64: what R^2 divides by; or (0,), for accuracy
-    scratch: np.ndarray  # ((2 n_y + 1) * BLOCK,): outputs, targets and losses of a block of them
-
-
-class Epochs(NamedTuple):
-    """What is done before and after the steps of an epoch."""
-
-    words: np.ndarray  # (N + 1,), uint32: see `shuffle`; or (0,), for the same order in all epochs
-    numbers: np.ndarray  # (N,), uint32
-    told: np.ndarray  # (n_epochs, TOLD), float64: one row for each epoch that may end in this call; or (0, TOLD)
-    carried: np.ndarray  # (CARRIED,), float64
-    scale: float
-    tol: float
-    n_iter_no_change: float
-    decides: int  # BY_LOSS, BY_SCORE, BY_VALIDATION_LOSS or BY_CALIBRATED_LOSS
-    takes_last: bool  # whether of several epochs that are the best, the last one counts
-    validation: Validation
-    kept: np.ndarray  # (n_params,): the parameters that predict: theta, or the average of it
-    best: np.ndarray  # (n_params,): what they were after the best epoch
 
 
 @inline

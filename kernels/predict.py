@@ -7,17 +7,17 @@ is read is coef (n_in, n_out) = W^T, a row of it for each input:
     z = sum over k of x_k coef_k + intercept
 """
 
-from typing import NamedTuple
-
-import numpy as np
 from numba import types
 
 from fastnn.kernels.laws.activations import RELU
 from fastnn.kernels.laws.units import activate
+from fastnn.kernels.layouts.examples import Pieces, Rows
+from fastnn.kernels.layouts.predict import Kept, Room
+from fastnn.kernels.layouts.run import A_IN, A_OUT, FORM, N_IN, N_OUT, VALUE, B, Model, W
+from fastnn.kernels.machine.host import REGISTERS
 from fastnn.kernels.machine.jit import entry, inline, kernel, packed, part, release_gil, take_gil, unit
 from fastnn.kernels.machine.records import kept
 from fastnn.kernels.machine.simd import (
-    REGISTERS,
     fma,
     lanes,
     load,
@@ -35,10 +35,8 @@ from fastnn.kernels.machine.simd import (
 )
 from fastnn.kernels.machine.team import barrier, claim, clear, dismiss, roll_call, run_together, share, take
 from fastnn.kernels.products.columns import gather, transpose
-from fastnn.kernels.products.pieces import Pieces, embed, sum_pieces
-from fastnn.kernels.products.sparse import Rows
+from fastnn.kernels.products.pieces import embed, sum_pieces
 from fastnn.kernels.products.vectors import softmax
-from fastnn.kernels.run import A_IN, A_OUT, FORM, N_IN, N_OUT, VALUE, B, Model, W
 from fastnn.kernels.ways.columns import forward, inputs
 from fastnn.kernels.ways.sparse import first_layer
 
@@ -47,14 +45,6 @@ TOGETHER, UNITS = 4, 4 if REGISTERS == 32 else 2
 #: Of a single example, up to so many vectors of units go together; and where there are few, in how many parts their
 #: sums are cut, each of which would wait for the last product.
 WIDE, PARTS, FEW_UNITS = REGISTERS // 2, 4, 2
-
-
-class Room(NamedTuple):
-    """The workspace of a prediction by up to n_threads threads; `width` examples have room in each."""
-
-    work: np.ndarray  # (n_threads, any): the activations, at the offsets of the table of layers
-    width: int
-    rows: np.ndarray  # 0, 1 ... for as many examples as are taken at a time
 
 
 @kernel
@@ -369,15 +359,6 @@ def _contents(like):
     model = types.NamedTuple([vector, types.int64[:, ::1], address, address, vector, types.boolean], Model)
     room = types.NamedTuple([block, whole, types.int64[::1]], Room)
     return types.NamedTuple([model, room, types.int64[::1], types.boolean[::1]], Kept)
-
-
-class Kept(NamedTuple):
-    """What many predictions have in common."""
-
-    model: Model
-    room: Room
-    team: np.ndarray  # the state of a team of n_threads
-    refused: np.ndarray  # (n_threads,)
 
 
 kept_few = kept(_contents)

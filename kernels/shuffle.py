@@ -6,10 +6,9 @@ that LLVM turns into vectors; NumPy makes and asks for them one by one.
 
 import numpy as np
 
+from fastnn.kernels.layouts.epochs import M, N
 from fastnn.kernels.machine.jit import inline, kernel, unit
 
-#: Words of the generator's state, and how far apart those are that make a new one.
-N, M = 624, 397
 #: The first bit of a word, and the others; the last row of the twist's matrix; the masks of the tempering.
 UPPER, LOWER = np.uint32(0x80000000), np.uint32(0x7FFFFFFF)
 MATRIX, MASK_B, MASK_C = np.uint32(0x9908B0DF), np.uint32(0x9D2C5680), np.uint32(0xEFC60000)

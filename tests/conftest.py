@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")  # before Numba is imported: a team of four must be possible
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before SciPy is: one of scikit-learn's checks asks for it
@@ -10,9 +11,34 @@ import numpy as np
 import pytest
 
 from fastnn import reference
+from fastnn.kernels.machine import code
+from fastnn.kernels.machine.kinds import kind_of
 from fastnn.training import Adam, AdamW, NAdam, RMSprop, trainer
 from fastnn.training.ways import columns, linear, online, units
 
+
+def _fits(kind, value):
+    """Whether a value is of the kind that machine code was made for; numbers it takes as Python does."""
+    if isinstance(kind, tuple):
+        return isinstance(value, kind[0]) and len(value) == len(kind) - 1 and all(map(_fits, kind[1:], value))
+    if isinstance(value, np.ndarray):
+        return kind.removeprefix("const ") == kind_of(value).removeprefix("const ")
+    return kind in ("bool", "int64", "float32", "float64") and np.isscalar(value)
+
+
+def _load(name, kinds, before=tuple, load=code.load):
+    """Machine code looks at nothing that it is called with: in the tests, we do."""
+    loaded = load(name, kinds, before)
+
+    def call(*args):
+        assert len(args) == len(kinds), name
+        assert all(map(_fits, kinds, args)), (name, kinds, args)
+        return loaded.call(*args)
+
+    return loaded._replace(call=loaded.call and call)
+
+
+code.load = _load
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has its background jobs ignore
 
 #: Layer sizes, activation, output activation: the shapes that hurt.
@@ -115,6 +141,18 @@ def reference_steps(
 def go(monkeypatch, *ways):
     """Have steps be done by the first of these ways that can do them."""
     monkeypatch.setattr(trainer, "way_of", lambda *case: next(way for way in ways if way.can(*case[:3])))
+
+
+def call_steps_by(monkeypatch, call):
+    """Have what trains be called as call(train, *args)."""
+    compile = trainer.Trainer.compile
+
+    def compile_and_wrap(self):
+        if not self._update:
+            compile(self)
+            self._train_epochs = partial(call, self._train_epochs)
+
+    monkeypatch.setattr(trainer.Trainer, "compile", compile_and_wrap)
 
 
 WAYS = {

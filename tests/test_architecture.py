@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 #: Each imports from those before it, or from its own kind.
 ORDER = [
     "fastnn.kernels.machine",
+    "fastnn.kernels.layouts",
     "fastnn.kernels.laws",
     "fastnn.kernels.products",
     "fastnn.kernels.run",
@@ -27,6 +28,7 @@ ORDER = [
     "fastnn.conversion",
     "fastnn.initialization",
     "fastnn.tables",
+    "fastnn.inference",
     "fastnn.export",
     "fastnn.graphs",
     "fastnn.chains",

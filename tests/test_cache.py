@@ -19,11 +19,12 @@ ROOT = Path(fastnn.__file__).parents[1]
 #: A kernel that compiles in a moment, and says whether it had to.
 PROGRAM = """
 import numpy as np
-from fastnn.kernels import passes
-passes.row_sums(np.ones((2, 16)), out := np.zeros((1, 2)))
+from fastnn.kernels.machine import code
+code.WATCHERS.append((compiled := []).append)
+row_sums = code.entry("passes.row_sums")
+row_sums(np.ones((2, 16)), out := np.zeros((1, 2)))
 assert (out == 16).all()
-stats = passes.row_sums.stats
-print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+print(1 - len(compiled), len(compiled))
 """
 
 
@@ -230,7 +231,7 @@ def test_kernels_run_with_numbas_switches(tmp_path, switch):
 
 
 def test_a_switch_that_the_program_turns_later_leaves_nothing_behind(tmp_path):
-    turn = "import numba; from fastnn.kernels import passes; numba.config.OPT = 1\n"
+    turn = "import numba; from fastnn.kernels.machine import cache; numba.config.OPT = 1\n"
     assert hits_and_misses(tmp_path, before=turn) == "0 1"
     assert hits_and_misses(tmp_path) == "0 1"
     assert hits_and_misses(tmp_path, before=turn) == "0 1"
@@ -299,7 +300,7 @@ def test_machine_code_in_a_read_only_folder_is_used(tmp_path):
 def test_what_a_read_only_folder_lacks_is_kept_elsewhere(tmp_path):
     image, home = tmp_path / "image", str(tmp_path / "home")
     hits_and_misses(image)
-    files = {file: file.read_bytes() for file in image.rglob("*.nb?")}
+    files = {file: file.read_bytes() for file in image.rglob("*.o")}
     before, single = (
         read_only(image),
         PROGRAM.replace("np.ones((2, 16)", "np.ones((2, 16), np.float32").replace(
@@ -312,7 +313,7 @@ def test_what_a_read_only_folder_lacks_is_kept_elsewhere(tmp_path):
             == expected
         )
     assert hits_and_misses(image, before=before, XDG_CACHE_HOME=home, LOCALAPPDATA=home, HOME=home) == "1 0"
-    assert files == {file: file.read_bytes() for file in image.rglob("*.nb?")}
+    assert files == {file: file.read_bytes() for file in image.rglob("*.o")}
 
 
 POSIX = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="files have no owners and modes there")
@@ -323,7 +324,7 @@ def filled(place):
     """A folder of machine code that is trusted: nobody else can write there."""
     folder = place / "fastnn" / "version"
     folder.mkdir(parents=True, mode=0o755)
-    (folder / "code.nbi").touch(mode=0o644)
+    (folder / "code.o").touch(mode=0o644)
     return folder
 
 
@@ -334,12 +335,12 @@ def reasons(monkeypatch, place):
 
 
 @POSIX
-@pytest.mark.parametrize("others_can_write", ["code.nbi", "version", "fastnn", "the place", "the way"])
+@pytest.mark.parametrize("others_can_write", ["code.o", "version", "fastnn", "the place", "the way"])
 def test_machine_code_where_others_can_write_is_not_run(monkeypatch, tmp_path, others_can_write):
     folder = filled(tmp_path / "way" / "place")
     assert reasons(monkeypatch, tmp_path / "way" / "place") == []
     path = {
-        "code.nbi": folder / "code.nbi",
+        "code.o": folder / "code.o",
         "version": folder,
         "fastnn": folder.parents[0],
         "the place": folder.parents[1],
@@ -359,7 +360,7 @@ def test_in_a_sticky_folder_others_cannot_touch_what_is_not_theirs(monkeypatch, 
 
 @POSIX
 def test_a_group_of_others_is_others(monkeypatch, tmp_path):
-    file = filled(tmp_path / "place") / "code.nbi"
+    file = filled(tmp_path / "place") / "code.o"
     file.chmod(0o664)
     monkeypatch.setattr(cache, "_is_alone_in", lambda group: False)
     assert reasons(monkeypatch, tmp_path / "place") == [f"other users can write {file}"]
@@ -403,16 +404,16 @@ def test_a_group_of_ones_own_has_the_users_name_and_nobody_else_in_it(monkeypatc
 @POSIX
 def test_a_link_is_not_followed(monkeypatch, tmp_path):
     folder = filled(tmp_path / "place")
-    (folder / "other.nbi").symlink_to(folder / "code.nbi")
-    assert reasons(monkeypatch, tmp_path / "place") == [f"{folder / 'other.nbi'} is a link"]
+    (folder / "other.o").symlink_to(folder / "code.o")
+    assert reasons(monkeypatch, tmp_path / "place") == [f"{folder / 'other.o'} is a link"]
 
 
 @ROOT_ALONE
-@pytest.mark.parametrize("theirs", ["code.nbi", "version", "fastnn", "the place"])
+@pytest.mark.parametrize("theirs", ["code.o", "version", "fastnn", "the place"])
 def test_machine_code_of_another_user_is_not_run(monkeypatch, tmp_path, theirs):
     folder = filled(tmp_path / "place")
     path = {
-        "code.nbi": folder / "code.nbi",
+        "code.o": folder / "code.o",
         "version": folder,
         "fastnn": folder.parents[0],
         "the place": folder.parents[1],
@@ -458,7 +459,7 @@ def test_info_says_what_is_read_and_written_and_why(monkeypatch, folders, can_wr
 def test_compilation_is_reported_when_it_happens(tmp_path):
     program = (
         PROGRAM.replace(
-            "passes.row_sums(", "import fastnn; names = []\nwith fastnn.compilation(names.append): passes.row_sums(", 1
+            "row_sums(np", "import fastnn; names = []\nwith fastnn.compilation(names.append): row_sums(np", 1
         )
         + "print(names)"
     )
@@ -479,8 +480,8 @@ def test_a_compilation_says_so_on_a_terminal_once(tmp_path):
     import pty
 
     program = (
-        "import numpy as np, fastnn.training\nfrom fastnn.kernels import passes\n"
-        "for n in (np.float32, np.float64): passes.row_sums(np.ones((2, 16), n), np.zeros((1, 2), n))"
+        "import numpy as np, fastnn.training.passes as passes\n"
+        "for n in map(np.dtype, 'fd'): passes.row_sums(n, np.ones((2, 16), n), np.zeros((1, 2), n))"
     )
     said = []
     for _ in range(2):

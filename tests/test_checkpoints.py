@@ -11,6 +11,7 @@ from threading import Event, Lock, get_ident
 
 import numpy as np
 import pytest
+from conftest import call_steps_by
 from sklearn.datasets import load_digits
 
 from fastnn import (
@@ -111,11 +112,11 @@ def test_a_training_that_is_interrupted_goes_on(tmp_path):
 
 
 def test_an_interrupt_in_the_middle_of_an_epoch_is_where_it_goes_on(tmp_path, monkeypatch):
-    from fastnn.training import trainer
+    from fastnn.training import Trainer
 
-    calls, train = [], trainer.train_epochs
+    calls = []
 
-    def interrupted(*args):
+    def interrupted(train, *args):
         done = train(*args)
         calls.append(done)
         if len(calls) == 6:  # as if Ctrl-C had come in the call
@@ -123,10 +124,10 @@ def test_an_interrupt_in_the_middle_of_an_epoch_is_where_it_goes_on(tmp_path, mo
         return done
 
     options, path = {"n_iter_no_change": 40, "dropout": 0.2, "average": "ema"}, tmp_path / "training"
-    monkeypatch.setattr(trainer.Trainer, "most_steps", lambda self: 3)
+    monkeypatch.setattr(Trainer, "most_steps", lambda self: 3)
     expected = model_of(None, **options).fit(X, y)
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "train_epochs", interrupted)
+        call_steps_by(patch, interrupted)
         with pytest.warns(UserWarning, match="interrupted"):
             model_of(path, **options).fit(X, y)
     assert sum(calls) == 18  # of epochs of five steps

@@ -1,8 +1,10 @@
 """The command: what it prints and writes, and its one line where something is wrong."""
 
 import contextlib
+import gzip
 import io
 import json
+import lzma
 import re
 import signal
 import subprocess
@@ -324,6 +326,70 @@ def test_predict_tells_what_is_unusual_on_standard_error(tabular, tmp_path, flow
     assert all(line.startswith("fastnn: note: ") for line in got.err.splitlines())
     assert "petal width (cm)" in got.err
     assert "green" in got.err
+
+
+#: What takes long to import, and more besides.
+HEAVY = ["sklearn", "scipy", "joblib", "threadpoolctl", "pandas", "pyarrow", "narwhals", "clevercsv", "rich"]
+
+
+def test_predict_imports_nothing_that_it_does_not_need(tmp_path, flowers):
+    table = flowers.drop(columns=["name", "species"])
+    matrix = table.drop(columns="colour").fillna(0)
+    kinds, width = flowers["species"].fillna("setosa"), matrix["petal width (cm)"]
+    few = {"hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}
+    encoder, fast = fastnn.TableEncoder(), few | {"preset": "fast"}
+    models = {
+        "encoder": make_pipeline(encoder, fastnn.MLPClassifier(**few)).fit(table, kinds),
+        "tabular-classes": fastnn.TabularClassifier(**fast).fit(table, kinds),
+        "tabular-numbers": fastnn.TabularRegressor(**fast).fit(table, width),
+        "matrix": fastnn.MLPRegressor(**few).fit(matrix.to_numpy(), width),
+        "names": fastnn.MLPClassifier(**few).fit(matrix[::-1], kinds),
+    }
+    given = dict.fromkeys(models, table) | {"matrix": matrix, "names": matrix}
+    calls = []
+    for name, model in models.items():
+        fastnn.save(model, tmp_path / name)
+        given[name].head(20).to_csv(tmp_path / f"{name}.csv", index=False)
+        files = [tmp_path / f"{name}{end}" for end in (".fastnn", ".csv", "-out.csv")]
+        calls.append(["predict", str(files[0]), str(files[1]), "--output", str(files[2])])
+    program = f"""
+import sys
+sys.modules.update(dict.fromkeys({HEAVY}))  # to import one of them is an error
+from fastnn.cli import main
+for call in {calls}:
+    try:
+        main(call)
+    except SystemExit as ended:
+        assert not ended.code
+"""
+    got = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (got.returncode, got.stderr) == (0, "")
+    for name, model in models.items():
+        told = pd.read_csv(tmp_path / f"{name}-out.csv")
+        rows = given[name].head(20)
+        rows = rows.to_numpy() if name == "matrix" else rows
+        assert told.iloc[:, 0].tolist() == model.predict(rows).tolist()
+        if hasattr(model, "predict_proba"):
+            expected = model.predict_proba(rows)
+            np.testing.assert_array_equal(told.iloc[:, 1:].to_numpy().astype(expected.dtype), expected)
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "CSV.XZ"])
+def test_predictions_are_written_as_pandas_writes_them(tmp_path, ending):
+    X = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+    y = np.array(['a "b", c', "d\ne", "", "nan", "é"])[np.arange(300) % 5]
+    model = fastnn.MLPClassifier(hidden_layer_sizes=(8,), max_iter=50, random_state=0).fit(X, y)
+    fastnn.save(model, tmp_path / "m")
+    pd.DataFrame(X).to_csv(tmp_path / "t.csv", index=False)
+    assert run("predict", tmp_path / "m.fastnn", tmp_path / "t.csv", "--output", tmp_path / f"got.{ending}").code == 0
+    rows = X.astype(str).astype(float)
+    columns = {"prediction": model.predict(rows)}
+    columns |= {f"probability_{k}": p for k, p in zip(model.classes_, model.predict_proba(rows).T, strict=True)}
+    pd.DataFrame(columns).to_csv(tmp_path / f"expected.{ending}", index=False)
+    assert len(set(columns["prediction"])) > 2
+    packed = {"gz": gzip.decompress, "XZ": lzma.decompress}.get(ending.rpartition(".")[2], bytes)
+    got, expected = (packed((tmp_path / f"{name}.{ending}").read_bytes()) for name in ("got", "expected"))
+    assert got == expected
 
 
 def test_tables_come_through_pipes(folder, tmp_path):
@@ -783,11 +849,11 @@ def test_warmup_leaves_nothing_to_compile():
     assert run("warmup").code == 0
     assert "compiling" not in run("warmup").out
     program = (
-        "import fastnn; from fastnn.kernels.machine import jit; fastnn.warmup()\n"
+        "import fastnn; from fastnn.kernels.machine import code; fastnn.warmup()\n"
         "of_one_kind = {'serve', 'number_for_c_single', 'number_for_c_double'}  # the others: float32, float64,\n"
         "of_one_kind |= {'train_pieces', 'predict_pieces'}  # but for those of tables, which are float32\n"
-        "print([entry.__name__ for entry in jit.ENTRIES\n"
-        "       if len(entry.signatures) < (1 if entry.__name__ in of_one_kind else 2)])"
+        "print([entry.__name__ for entry in code.ENTRIES.values()\n"
+        "       if len(entry._codes) < (1 if entry.__name__ in of_one_kind else 2)])"
     )
     got = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert got.stdout.strip() == "[]"

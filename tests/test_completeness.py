@@ -6,7 +6,7 @@ import pytest
 
 from fastnn import reference
 from fastnn.kernels import passes
-from fastnn.kernels.machine import jit
+from fastnn.kernels.machine import code
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,7 +22,7 @@ TWINS = {
     "transpose": "backward_propagation",
     "sgd": "update_parameters",
 }
-PASSES = sorted(entry.__name__ for entry in jit.ENTRIES if entry.__module__ == passes.__name__)
+PASSES = sorted(entry.__name__ for entry in code.ENTRIES.values() if entry.__module__ == passes.__name__)
 
 
 def test_the_table_of_twins_is_whole():

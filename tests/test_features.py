@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from conftest import call_steps_by
 from sklearn.datasets import load_breast_cancer, load_wine, make_regression
 from sklearn.linear_model import GammaRegressor, HuberRegressor, LogisticRegression, QuantileRegressor
 from sklearn.pipeline import make_pipeline
@@ -248,14 +249,14 @@ def test_what_scikit_learn_has_not_is_told_or_forgotten():
 
 def rates_of(model, X, y, monkeypatch):
     """The learning rates that the steps of a fit took."""
-    from fastnn.training import trainer
+    taken = []
 
-    taken, train = [], trainer.train_epochs
-    monkeypatch.setattr(
-        trainer,
-        "train_epochs",
-        lambda *a: taken.extend(a[5].rule.numbers[: (done := train(*a)), RATE].tolist()) or done,
-    )
+    def noted(train, *args):
+        done = train(*args)
+        taken.extend(args[5].rule.numbers[:done, RATE].tolist())
+        return done
+
+    call_steps_by(monkeypatch, noted)
     model.fit(X, y)
     return np.array(taken)
 

@@ -1,6 +1,8 @@
 """The kernels against the specification, function by function: `functional` and `reference` are interchangeable."""
 
 import inspect
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -23,6 +25,12 @@ M = [1, 7, 65, 600]
 def tolerance(network, dtype):
     """Rounding: each of n terms of a sum costs at most eps, and a layer hands its error on to the next."""
     return 4 * len(network[0]) * max(network[0]) * float(np.finfo(dtype).eps)
+
+
+def test_scikit_learn_is_not_imported():
+    program = "import sys, fastnn.functional; print({'sklearn', 'scipy.sparse', 'joblib'} & set(sys.modules))"
+    got = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert got.stdout == "set()\n"
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

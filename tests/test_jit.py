@@ -5,20 +5,23 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
-import numba
 import numpy as np
 import pytest
 
 import fastnn
 from fastnn import training
-from fastnn.kernels import embedded, epochs, passes, predict, run, shuffle
+from fastnn.kernels import embedded, epochs, passes, predict, shuffle
+from fastnn.kernels.laws import addresses
 from fastnn.kernels.laws import units as laws
-from fastnn.kernels.machine import jit, peak, team
-from fastnn.kernels.machine.records import RecordType
+from fastnn.kernels.laws.activations import ACTIVATIONS
+from fastnn.kernels.layouts import run
+from fastnn.kernels.layouts.examples import Pieces, Rows
+from fastnn.kernels.machine import cache, code, jit, peak, team
+from fastnn.kernels.machine.kinds import kind_of
+from fastnn.kernels.machine.words import new_team
 from fastnn.kernels.products import columns as products
-from fastnn.kernels.products.pieces import Pieces
-from fastnn.kernels.products.sparse import Rows
 from fastnn.network import Network
 from fastnn.training import prediction
 from fastnn.training.ways import columns, linear, online, pieces, sparse, units
@@ -29,6 +32,16 @@ ROOT = Path(fastnn.__file__).parents[1]
 def test_a_kernel_called_from_python_says_so():
     with pytest.raises(TypeError, match="affine can be called by compiled code only"):
         products.affine(1, 2, 3)
+
+
+def test_an_object_file_has_no_name_for_others_but_its_symbol():
+    """Of two functions of one name, which processes have numbered alike, the linker would take the first for both."""
+    for law in "elu", "leaky_relu":
+        unit, kinds = addresses.unit_and_kinds("activate", ACTIVATIONS[law], np.dtype("f4"))
+        jit.have(unit, kinds)
+        name = cache.symbol(unit, kinds)
+        defined, _ = code.names_of(code._parts(code.MADE.get(name) or cache.read(name))[1])
+        assert defined == {name, f"{name}.env"}
 
 
 #: Switches Numba off in {way}, fits on one thread and on a team, and says what became of functions of the user's.
@@ -90,19 +103,19 @@ def float32_programs():
         calls.append(
             (
                 way.TRAIN.alone,
-                (True, 1, team.new_team(1), run.Run(model, batches, room, rule), np.zeros((1, 2), np.float32)),
+                (True, 1, new_team(1), run.Run(model, batches, room, rule), np.zeros((1, 2), np.float32)),
             )
         )
     rows = Rows(X[0], np.zeros(20, np.int32), np.zeros(11, np.int64))
     model, room = sparse.room(network, theta, 1, 1, 20)
     texts = run.Run(model, batches._replace(X=rows), room, rule)
-    calls.append((sparse.TRAIN.alone, (True, 1, team.new_team(1), texts, np.zeros((1, 2), np.float32))))
+    calls.append((sparse.TRAIN.alone, (True, 1, new_team(1), texts, np.zeros((1, 2), np.float32))))
     with_pieces = Network((33, 30, 3), "tanh", "softmax", n_pieces=(4, 2))
     more = np.zeros(with_pieces.n_params, np.float32)
-    positions = Pieces(X[:, :1], X[:, :2], np.array([0, 4, 6]))
+    positions = Pieces(X[:, :1].copy(), X[:, :2].copy(), np.array([0, 4, 6]))
     model, room = pieces.room(with_pieces, more, 1, 1)
     of_pieces = run.Run(model, batches._replace(X=positions), room, rule)
-    calls.append((pieces.TRAIN.alone, (True, 1, team.new_team(1), of_pieces, np.zeros((1, 2), np.float32))))
+    calls.append((pieces.TRAIN.alone, (True, 1, new_team(1), of_pieces, np.zeros((1, 2), np.float32))))
     coefs, _ = training.unpack(network, theta)
     rest = theta[coefs[0].size :]
     for kernel, (model, room), x in (
@@ -110,14 +123,14 @@ def float32_programs():
         (predict.predict_pieces, prediction.room_for_pieces(with_pieces, more, 10, 1), positions),
         (predict.predict_sparse, prediction.room_for_sparse(network, coefs[0], rest, 10, 1), rows),
     ):
-        calls.append((kernel, (True, 1, team.new_team(1), model, x, room, Y, np.zeros(1, np.bool_))))
+        calls.append((kernel, (True, 1, new_team(1), model, x, room, Y, np.zeros(1, np.bool_))))
     calls += [
-        (predict.predict_few, (True, 1, team.new_team(1), 0, X, Y)),
+        (predict.predict_few, (True, 1, new_team(1), 0, X, Y)),
         (predict.predict_at_once, (0, X, Y)),
     ]
     A, b = np.zeros((4, 4), np.float32), np.zeros(4, np.float32)
     net = fastnn.MLPRegressor(hidden_layer_sizes=(3,)).partial_fit(X, Y[:, 0]).jit(batch_size=10)
-    network, trained = (RecordType(numba.typeof(record)) for record in net._kept[::2])
+    network, trained = (Kind(("at", kind_of(record))) for record in net._kept[::2])
     blocks = np.zeros((1, 4, 4), np.float32)
     calls += [
         (embedded.predict, (network, A, A)),
@@ -127,7 +140,7 @@ def float32_programs():
         (embedded.call_input_gradient, (True, 0, 0, A, 0, False, blocks)),
         (embedded.call_train_step, (0, 0, A, A, A)),
         (passes.transpose, (A, A)),
-        (team.serve, (team.new_team(1), 0)),
+        (team.serve, (new_team(1), 0)),
         (passes.affine, (A, b, A, A, A, False, 0)),
         (passes.backproject, (A, A, A, A, 0)),
         (passes.outer, (A, A, A, A)),
@@ -142,32 +155,36 @@ def float32_programs():
     callers = {epochs.train_epochs, predict.predict_team, predict.predict_few_team}
     callers |= {embedded.number_for_c_single, embedded.number_for_c_double}
     assert {call for call, _ in calls} | callers == {
-        entry for entry in jit.ENTRIES if entry.__module__.startswith("fastnn.kernels")
+        entry for entry in code.ENTRIES.values() if entry.__module__.startswith("fastnn.kernels")
     }
     programs = {}
     for entry, arguments in calls:
-        programs[f"{entry.__module__}.{entry.__name__}"] = program_of(entry, map(kind_of, arguments))
-    for unit, args in list(jit.SYMBOLS.values()):
-        if not any(getattr(kind, "dtype", None) == numba.float64 for kind in args) and unit is not epochs.steps_end:
-            programs[unit.full_name] = program_of(unit, args)
-    for law in (unit for name, unit in jit.UNITS.items() if name.startswith(laws.__name__)):
-        if law.full_name not in programs:
-            programs[law.full_name] = program_of(law, laws._arguments(law, np.dtype(np.float32)))
+        kinds = (argument.kind if isinstance(argument, Kind) else kind_of(argument) for argument in arguments)
+        programs[entry.full_name] = program_of(jit.find(entry.full_name), kinds)
+    for name, kinds in list(jit.SYMBOLS.values()):
+        if not any("float64" in str(kind) for kind in kinds) and name != epochs.steps_end.full_name:
+            programs[name] = program_of(jit.find(name), kinds)
+    for name, law in jit.COMPILED.items():
+        if name.startswith(laws.__name__) and name not in programs:
+            programs[name] = program_of(law, addresses._kinds(law.__name__.partition("_")[0], "float32"))
     around = {epochs.steps_end.full_name, shuffle.shuffle.full_name}
-    assert programs.keys() >= jit.UNITS.keys() - around
+    units_alone = {name for name, dispatcher in jit.COMPILED.items() if isinstance(dispatcher, jit._Unit)}
+    assert programs.keys() >= units_alone - around
     return programs
 
 
-def kind_of(argument):
-    return argument if isinstance(argument, numba.types.Type) else numba.typeof(argument)
+class Kind(NamedTuple):
+    """In the place of an argument: what it is."""
+
+    kind: tuple
 
 
 def program_of(function, kinds):
-    """LLVM's text of what is made of it for arguments of these types, compiled anew."""
+    """LLVM's text of what is made of it for arguments of these kinds, compiled anew."""
     # The wrapper for Python turns its float objects into numbers: that is not in the kernel.
-    fresh = jit._njit(jit._CalledByPython, function.py_func, jit._EntryCompiler, no_cpython_wrapper=True)
-    fresh.compile(tuple(kinds))
-    return "\n".join(fresh.inspect_llvm().values())
+    fresh = jit._njit(jit._Entry, function.py_func, jit._EntryCompiler, no_cpython_wrapper=True)
+    with jit._compiling():
+        return fresh._compiler.compile(tuple(map(jit.type_of, kinds)), None).library.get_llvm_str()
 
 
 def test_float32_kernels_hold_no_float64_arithmetic(float32_programs):

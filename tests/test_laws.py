@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import examples, reference_steps
-from numba import types as numba_types
 from sklearn.base import clone
 from test_jit import program_of
 
@@ -19,9 +18,11 @@ import fastnn
 from fastnn import MLPRegressor, activation, functional, laws, loss, reference
 from fastnn.kernels.laws import elementary, units
 from fastnn.kernels.laws.activations import ACTIVATIONS, KEPT, RELU, Activation
+from fastnn.kernels.laws.addresses import address_of, unit_and_kinds
+from fastnn.kernels.laws.fingerprints import fingerprint
 from fastnn.kernels.laws.losses import LOSSES, Loss
 from fastnn.kernels.laws.optimizers import RULES
-from fastnn.kernels.laws.translation import fingerprint, kernel_of
+from fastnn.kernels.laws.translation import kernel_of
 from fastnn.kernels.machine.jit import call, entry
 from fastnn.laws import POINTS
 from fastnn.network import Network
@@ -130,7 +131,7 @@ def test_an_activation_is_the_references(law, dtype):
     x = arguments(None, dtype)
     got, kept = x[np.newaxis].copy(), np.empty((1, x.size), dtype)
     if law.form != RELU:
-        pass_over(units.address_of(units.activation_unit(law), dtype), got, kept[: law.form == KEPT])
+        pass_over(address_of("activate", law, dtype), got, kept[: law.form == KEPT])
         with np.errstate(over="ignore", under="ignore"):
             truth = reference.ACTIVATIONS[law.name][0](x.astype(np.longdouble))
         tiny = np.finfo(dtype).tiny
@@ -140,7 +141,7 @@ def test_an_activation_is_the_references(law, dtype):
         assert (np.abs(got[0] - truth)[~is_normal] < tiny).all()
     ends = np.array([-np.inf, np.inf, np.nan], dtype)
     if law.form != RELU:
-        pass_over(units.address_of(units.activation_unit(law), dtype), block := ends[np.newaxis].copy(), block[:0])
+        pass_over(address_of("activate", law, dtype), block := ends[np.newaxis].copy(), block[:0])
         bounded = {
             "identity": -np.inf,
             "logistic": 0,
@@ -185,7 +186,7 @@ def test_a_rule_is_what_its_unit_does(rule, has_more, dtype):
     got, got_moments = theta.copy(), moments.copy()
     rule = replace(rule, has_l1=has_more, is_averaged=has_more)
     update(
-        units.address_of(units.update_unit(rule), dtype),
+        address_of("update", rule, dtype),
         got,
         G,
         got_moments,
@@ -357,21 +358,9 @@ def test_a_fingerprint_tells_constants_names_and_what_a_law_calls_apart():
 def test_a_law_that_refers_to_what_has_no_description_is_compiled_but_not_kept():
     table = np.array([0.5, 2.0])
     law = activation(lambda z: z * table[1], lambda z: table[1])
-    assert type(units.activation_unit(law)._cache).__name__ == "NullCache"
+    assert not units.activation_unit(law).is_kept
     X, y = np.random.default_rng(0).random((40, 3)), np.arange(40.0)
     assert np.isfinite(MLPRegressor(activation=law, max_iter=1).fit(X, y).predict(X)).all()
-
-
-def test_two_laws_have_no_function_of_one_name():
-    """The linker would take the first for both, where other processes have numbered them alike."""
-    kinds = [numba_types.Array(numba_types.float32, 2, "C")] * 2 + [numba_types.intp] * 2
-    named = []
-    for name in "elu", "leaky_relu":
-        program = program_of(units.activation_unit(ACTIVATIONS[name]), kinds)
-        found = re.findall(r"^define[^@]*@([^(]*)", program, re.M)
-        named.append({re.sub(r"B\d+v\d+", "", function) for function in found})
-    assert all(len(names) > 1 for names in named)
-    assert not set.intersection(*named)
 
 
 def swish(z):
@@ -511,7 +500,8 @@ def test_defaults_tuples_and_numpys_numbers_are_constants_of_the_kind_of_the_arg
     pair, single = (0.5, 2.0), np.float64(0.1)
     law = activation(lambda z, k=0.3: z * k * pair[1] + single * z, lambda z, k=0.3: k * pair[1] + single)
     unit = units.activation_unit(law)
-    assert "double" not in re.sub(r"(?m)^declare.*|^;.*", "", program_of(unit, units._arguments(unit, np.dtype("f4"))))
+    _, kinds = unit_and_kinds("activate", law, np.dtype("f4"))
+    assert "double" not in re.sub(r"(?m)^declare.*|^;.*", "", program_of(unit, kinds))
     assert both(law) == pytest.approx([1.4, 1.4])
 
 

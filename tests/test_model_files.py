@@ -327,6 +327,8 @@ def test_an_encoder_that_makes_no_sense_is_refused(tmp_path, pipeline, change):
     rewrite(path, change)
     with pytest.raises(ModelFileError, match="damaged"):
         load(path)
+    with pytest.raises(ModelFileError, match="damaged"):
+        read(path, to_predict=True)
 
 
 def test_an_encoder_and_a_network_of_different_widths_are_refused(tmp_path, boats):
@@ -502,6 +504,47 @@ def test_arrays_of_a_tabular_file_that_do_not_fit_are_refused(tmp_path, boats, c
     rewrite(path, **changed)
     with pytest.raises(ModelFileError, match="damaged"):
         load(path)
+    with pytest.raises(ModelFileError, match="damaged"):
+        read(path, to_predict=True)
+
+
+def same_predictions(got, expected, table):
+    for method in ("predict", "predict_proba", "predict_log_proba"):
+        assert hasattr(got, method) == hasattr(expected, method)
+        if hasattr(expected, method):
+            a, b = getattr(got, method)(table), getattr(expected, method)(table)
+            assert a.dtype == b.dtype
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("expected", "target"),
+    [
+        (MLPClassifier(**QUICK), y),
+        (MLPClassifier(**QUICK), np.array(["no", "yes"], object)[y % 2]),
+        (MLPClassifier(**QUICK), np.ones(150, int)),
+        (MLPClassifier(**QUICK, activation=["tanh", "mish"]), np.stack([y == 0, y > 0, X[:, 0] > 5], axis=1)),
+        (MLPRegressor(**QUICK, n_threads=1), X[:, 0]),
+        (MLPRegressor(**QUICK, loss="poisson"), X[:, :2]),
+        (MLPRegressor(**QUICK, loss="quantile", quantile=[0.1, 0.5, 0.9]), X[:, 0]),
+    ],
+    ids=["classes", "two", "one", "labels", "number", "counts", "quantiles"],
+)
+def test_what_only_predicts_says_the_same(tmp_path, expected, target):
+    expected.fit(X, target)
+    got, _ = read(save(expected, tmp_path / "m.fastnn"), to_predict=True)
+    assert not hasattr(got, "fit")
+    same_predictions(got, expected, X)
+
+
+def test_what_only_predicts_says_the_same_of_a_table(tmp_path, tabular, pipeline):
+    got, _ = read(save(tabular[0], tmp_path / "tabular.fastnn"), to_predict=True)
+    same_predictions(got, *tabular)
+    got, _ = read(save(pipeline[0], tmp_path / "pipeline.fastnn"), to_predict=True)
+    (_, encoder), (_, network) = got.steps
+    expected, table = pipeline
+    np.testing.assert_array_equal(encoder.transform(table), expected[0].transform(table))
+    same_predictions(network, expected[1], encoder.transform(table))
 
 
 @pytest.mark.parametrize("content", [b"", b"P", b"hello", b"\x80\x04K\x01.", b"PK\5\6" + bytes(18)])
@@ -575,6 +618,8 @@ def test_arrays_that_do_not_fit_together_are_refused(path, changed):
     rewrite(path, **changed)
     with pytest.raises(ModelFileError, match="do not fit together"):
         load(path)
+    with pytest.raises(ModelFileError, match="do not fit together"):
+        read(path, to_predict=True)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fastnn.kernels import passes
 from fastnn.kernels.laws.activations import LINEAR, RELU
-from fastnn.kernels.machine import simd
+from fastnn.kernels.machine import host
 from fastnn.kernels.machine.jit import entry
 from fastnn.kernels.products import columns as products
 from fastnn.network import aligned
@@ -162,7 +162,7 @@ def test_a_column_is_the_same_in_a_strip_of_any_width(n_out, dtype):
     W, b, A = random(dtype, (n_out, 40), n_out, (40, 128))
     expected, got = np.empty((n_out, 128), dtype), np.empty((n_out, 128), dtype)
     affine_part(W, b, A, expected, 0, 128)
-    lanes = simd.REGISTER_BYTES // dtype.itemsize
+    lanes = host.REGISTER_BYTES // dtype.itemsize
     for i in range(0, 128, lanes):
         affine_part(W, b, A, got, i, i + lanes)
     np.testing.assert_array_equal(got, expected)
@@ -174,7 +174,7 @@ def test_zeros_beyond_the_last_example_stay_zeros(m, dtype):
     dZ = columns(random(dtype, (5, m))[0])
     dA = np.full((9, 16), np.nan, dtype)
     backproject_part(W, False, dZ, dZ[:0], A, dA, 0, m, LINEAR)
-    lanes = simd.REGISTER_BYTES // dtype.itemsize
+    lanes = host.REGISTER_BYTES // dtype.itemsize
     whole = -(-m // lanes) * lanes
     assert (dA[:, m:whole] == 0).all()
     assert np.isnan(dA[:, whole:]).all()

@@ -116,16 +116,16 @@ def test_few_columns_are_summed_in_one_vector(dtype):
 #: The products on this processor; prints the register width and the columns of a tile.
 PROGRAM = """
 import numpy as np
-from fastnn.kernels.laws import units
+from fastnn.kernels.laws.addresses import address_of
 from fastnn.kernels.laws.activations import ACTIVATIONS
 from fastnn.training.ways.columns import panels
 from fastnn.kernels import passes
-from fastnn.kernels.machine import simd
+from fastnn.kernels.machine import host
 rng = np.random.default_rng(0)
 for dtype in (np.float32, np.float64):
     W, b, A, dZ = (rng.standard_normal(shape).astype(dtype) for shape in ((13, 21), 13, (21, 80), (13, 80)))
     Z, dW = np.empty((13, 80), dtype), np.empty((13, 21), dtype)
-    tanh = units.address_of(units.activation_unit(ACTIVATIONS['tanh']), np.dtype(dtype))
+    tanh = address_of('activate', ACTIVATIONS['tanh'], np.dtype(dtype))
     passes.affine(W, b, A, Z, Z[:0], False, tanh)
     passes.outer(dZ, A, np.empty(panels(21, 80, dtype), dtype), dW)
     tolerance = 100 * np.finfo(dtype).eps
@@ -134,7 +134,7 @@ for dtype in (np.float32, np.float64):
     passes.inner(dZ, A, dW, db := np.empty((1, 13), dtype))
     np.testing.assert_allclose(dW, dZ @ A.T, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(db[0], dZ.sum(axis=1), rtol=tolerance, atol=tolerance)
-print(8 * simd.REGISTER_BYTES, simd.COLS)
+print(8 * host.REGISTER_BYTES, host.COLS)
 """
 PROCESSORS = [
     ("haswell", "+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+avx,+avx2,+fma", "256 2"),

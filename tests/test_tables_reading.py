@@ -250,6 +250,7 @@ def test_a_pipe_is_read_like_a_file(tmp_path):
 @pytest.fixture(params=[(1, 1), (2, 7), (3, 64)], ids=lambda sizes: f"{sizes[0]} rows, {sizes[1]} bytes")
 def small_pieces(request, monkeypatch):
     monkeypatch.setattr(reading, "ROWS", request.param[0])
+    monkeypatch.setattr(reading, "AT_ONCE", 2)
     monkeypatch.setattr(reading, "CHUNK", request.param[1])
 
 

@@ -8,7 +8,8 @@ import pytest
 from fastnn.comparison.steps import WORKLOADS
 from fastnn.kernels.machine import team
 from fastnn.kernels.machine.jit import entry
-from fastnn.kernels.machine.team import claim, dismiss, new_team, take
+from fastnn.kernels.machine.team import claim, dismiss, take
+from fastnn.kernels.machine.words import new_team
 from fastnn.network import Network, aligned
 from fastnn.training import Adam, Trainer, calls
 from fastnn.training.crew import Crew
@@ -58,7 +59,7 @@ def size_of_team(helpers, wanted):
 
 @pytest.fixture
 def helpers(monkeypatch):
-    monkeypatch.setattr(calls.config, "NUMBA_NUM_THREADS", 2)
+    monkeypatch.setattr(calls.system, "most_threads", lambda: 2)
     helpers = calls.Helpers()
     yield helpers
     helpers.close()

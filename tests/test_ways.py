@@ -5,10 +5,10 @@ import pytest
 from conftest import NETWORKS, examples, go, reference_steps
 
 from fastnn import reference
-from fastnn.kernels import run
+from fastnn.kernels.layouts import run
+from fastnn.kernels.layouts.columns import NONE
 from fastnn.kernels.machine.jit import entry
 from fastnn.kernels.machine.team import share
-from fastnn.kernels.ways.columns import NONE
 from fastnn.network import Network
 from fastnn.training import SGD, Adam, Trainer, calls
 from fastnn.training.crew import Crew

@@ -22,12 +22,10 @@ PROGRAM = """
 import os, time
 import joblib
 joblib.cpu_count = lambda: 2
-from numba import boolean, float64, int64
-from fastnn.kernels.machine import jit, workers
-from fastnn.kernels.products import columns
+from fastnn.kernels.machine import cache, code, jit, workers
 name = "fastnn.kernels.products.columns.row_sums"
-args = float64[:, ::1], float64[:, ::1], int64, int64, int64, boolean
-pool = workers.WORKERS
+args = "float64[:,::1]", "float64[:,::1]", "int64", "int64", "int64", "bool"
+symbol, pool = cache.symbol(name, args), workers.WORKERS
 compilation = pool.at_work()
 compilation.__enter__()
 pool.ask_for(name, args)
@@ -71,23 +69,23 @@ def test_what_a_worker_has_compiled_is_loaded(tmp_path):
     _, printed = run(
         """
 wait_until(lambda: pool.jobs[name, args] == workers.DONE)
-pool.finish([(name, args)], lambda name, args: jit.find(name).load(args))
-print(sum(columns.row_sums.stats.cache_hits.values()), sum(columns.row_sums.stats.cache_misses.values()))
+pool.finish([(name, args)], jit._have)
+print(symbol in code.MADE, code.load(name, args).address > 0)
 """,
         tmp_path,
     )
-    assert printed == ["1", "0"]
+    assert printed == ["False", "True"]
 
 
 def test_what_no_worker_has_begun_is_compiled_here(tmp_path):
     _, printed = run(
         """
-pool.finish([(name, args)], lambda name, args: jit.find(name).load(args))
-print(pool.jobs[name, args] == workers.DONE, len(columns.row_sums.overloads))
+pool.finish([(name, args)], jit._have)
+print(pool.jobs[name, args] == workers.DONE, symbol in code.MADE or cache.read(symbol) is not None)
 """,
         tmp_path,
     )
-    assert printed == ["True", "1"]
+    assert printed == ["True", "True"]
 
 
 def test_the_work_of_a_worker_that_dies_is_done_here(tmp_path):
@@ -95,13 +93,13 @@ def test_the_work_of_a_worker_that_dies_is_done_here(tmp_path):
         """
 wait_until(lambda: pool.jobs[name, args] == workers.RUNNING)
 worker.process.kill()
-pool.finish([(name, args)], lambda name, args: jit.find(name).load(args))
+pool.finish([(name, args)], jit._have)
 wait_until(lambda: not pool.workers)
-print(len(columns.row_sums.overloads))
+print(symbol in code.MADE)
 """,
         tmp_path,
     )
-    assert printed == ["1"]
+    assert printed == ["True"]
 
 
 @needs_proc
@@ -163,6 +161,6 @@ def test_a_unit_is_one_for_all_whole_numbers_and_constants(monkeypatch):
         row_sums(dZ, db, np.uint32(0), 2, m, False)
         row_sums(dZ, db, 0, np.int8(2), 16, True)
 
-    jit._njit(jit._CalledByPython, twice, jit._EntryCompiler)(dZ, db, 16)
+    jit.entry(twice)(dZ, db, 16)
     np.testing.assert_array_equal(db, 32)
     assert [name for name, _ in asked] == ["fastnn.kernels.products.columns.row_sums"]

@@ -7,8 +7,8 @@ import numpy as np
 from fastnn import reference
 from fastnn.kernels import passes
 from fastnn.kernels.laws import activations
+from fastnn.kernels.laws.addresses import address_of
 from fastnn.kernels.laws.losses import LOSSES
-from fastnn.kernels.laws.units import address_of, loss_unit, output_unit
 from fastnn.training.ways.columns import panels
 
 N_OUT, N_IN, M = 100, 100, 208
@@ -23,8 +23,8 @@ def cases(dtype):
     A_T, Y = np.empty(panels(N_IN, M, dtype), dtype), (dZ > 0).astype(dtype)
     rate, cost = dtype.type(1e-3), np.empty(M, dtype)
     theta, gradient = dW.copy().ravel(), W.ravel()
-    softmax, softmax_address = reference.OUT_ACTIVATIONS["softmax"], address_of(output_unit("softmax"), dtype)
-    squared_error = address_of(loss_unit(LOSSES["squared_error", "identity"]), dtype)
+    softmax, softmax_address = reference.OUT_ACTIVATIONS["softmax"], address_of("output", "softmax", dtype)
+    squared_error = address_of("loss", LOSSES["squared_error", "identity"], dtype)
     return {
         "affine": (
             lambda: passes.affine(W, b, A, Z, Z[:0], True, 0),

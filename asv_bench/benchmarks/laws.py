@@ -7,6 +7,7 @@ import numpy as np
 from fastnn import reference
 from fastnn.kernels.laws import units
 from fastnn.kernels.laws.activations import ACTIVATIONS, KEPT, LINEAR, RELU
+from fastnn.kernels.laws.addresses import address_of
 from fastnn.kernels.laws.losses import LOSSES
 from fastnn.kernels.machine.jit import entry
 from fastnn.kernels.passes import loss_and_dZ
@@ -31,7 +32,7 @@ class Activations:
         law = ACTIVATIONS[name]
         Z = np.random.default_rng(0).standard_normal((N, M)).astype(dtype)
         D = np.empty_like(Z) if law.form == KEPT else Z[:0]
-        address = units.address_of(units.activation_unit(law), np.dtype(dtype))
+        address = address_of("activate", law, np.dtype(dtype))
         of_numpy = reference.ACTIVATIONS[name][0]
         self.call = (lambda: activate(address, Z, D)) if library == "fastnn" else (lambda: of_numpy(Z))
         self.call()
@@ -48,7 +49,7 @@ class Losses:
         law = LOSSES[name]
         A, Y = np.random.default_rng(0).random((2, 10, M)).astype(dtype)
         cost, constants = np.empty(M, dtype), np.array(law.constants, dtype)
-        address = units.address_of(units.loss_unit(law), np.dtype(dtype))
+        address = address_of("loss", law, np.dtype(dtype))
         value, slope = reference.LOSSES[name]
         # The kernel overwrites A by dZ: it is copied, and NumPy's numbers are as well.
         self.call = (

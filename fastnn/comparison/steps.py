@@ -620,8 +620,8 @@ class Peak(Rival):
 
     def __init__(self, workload: Workload, X: NDArray[Any], y: NDArray[Any], n_threads: int) -> None:
         super().__init__(workload, X, y, n_threads)
+        from fastnn.kernels.machine.host import COLS, REGISTER_BYTES, ROWS
         from fastnn.kernels.machine.peak import peak
-        from fastnn.kernels.machine.simd import COLS, REGISTER_BYTES, ROWS
 
         self.kernel: Any = peak
         self.numbers = np.zeros((ROWS, COLS * REGISTER_BYTES // np.dtype(workload.dtype).itemsize), workload.dtype)

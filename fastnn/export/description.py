@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn.inference import sizes_of_members
 from fastnn.kernels.laws.activations import Activation
-from fastnn.network import Array, law_of, layer_sizes_of_coefs
+from fastnn.network import Array, law_of
 from fastnn.tables.columns import Category, Column, Number
 
 
@@ -195,20 +196,7 @@ def describe(model: Any) -> Description:
     scalings = list(map(_scaling, before))
     names = getattr(first, "feature_names_in_", None)
     n_columns = sum(len(column.outputs) for _, column in columns) if columns else int(first.n_features_in_)
-    if pieces:
-        if len(pieces.edges) != n_columns:
-            raise ValueError(f"embedding_ has {len(pieces.edges)} columns, but {n_columns} are what the encoder makes")
-        n_columns = pieces.n_columns
-    sizes = layer_sizes_of_coefs(members[0].coefs_, members[0].intercepts_)
-    for member in members:
-        its = layer_sizes_of_coefs(member.coefs_, member.intercepts_)
-        if (its[0], its[-1]) != (n_columns, member.n_outputs_):
-            raise ValueError(
-                f"coefs_ are those of {its[0]} features and {its[-1]} outputs, but {n_columns} and "
-                f"{member.n_outputs_} are what the model has"
-            )
-        if its != sizes:
-            raise ValueError(f"the members have the sizes {sizes} and {its}, but the same are wanted")
+    sizes = sizes_of_members(members, n_columns, pieces.edges if pieces else None)
     one, n_hidden, task, classes = members[0], len(sizes) - 2, "numbers", None
     if hasattr(network, "classes_"):
         classes = network.classes_

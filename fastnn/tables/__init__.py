@@ -41,25 +41,25 @@ def __getattr__(name: str) -> Any:
 def matrix(frame: Any, wanted: int | Iterable[str]) -> Any:
     """The numbers of a table for a network without encoder: all columns, so many in all, or those of these names."""
     import numpy as np
-    import pandas as pd
 
     from .columns import Number
-    from .frames import series_values
+    from .frames import Frame
 
+    table = Frame.of(frame)
     if isinstance(wanted, int):
-        if frame.shape[1] != wanted:
-            raise TableError(f"the table has {frame.shape[1]} columns, but this network expects {wanted}")
-        names = [str(name) for name in frame]
+        if len(table.names) != wanted:
+            raise TableError(f"the table has {len(table.names)} columns, but this network expects {wanted}")
+        names = table.names
     else:
         names = list(wanted)
-        check_columns(frame, names)
-    X = np.empty((len(frame), len(names)))
+        check_columns(table.names, names)
+    X = np.empty((len(table.rows), len(names)))
     for j, name in enumerate(names):
-        column = frame[name]
-        X[:, j] = Number(name, 0.0, 0.0, 1.0).values(series_values(name, column))
+        column = table.column(table.names.index(name))
+        X[:, j] = Number(name, 0.0, 0.0, 1.0).values(column)
         if np.isnan(X[:, j]).any():
             row = np.flatnonzero(np.isnan(X[:, j]))[0]
-            value = column.iloc[row]
-            held = repr(value) if isinstance(value, str) else "nothing" if pd.isna(value) else value
-            raise TableError(f"column {name!r} should hold numbers, but row {column.index[row]} holds {held}")
-    return X if isinstance(wanted, int) else pd.DataFrame(X, columns=names)
+            value = column[row]
+            held = repr(value) if isinstance(value, str) else "nothing" if value is None or value != value else value
+            raise TableError(f"column {name!r} should hold numbers, but row {table.rows[row]} holds {held}")
+    return X

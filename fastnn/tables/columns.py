@@ -156,7 +156,7 @@ class Number:
             shown = examples(column, ~absent(column), range(len(column)))
             warnings.warn(
                 f"column {self.name!r} held {self.kind}s in training, but now no value of it is one: {shown}",
-                stacklevel=4,
+                stacklevel=5,
             )
         x = np.where(np.isnan(x), self.median, x)
         x = np.clip(x, *self.beyond(FARTHEST))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -13,13 +11,12 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from . import columns, decisions
-from .columns import Column, Count, TableError, check_columns, listed
+from .columns import Column, TableError, check_columns, listed
+from .encoding import VERSION, Encoding, Unusual
 from .frames import Frame
 
-VERSION = 2  # of the state; fastnn 0.1.0 wrote a list
 
-
-class TableEncoder(TransformerMixin, BaseEstimator):
+class TableEncoder(TransformerMixin, Encoding, BaseEstimator):
     """Make a float32 matrix of a table with numbers, texts, booleans and dates.
 
     What each column is, is decided in `fit` from all of its values and kept: the same
@@ -192,12 +189,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         UserWarning
             Of a column of numbers or dates, no text in ten rows or more can be read: they count as missing.
         """
-        table, rows = self._columns_of(X)
-        widths = [len(column.outputs) for column in self.columns_]
-        out = np.empty((len(rows), sum(widths)), np.float32)
-        for column, values, stop, width in zip(self.columns_, table, np.cumsum(widths), widths, strict=True):
-            column.encode(values, out[:, stop - width : stop])
-        return out
+        check_is_fitted(self)
+        return super().transform(X)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """One name for each column of the matrix: of the column, or ``column=category``.
@@ -271,37 +264,6 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             "notes": self.notes_,
         }
 
-    @classmethod
-    def from_state(cls, state: dict[str, Any] | list[dict[str, Any]]) -> Self:
-        """The encoder whose `to_state` this is, or that fastnn 0.1.0 kept.
-
-        Parameters
-        ----------
-        state : dict or list
-            What JSON made of it.
-
-        Returns
-        -------
-        TableEncoder
-            Fitted.
-
-        Raises
-        ------
-        TableError
-            The state is of a newer fastnn.
-        """
-        if isinstance(state, list):
-            names = [column["name"] for column in state]
-            state = {"version": VERSION, "names": names, "named": True, "columns": state}
-        if state["version"] != VERSION:
-            raise TableError(f"the table's encoder has version {state['version']}, but this fastnn reads {VERSION}")
-        encoder = cls(**state.get("parameters", {}))
-        encoder.columns_ = [columns.from_dict(column) for column in state["columns"]]
-        encoder.left_out_ = dict(state.get("left_out", {}))
-        encoder.notes_ = list(state.get("notes", []))
-        encoder._keep_names(state["names"], state["named"])
-        return encoder
-
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "columns_" in state:  # as data alone: who loads it has no more classes to trust
@@ -312,14 +274,6 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         super().__setstate__(state)
         if hasattr(self, "columns_"):  # what older ones have pickled were the objects
             self.columns_ = [columns.from_dict(c) if isinstance(c, dict) else c for c in self.columns_]
-
-    def _keep_names(self, names: list[str], named: bool) -> None:
-        self._names = list(names)
-        self.n_features_in_ = len(names)
-        if named:
-            self.feature_names_in_ = np.array(names, object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
 
     def _forced(self, names: list[str]) -> dict[str, str]:
         """What the user said of columns."""
@@ -340,23 +294,6 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 forced[str(name)] = kind
         return forced
 
-    def _columns_of(self, X: Any) -> tuple[list[NDArray[Any]], Sequence[Any]]:
-        """The columns of a table that are read."""
-        check_is_fitted(self)
-        frame = Frame.of(X)
-        wanted = [column.name for column in self.columns_]
-        names = frame.names
-        if frame.named and hasattr(self, "feature_names_in_"):
-            check_columns(names, wanted)
-        elif len(names) == self.n_features_in_:
-            names = self._names
-        else:
-            raise TableError(
-                f"X has {len(names)} features, but TableEncoder is expecting {self.n_features_in_} features as input"
-            )
-        at = {name: j for j, name in enumerate(names)}
-        return [frame.column(at[name]) for name in wanted], frame.rows
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -364,36 +301,3 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-class Unusual:
-    """What `TableEncoder.unusual` tells, of a table that comes in pieces.
-
-    Parameters
-    ----------
-    encoder : TableEncoder
-        Fitted.
-    """
-
-    def __init__(self, encoder: TableEncoder) -> None:
-        self._encoder = encoder
-        self._counts: list[columns.Counts] = [defaultdict(Count) for _ in encoder.columns_]
-
-    def transform(self, X: Any) -> NDArray[np.float32]:
-        """The matrix of the next piece; what is unusual in it is counted."""
-        frame = Frame.of(X)
-        self.add(frame)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "column .* held .* in training")  # which is counted
-            return self._encoder.transform(frame)
-
-    def add(self, X: Any) -> None:
-        """Count what is unusual in the next piece."""
-        table, rows = self._encoder._columns_of(X)
-        for column, values, counts in zip(self._encoder.columns_, table, self._counts, strict=True):
-            column.count_unusual(values, rows, counts)
-
-    def sentences(self) -> list[str]:
-        """About all pieces so far."""
-        found = zip(self._encoder.columns_, self._counts, strict=True)
-        return [sentence for column, counts in found for sentence in column.unusual(counts)]

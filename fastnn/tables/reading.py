@@ -1,7 +1,8 @@
 """Read a table as people have it: a CSV file of any dialect, or a Parquet file; whole or in pieces.
 
-CleverCSV finds the separator, pandas reads the fields.  Every field of a CSV file is kept as text, as it is written:
-what a column is, is decided later and once (see `decisions`), not by a reader for each file anew.
+CleverCSV finds the separator where there is a choice, Python's csv reads the fields.  Every field of a CSV file is kept
+as text, as it is written: what a column is, is decided later and once (see `decisions`), not by a reader for each file
+anew.
 
 What can be said of the whole file alone, its encoding, its longest row and which columns hold nothing, is found out
 before the first row is given away, by going through it: so it is the same wherever a piece ends.
@@ -18,21 +19,25 @@ import re
 import shutil
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, cached_property, partial
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .columns import TableError, listed, number
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # pandas takes half a second to import: a user of arrays need not wait, nor install it
+from .columns import TableError, listed, number
+from .frames import Frame
+
+if TYPE_CHECKING:  # pandas takes a quarter of a second to import: who predicts a CSV file need not wait
     import pandas as pd
 
 ROWS = 4096  # of a piece: whole vectors of them, and more than `training.prediction.FEW`, or sums are others
+AT_ONCE = 512  # rows of a CSV file whose fields become columns: more are not in the caches by then
 CHUNK = 2**20  # bytes that are read at a time
 IN_MEMORY = 2**25  # bytes of a pipe that are kept there; more go to a temporary file
 SEPARATORS = ",;\t|"
@@ -46,20 +51,39 @@ NAMED = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blan
 class Table:
     """A table as it was read.
 
+    Of a CSV file, each column holds text as written, without blanks around it, or None where there was nothing.
+    Of a Parquet file, what it holds. The rows are numbered from 1: row 3 is the third below the heading.
+
     Parameters
     ----------
-    frame : pandas.DataFrame
-        Of a CSV file, each column holds text as written, without blanks around it, or None where there was nothing.
-        Of a Parquet file, what it holds. The rows are numbered from 1: row 3 is the third below the heading.
+    data : Frame or pandas.DataFrame
+        The columns, of a CSV file without pandas.
     notes : list of str
         What a user should know, a sentence each.
     same_names : dict of str to str
         Columns whose name another one had before, such as {"y.1": "y"}.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        The same.
     """
 
-    frame: pd.DataFrame
+    data: Frame | pd.DataFrame
     notes: list[str] = field(default_factory=list)
     same_names: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        if not isinstance(self.data, Frame):
+            return self.data
+        import pandas as pd
+
+        columns = {name: self.data.column(j) for j, name in enumerate(self.data.names)}
+        return pd.DataFrame(columns, pd.Index(self.data.rows), dtype=object)
+
+    def __len__(self) -> int:
+        return len(self.data.rows if isinstance(self.data, Frame) else self.data)
 
 
 def read(path: str | os.PathLike[str], *, separator: str | None = None, decimal: str | None = None) -> Table:
@@ -136,32 +160,67 @@ def _tables(path: str | os.PathLike[str], separator: str | None, decimal: str | 
         is_parquet = file.start()[:4] == b"PAR1"
         if is_parquet and separator is not None:
             raise TableError(f"{file.name} is a Parquet file, which has no separator: leave it out")
-        frames = _parquet(file, rows) if is_parquet else _csv(file, separator, decimal, notes, rows)
-        for frame in _grouped(frames, rows):
+        blocks = _parquet(file, rows) if is_parquet else _csv(file, separator, decimal, notes, rows)
+        for block in _grouped(blocks, rows):
             if not n:
-                names, same_names = _unique([str(column) for column in frame.columns])
+                names, same_names = _unique([str(column) for column in block.columns])
                 if same_names:
                     twice = listed(dict.fromkeys(same_names.values()))
                     notes.append(f"several columns are called {twice}: the later ones are {listed(same_names)} here")
-            numbers = range(n + 1, n + len(frame) + 1)
-            yield Table(frame.set_axis(names, axis="columns").set_axis(numbers, axis="index"), notes, same_names)
-            n += len(frame)
+            numbers = range(n + 1, n + len(block) + 1)
+            if isinstance(block, _Texts):
+                data: Any = Frame(names, True, numbers, cache(block.array))
+            else:
+                data = block.set_axis(names, axis="columns").set_axis(numbers, axis="index")
+            yield Table(data, notes, same_names)
+            n += len(block)
     if not n:
         raise TableError(f"{name} has no rows below its heading")
 
 
-def _grouped(frames: Iterable[pd.DataFrame], rows: int) -> Iterator[pd.DataFrame]:
-    """The same rows, so many in each frame; more, and less than twice as many, in the last."""
+@dataclass
+class _Texts:
+    """Some rows of a CSV file: names of the columns, and of each the texts, None where there is nothing."""
+
+    columns: list[str]
+    texts: list[list[str | None]]
+
+    def __len__(self) -> int:
+        return len(self.texts[0]) if self.texts else 0
+
+    def __getitem__(self, rows: slice) -> _Texts:
+        return _Texts(self.columns, [texts[rows] for texts in self.texts])
+
+    def array(self, j: int) -> NDArray[Any]:
+        return np.array([*self.texts[j], None], object)[:-1]
+
+
+def _joined(blocks: list[Any]) -> Any:
+    """The rows of all blocks, one below the other."""
+    if len(blocks) == 1:
+        return blocks[0]
+    if isinstance(blocks[0], _Texts):
+        texts = [list(chain.from_iterable(parts)) for parts in zip(*(block.texts for block in blocks), strict=True)]
+        return _Texts(blocks[0].columns, texts)
     import pandas as pd
 
-    held = pd.DataFrame()
-    for frame in frames:
-        held = pd.concat([held, frame], ignore_index=True) if len(held) else frame
-        while len(held) >= 2 * rows:
-            yield held.iloc[:rows]
-            held = held.iloc[rows:]
-    if len(held):
-        yield held
+    return pd.concat(blocks, ignore_index=True)
+
+
+def _grouped(blocks: Iterable[Any], rows: int) -> Iterator[Any]:
+    """The same rows, so many in each block; more, and less than twice as many, in the last."""
+    held: list[Any] = []
+    n = 0
+    for block in filter(len, blocks):
+        held.append(block)
+        n += len(block)
+        if n >= 2 * rows:
+            held = [_joined(held)]
+            while n >= 2 * rows:
+                yield held[0][:rows]
+                held, n = [held[0][rows:]], n - rows
+    if n:
+        yield _joined(held)
 
 
 def _check_heading(names: list[str], name: str) -> None:
@@ -406,9 +465,7 @@ class _Record:
         }
 
 
-def _csv(
-    file: _File, separator: str | None, decimal: str | None, notes: list[str], rows: int
-) -> Iterator[pd.DataFrame]:
+def _csv(file: _File, separator: str | None, decimal: str | None, notes: list[str], rows: int) -> Iterator[_Texts]:
     name, encoding = file.name, _encoding(file, notes)
     text = file.start().decode(encoding, "ignore")[:1000].lstrip().lower()
     for start, kind in _FOREIGN.items():
@@ -430,9 +487,9 @@ def _csv(
         notes.append(f"{n} column{'s' if n > 1 else ''} without heading and values: left out")
     columns = {j: text for j, text in names.items() if j not in shape.empty}
     _check_heading([*columns.values()], name)
-    fields = _fields(lines(heading.end), separator, shape.widest, name, shape.last, rows)
-    frames = (_texts(frame, columns) for frame in fields)
-    yield from _trimmed(frames, notes) if len(names) > 1 else frames
+    fields = _fields(lines(heading.end), separator, shape.widest, name, shape.last)
+    blocks = _texts(fields, columns, AT_ONCE)
+    yield from _trimmed(blocks, notes) if len(names) > 1 else blocks
 
 
 _FOREIGN = {
@@ -480,8 +537,6 @@ def _beginning(lines: Iterable[str]) -> str:
 
 def _separator(sample: str, comment: str, decimal: str | None) -> str:
     """What stands between the fields."""
-    import clevercsv
-
     sample = sample[: sample.rfind("\n") + 1] or sample
     joined = re.sub(_QUOTED, lambda found: found[0].replace("\n", " "), sample)
     lines = [line for line in joined.split("\n") if line.strip()]
@@ -493,7 +548,11 @@ def _separator(sample: str, comment: str, decimal: str | None) -> str:
     others = set(candidates) & set(heading) - {","}
     if others and (decimal == "," or not re.search(r",\S", below)):  # of numbers, or of texts
         candidates = [mark for mark in candidates if mark != ","]
+    if len(candidates) == 1 and candidates[0] in heading:
+        return candidates[0]
     if candidates:
+        import clevercsv  # now: it takes a tenth of a second
+
         try:
             dialect = clevercsv.Sniffer().sniff(sample, delimiters="".join(candidates))
         except clevercsv.Error:
@@ -629,81 +688,49 @@ def _check_widths(
     return _Shape(widest, False, last.line, empty & unnamed)
 
 
-class _Stream:
-    """Lines as pandas reads them."""
+def _fields(lines: Iterable[str], separator: str, width: int, name: str, last: int) -> Iterator[list[str]]:
+    """The fields of all rows of these lines, empty ones behind the last of a short row."""
+    line, n, is_at_end = "", 0, False
 
-    def __init__(self, lines: Iterator[str]) -> None:
-        self.lines = lines
+    def watched() -> Iterator[str]:
+        nonlocal line, n, is_at_end
+        for line in lines:
+            n += 1
+            yield line
+        is_at_end = True
 
-    def __iter__(self) -> Iterator[str]:
-        return self.lines
-
-    def read(self, size: int) -> str:
-        """Some of the next lines, whatever the size; nothing at the end."""
-        return "".join(islice(self.lines, 1000))
-
-
-def _fields(
-    lines: Iterator[str], separator: str, width: int, name: str, last: int, rows: int
-) -> Iterator[pd.DataFrame]:
-    """All fields of these lines, as texts, so many rows at a time."""
-    import pandas as pd
-
-    reader: Any = None
-    stream: Any = _Stream(lines)
-    while True:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                reader = reader or pd.read_csv(
-                    stream,
-                    sep=separator,
-                    header=None,
-                    names=range(width),
-                    index_col=False,
-                    dtype=object,
-                    na_filter=False,
-                    skipinitialspace=True,
-                    skip_blank_lines=width > 1,  # of one column, it is a row whose value is missing
-                    chunksize=rows,
-                )
-                frame = next(reader)
-        except (pd.errors.EmptyDataError, StopIteration):
-            return
-        except (ValueError, pd.errors.ParserWarning) as error:
-            message = str(error).strip()
-            if "EOF inside string" in message:
-                raise TableError(f"{name}, line {last}: a quotation mark is opened and not closed") from None
-            raise TableError(f"{name} cannot be read: {message.splitlines()[0]}") from None
-        yield frame
+    before = 0
+    for fields in csv.reader(watched(), delimiter=separator, skipinitialspace=True):
+        if is_at_end:  # more lines were asked for
+            raise TableError(f"{name}, line {last}: a quotation mark is opened and not closed")
+        is_blank = n == before + 1 and len(fields) < 2 and not line.strip(" \t\n")
+        before = n
+        if not is_blank or width == 1:  # of one column, it is a row whose value is missing
+            yield fields if len(fields) == width else fields + [""] * (width - len(fields))
 
 
-def _texts(frame: pd.DataFrame, columns: dict[int, str]) -> pd.DataFrame:
-    """These columns with their names, without blanks around texts; None where there is nothing."""
-    import pandas as pd
+def _texts(rows: Iterator[list[str]], columns: dict[int, str], n: int) -> Iterator[_Texts]:
+    """These columns with their names, so many rows at a time, without blanks around texts."""
+    while block := list(islice(rows, n)):
+        found, fields = [], [*zip(*block, strict=True)]
+        for j in columns:
+            texts = fields[j]
+            known = {text: text.strip() or None for text in set(texts)}
+            found.append(list(map(known.__getitem__, texts)))
+        yield _Texts([*columns.values()], found)
 
-    found = {}
-    for j in columns:
-        texts = frame[j].tolist()
-        known = {text: text.strip() or None for text in set(texts)}
-        found[j] = pd.Series(list(map(known.__getitem__, texts)), dtype=object)
-    return pd.DataFrame(found).set_axis([*columns.values()], axis="columns")
 
-
-def _trimmed(frames: Iterable[pd.DataFrame], notes: list[str]) -> Iterator[pd.DataFrame]:
+def _trimmed(blocks: Iterable[_Texts], notes: list[str]) -> Iterator[_Texts]:
     """The rows up to the last one that holds something."""
-    import pandas as pd
-
-    blank, n_empty = pd.DataFrame(), 0
-    for frame in frames:
-        filled = frame.notna().any(axis=1).to_numpy().nonzero()[0]
-        n = int(filled[-1]) + 1 if len(filled) else 0
+    n_empty = 0
+    for block in blocks:
+        filled = (i for i in reversed(range(len(block))) if any(texts[i] is not None for texts in block.texts))
+        n = next(filled, -1) + 1
         if n:
-            for at in range(0, n_empty, len(frame)):
-                yield blank.iloc[[0] * min(len(frame), n_empty - at)]
-            yield frame.iloc[:n]
+            for at in range(0, n_empty, len(block)):
+                yield _Texts(block.columns, [[None] * min(len(block), n_empty - at)] * len(block.columns))
+            yield block[:n]
             n_empty = 0
-        if n < len(frame):
-            blank, n_empty = frame.iloc[n : n + 1], n_empty + len(frame) - n
+        n_empty += len(block) - n
     if n_empty:
         notes.append(f"{n_empty:,} empty row{'s' if n_empty > 1 else ''} at the end: left out")

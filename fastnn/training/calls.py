@@ -15,17 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import config, typeof, types
-from scipy.sparse import issparse
 
-from fastnn import progress
-from fastnn.kernels.machine import team
-from fastnn.kernels.machine.jit import address_of
-from fastnn.kernels.machine.team import new_team
-from fastnn.kernels.machine.workers import WORKERS
-from fastnn.kernels.products.pieces import Pieces
-from fastnn.kernels.products.sparse import Rows
-from fastnn.network import Array
+from fastnn import progress, system
+from fastnn.kernels.layouts.examples import Pieces, Rows
+from fastnn.kernels.machine import words as team
+from fastnn.kernels.machine.code import Code, Entry, entry
+from fastnn.kernels.machine.kinds import kind_of
+from fastnn.kernels.machine.words import new_team
+from fastnn.network import Array, issparse
 from fastnn.pieces import PieceMatrix
 
 #: Seconds below which a call keeps the GIL: a busy thread gives it back after as long as this.
@@ -36,8 +33,11 @@ BRIEF_AMONG_OURS = 5e-5
 PATIENCE = 0.05
 #: Seconds between short calls, and of a call, for which helpers are woken.
 RARE = 1e-3
-#: Where the machine code of a kernel for a dtype is.
-_addresses: dict[tuple[Any, np.dtype[Any]], int] = {}
+#: What a helper does: see `kernels.machine.team`.
+SERVE = entry("machine.team.serve")
+#: The machine code of kernels for a dtype, and that of the kernels that call them on a team.
+_alone: dict[tuple[Entry, np.dtype[Any]], Code] = {}
+_on_team: dict[tuple[Entry, np.dtype[Any]], Code] = {}
 
 progress.report_compilations()
 
@@ -77,7 +77,7 @@ class Helpers:
     """
 
     def __init__(self) -> None:
-        self.words = np.zeros(vars(config)["NUMBA_NUM_THREADS"] * team.LINE, np.int64)
+        self.words = np.zeros(system.most_threads() * team.LINE, np.int64)
         # Two teams at once crowd the cores: whoever comes second works alone.  Not a lock, which an interrupt could
         # leave locked for ever: whose team it is, as long as that lives.
         self._team: dict[str, weakref.ref[team_of]] = {}
@@ -123,7 +123,7 @@ class Helpers:
             time.sleep(0)  # which lets go of the GIL
 
     def _start(self) -> None:
-        i, called = len(self._threads), threading.Lock()
+        i, called, serve = len(self._threads), threading.Lock(), SERVE.like(self.words, 0).call
         called.acquire()
 
         def help() -> None:
@@ -131,9 +131,8 @@ class Helpers:
                 called.acquire()
                 if self._is_closed:
                     return
-                team.serve(self.words, i * team.LINE)
+                serve(self.words, i * team.LINE)
 
-        team.serve.compile((typeof(self.words), types.int64))
         thread = threading.Thread(target=help, name=f"fastnn-{i}", daemon=True)
         thread.start()
         self._calls.append(called)
@@ -179,36 +178,77 @@ class team_of:
             self.helpers.give_back()
 
 
-class Kernel(NamedTuple):
-    """A kernel, to be called alone or as one of a team; and the kernel that calls it by its address, on a team."""
+#: Kinds of arguments but for the dtype: arrays that are read or written to, and their numbers.
+READ, WRITTEN, READ_VECTOR, WRITTEN_VECTOR, NUMBER = "const {}[:,::1]", "{}[:,::1]", "const {}[::1]", "{}[::1]", "{}"
 
-    alone: Any
-    caller: Any
+
+class ByDtype:
+    """A kernel that takes arrays of one dtype, and whose machine code is loaded when it is first called for that."""
+
+    def __init__(self, name: str, *kinds: str) -> None:
+        self._entry, self._kinds = entry(name), kinds
+        self._calls: dict[np.dtype[Any], Any] = {}
+
+    def wish(self, dtype: np.dtype[Any]) -> tuple[str, tuple[str, ...]]:
+        """Its name, and the kinds of its arguments for a dtype: other processes may compile it."""
+        return self._entry.full_name, tuple(kind.format(dtype.name) for kind in self._kinds)
+
+    def __call__(self, dtype: np.dtype[Any], *args: Any) -> Any:
+        if dtype not in self._calls:
+            self._calls[dtype] = self._entry.load(self.wish(dtype)[1]).call
+        return self._calls[dtype](*args)
+
+
+class Kernel(NamedTuple):
+    """A kernel, to be called alone or as one of a team; and the kernel that calls it by its address, on a team.
+
+    What it takes besides arrays of a dtype is of the same kinds in all calls.
+    """
+
+    alone: Entry
+    caller: Entry
 
     def __call__(self, wanted: int, seconds: float, dtype: np.dtype[Any], *args: Any) -> None:
         """Call it on up to `wanted` threads, if they can be had, for about so many seconds."""
+        code = self.code(dtype, *args)
         if wanted == 1:
-            self.alone(here.keeps_gil(seconds), 1, new_team(1), *args)
+            code.call(here.keeps_gil(seconds), 1, new_team(1), *args)
             return
         with team_of(wanted, seconds) as (most, helpers):
-            keeps_gil = here.keeps_gil(seconds)
-            self.caller(self.compile(dtype, *args), keeps_gil, most, new_team(most), helpers, *args)
+            call, keeps_gil = self.code_on_team(dtype, *args).call, here.keeps_gil(seconds)
+            call(code.address, keeps_gil, most, new_team(most), helpers, *args)
 
-    def is_compiled(self, dtype: np.dtype[Any]) -> bool:
+    def is_loaded(self, dtype: np.dtype[Any]) -> bool:
         """Whether there is machine code for arrays of a dtype already."""
-        return (self.alone, dtype) in _addresses
+        return (self.alone, dtype) in _alone and (self.alone, dtype) in _on_team
 
-    def compile(self, dtype: np.dtype[Any], *args: Any, more: tuple[Any, ...] = ()) -> int:
-        """The address of the machine code for arrays of a dtype, in arguments like these.
+    def code(
+        self, dtype: np.dtype[Any], *args: Any, more: tuple[Any, ...] = (), before: Callable[[], list[Any]] = list
+    ) -> Code:
+        """The machine code for arrays of a dtype, in arguments like these.
 
-        More is what its caller takes besides.
+        More is what its caller takes besides.  If it has to be compiled, so has its caller, and what `before` returns.
         """
-        if not self.is_compiled(dtype):
-            first, rest = tuple(map(typeof, (True, 1, new_team(1)))), tuple(map(typeof, args))
-            caller = types.int64, *first, typeof(_helpers.words), *rest, *map(typeof, more)
-            with WORKERS.wish_for([(self.caller.full_name, caller)]):
-                _addresses[self.alone, dtype] = address_of(self.alone, (*first, *rest))
-        return _addresses[self.alone, dtype]
+        key = self.alone, dtype
+        if key not in _alone:
+            team, rest = kind_of(new_team(1)), tuple(map(kind_of, args))
+
+            def all_that_is_needed() -> list[Any]:
+                return [(self.caller.full_name, self._kinds_on_team(*args, *more)), *before()]
+
+            _alone[key] = self.alone.load(("bool", "int64", team, *rest), all_that_is_needed)
+        return _alone[key]
+
+    def code_on_team(self, dtype: np.dtype[Any], *args: Any) -> Code:
+        """That of its caller, in arguments like these, with what the caller takes besides."""
+        key = self.alone, dtype
+        if key not in _on_team:
+            _on_team[key] = self.caller.load(self._kinds_on_team(*args))
+        return _on_team[key]
+
+    def _kinds_on_team(self, *args: Any) -> tuple[Any, ...]:
+        team = kind_of(new_team(1))
+        return "int64", "bool", "int64", team, kind_of(_helpers.words), *map(kind_of, args)
 
 
 def examples(array: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import issparse
 
-from fastnn.kernels import epochs as kernels
-from fastnn.kernels.laws.units import address_of, loss_unit
-from fastnn.network import Array, Network, aligned
+from fastnn.kernels.laws.addresses import address_of
+from fastnn.kernels.layouts import epochs as kernels
+from fastnn.network import Array, Network, aligned, issparse
 from fastnn.training.calls import taken
 from fastnn.training.memory import no_epochs
 from fastnn.training.prediction import (
@@ -90,9 +89,9 @@ def validation(
         mean = (w * y).sum(axis=0) / total if total else np.full(y.shape[1], np.nan)
         totals = (w * (y - mean) ** 2).sum(axis=0)
     out, refused = np.empty((n_samples, network.layer_sizes[-1]), dtype), np.zeros(wanted, np.bool_)
-    address = kernel.compile(dtype, model, X, room, out, refused)
+    address = kernel.code(dtype, model, X, room, out, refused).address
     scratch = aligned((2 * out.shape[1] + 1) * kernels.BLOCK, dtype)
-    model = model._replace(loss=address_of(loss_unit(network.loss_law), dtype))
+    model = model._replace(loss=address_of("loss", network.loss_law, dtype))
     if is_calibrated:
         model = model._replace(output=0)
     return kernels.Validation(address, wanted, model, X, room, out, refused, y, weights, totals, scratch)

@@ -1,22 +1,19 @@
 """Memory for the kernels: the table of layers, and room on cache lines and pages."""
 
-from contextlib import AbstractContextManager
 from functools import cache
 from math import ceil, inf
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
 
-from fastnn.kernels import epochs, passes, predict, run
-from fastnn.kernels.laws import activations, units
+from fastnn.kernels.laws import activations
+from fastnn.kernels.laws.addresses import address_of, unit_and_kinds
 from fastnn.kernels.laws.optimizers import Rule
-from fastnn.kernels.machine import simd
-from fastnn.kernels.machine.workers import WORKERS
-from fastnn.kernels.products.dropout import WHOLE
-from fastnn.kernels.products.pieces import Pieces
-from fastnn.kernels.products.sparse import Rows
+from fastnn.kernels.layouts import epochs, predict, run
+from fastnn.kernels.layouts.examples import Pieces, Rows
+from fastnn.kernels.layouts.run import WHOLE
+from fastnn.kernels.machine import host
 from fastnn.network import Array, Network, aligned
 
 #: How many examples go through the network before the gradient takes them in: a larger batch takes several turns.
@@ -44,7 +41,7 @@ def line(dtype: npt.DTypeLike) -> int:
 
 def vector(dtype: npt.DTypeLike) -> int:
     """How many numbers one register holds."""
-    return simd.REGISTER_BYTES // np.dtype(dtype).itemsize
+    return host.REGISTER_BYTES // np.dtype(dtype).itemsize
 
 
 def on_pages(n_rows: int, numbers: int, dtype: npt.DTypeLike) -> Array:
@@ -91,36 +88,21 @@ def with_laws(model: run.Model, network: Network, is_trained: bool = True) -> ru
     dtype = model.constants.dtype
     for layer, law in zip(model.layers, network.hidden_laws, strict=False):
         if is_slow(law):
-            layer[run.VALUE] = units.address_of(units.activation_unit(law), dtype)
+            layer[run.VALUE] = address_of("activate", law, dtype)
     return model._replace(
-        output=units.address_of(units.output_unit(network.out_activation), dtype),
-        loss=units.address_of(units.loss_unit(network.loss_law), dtype) if is_trained else 0,
+        output=address_of("output", network.out_activation, dtype),
+        loss=address_of("loss", network.loss_law, dtype) if is_trained else 0,
     )
 
 
-def laws_wished_for(
-    network: Network, rule: Rule, dtype: np.dtype[Any], is_sparse: bool
-) -> AbstractContextManager[None]:
-    """While what trains is compiled: other processes may compile the laws."""
-    laws: list[Any] = [
-        *([units.advance_unit(rule)] if is_sparse else []),
-        units.update_unit(rule),
-        units.loss_unit(network.loss_law),
-        units.output_unit(network.out_activation),
-    ]
-    laws += [units.activation_unit(law) for law in network.hidden_laws if is_slow(law)]
-    return units.wish_for([law for law in laws if law is not None], dtype)
-
-
-def around_steps_wished_for(dtype: np.dtype[Any]) -> AbstractContextManager[None]:
-    """And what comes before and after all steps: transposed parameters."""
-    number = types.float32 if dtype == np.float32 else types.float64
-    read, written = types.Array(number, 2, "C", readonly=True), types.Array(number, 2, "C")
-    return WORKERS.wish_for(
-        [
-            (passes.transpose.full_name, (read, written)),
-        ]
-    )
+def laws_of(network: Network, rule: Rule, dtype: np.dtype[Any], is_sparse: bool) -> list[tuple[str, Any]]:
+    """The units of all laws that training needs, and the kinds of their arguments: other processes may compile them."""
+    laws: list[tuple[str, Any]] = [("advance", rule)] if is_sparse else []
+    laws += ("update", rule), ("loss", network.loss_law)
+    if network.out_activation != "identity":
+        laws.append(("output", network.out_activation))
+    laws += [("activate", law) for law in network.hidden_laws if is_slow(law)]
+    return [unit_and_kinds(sort, law, dtype) for sort, law in laws]
 
 
 def _read_only(array: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.kernels.shuffle import N
+from fastnn.kernels.layouts.epochs import N
 
 Words = npt.NDArray[np.uint32]
 

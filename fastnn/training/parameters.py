@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.kernels import passes
 from fastnn.network import Array, Network, aligned
+from fastnn.training import passes
 from fastnn.training.calls import examples
 
 
@@ -36,7 +36,7 @@ def pack(
         if l == 1 and by_inputs:
             views["W1"].reshape(coef.shape)[:] = coef
         else:
-            passes.transpose(examples(coef, dtype), views[f"W{l}"])
+            passes.transpose(theta.dtype, examples(coef, dtype), views[f"W{l}"])
         views[f"b{l}"][:] = intercept
     if network.n_pieces:
         views["V"][:] = V[0]
@@ -51,7 +51,7 @@ def unpack(network: Network, theta: Array, by_inputs: bool = False) -> tuple[lis
             coefs.append(views["W1"].reshape(n_in, n_out).copy())
         else:
             coefs.append(np.empty((n_in, n_out), theta.dtype))
-            passes.transpose(examples(views[f"W{l}"], theta.dtype), coefs[-1])
+            passes.transpose(theta.dtype, examples(views[f"W{l}"], theta.dtype), coefs[-1])
         intercepts.append(views[f"b{l}"].copy())
     if network.n_pieces:
         coefs[0] = _of_pieces(network, coefs[0], views["V"])

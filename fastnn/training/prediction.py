@@ -1,29 +1,28 @@
 """Forward propagation on the kernels: of many rows by theta, of a few by coefs and intercepts where they are."""
 
 import ctypes
-from functools import lru_cache
+from functools import cache, lru_cache
 from operator import is_
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import issparse
 
-from fastnn.kernels import predict as prediction
-from fastnn.kernels import run
 from fastnn.kernels.laws.activations import LINEAR, RELU
-from fastnn.kernels.machine.records import in_memory
-from fastnn.kernels.machine.team import new_team
-from fastnn.network import Array, Network, aligned, common_dtype, layer_sizes_of_coefs
+from fastnn.kernels.layouts import run
+from fastnn.kernels.layouts.predict import Kept, Room
+from fastnn.kernels.machine.code import entry
+from fastnn.kernels.machine.kinds import array, in_memory, kind_of
+from fastnn.kernels.machine.words import new_team
+from fastnn.network import Array, Network, aligned, common_dtype, issparse, layer_sizes_of_coefs
 from fastnn.system import get_n_threads
 from fastnn.training.calls import Kernel, examples, here, rows_of, team_of
 from fastnn.training.memory import Buffer, line, new_model, new_table, padded, with_laws
 from fastnn.training.parameters import pack
 
-PREDICT = Kernel(prediction.predict, prediction.predict_team)
-PREDICT_FEW = Kernel(prediction.predict_few, prediction.predict_few_team)
-PREDICT_PIECES = Kernel(prediction.predict_pieces, prediction.predict_team)
-PREDICT_SPARSE = Kernel(prediction.predict_sparse, prediction.predict_team)
+PREDICT = Kernel(entry("predict.predict"), entry("predict.predict_team"))
+PREDICT_PIECES = Kernel(entry("predict.predict_pieces"), entry("predict.predict_team"))
+PREDICT_SPARSE = Kernel(entry("predict.predict_sparse"), entry("predict.predict_team"))
 #: Arithmetic of a prediction (floating point operations) below which it takes one thread.
 PREDICT_SERIAL_BELOW = 2e7
 #: The same of a few examples: 0.4e6 took 10.5 us alone and 19 together, 5.3e6 66 and 47; and of one, bytes of its
@@ -62,17 +61,17 @@ def _on_lines(n_rows: int, numbers: int, dtype: np.dtype[Any]) -> Array:
     return buffer[start : start + n_rows * numbers].reshape(n_rows, numbers)
 
 
-def room_for_many(network: Network, theta: Array, n_samples: int, n_threads: int) -> tuple[run.Model, prediction.Room]:
+def room_for_many(network: Network, theta: Array, n_samples: int, n_threads: int) -> tuple[run.Model, Room]:
     """What `kernels.predict.predict` needs, for up to `n_samples` examples in each thread."""
     width = padded(min(n_samples, PREDICTED), theta.dtype)
     layers, size = _prediction_layout(network, network.layer_sizes[0], width)
-    room = prediction.Room(work=_on_lines(n_threads, size, theta.dtype), width=width, rows=_FIRST_ROWS)
+    room = Room(work=_on_lines(n_threads, size, theta.dtype), width=width, rows=_FIRST_ROWS)
     return _model(network, theta, layers), room
 
 
 def room_for_few(
     network: Network, coefs: list[Array], intercepts: list[Array], n_threads: int
-) -> tuple[run.Model, prediction.Room]:
+) -> tuple[run.Model, Room]:
     """What `kernels.predict.predict_few` needs: the addresses of coefs and intercepts, which the caller keeps alive."""
     dtype, layers = coefs[0].dtype, new_table(network)
     width = padded(max(network.layer_sizes[1:]), dtype)
@@ -80,32 +79,30 @@ def room_for_few(
     for l, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
         layers[l, [run.W, run.B]] = coef.ctypes.data, intercept.ctypes.data
         layers[l, run.A_OUT] = l % 2 * size
-    room = prediction.Room(work=_on_lines(n_threads, 2 * size, dtype), width=width, rows=_FIRST_ROWS[:PREDICTED_FEW])
+    room = Room(work=_on_lines(n_threads, 2 * size, dtype), width=width, rows=_FIRST_ROWS[:PREDICTED_FEW])
     return _model(network, aligned(0, dtype), layers), room
 
 
-def room_for_pieces(
-    network: Network, theta: Array, n_samples: int, n_threads: int
-) -> tuple[run.Model, prediction.Room]:
+def room_for_pieces(network: Network, theta: Array, n_samples: int, n_threads: int) -> tuple[run.Model, Room]:
     """What `kernels.predict.predict_pieces` needs."""
     dtype, n_in = theta.dtype, network.layer_sizes[0]
     width = padded(min(n_samples, PREDICTED), dtype)
     layers, size = _prediction_layout(network, n_in, width)
     size += PREDICTED * n_in + sum(network.n_pieces) * network.width
-    room = prediction.Room(work=_on_lines(n_threads, size, dtype), width=width, rows=_FIRST_ROWS)
+    room = Room(work=_on_lines(n_threads, size, dtype), width=width, rows=_FIRST_ROWS)
     return _model(network, theta, layers), room
 
 
 def room_for_sparse(
     network: Network, W_T: Array, rest: Array, n_samples: int, n_threads: int
-) -> tuple[run.Model, prediction.Room]:
+) -> tuple[run.Model, Room]:
     """What `kernels.predict.predict_sparse` needs.
 
     W_T (n_x, n_1), which the caller keeps alive, is W_1^T; rest is what comes after W_1 in theta.
     """
     width, n_1 = padded(min(n_samples, PREDICTED), rest.dtype), network.layer_sizes[1]
     layers, size = _prediction_layout(network, n_1, width)
-    room = prediction.Room(work=_on_lines(n_threads, size, rest.dtype), width=width, rows=_FIRST_ROWS)
+    room = Room(work=_on_lines(n_threads, size, rest.dtype), width=width, rows=_FIRST_ROWS)
     model = _model(network, rest, layers)
     model.layers[:, [run.W, run.B]] -= W_T.size
     model.layers[0, run.W] = W_T.ctypes.data
@@ -159,9 +156,31 @@ class Few:
     def __init__(self, network: Network, coefs: list[Array], intercepts: list[Array], n_threads: int) -> None:
         self.n_threads = n_threads
         room = room_for_few(network, coefs, intercepts, n_threads)
-        self._kept = prediction.Kept(*room, new_team(n_threads), np.zeros(n_threads, np.bool_))
+        self._kept = Kept(*room, new_team(n_threads), np.zeros(n_threads, np.bool_))
         self._memory = in_memory(self._kept)
         self.address = self._memory.ctypes.data
+
+
+def _few_kinds(dtype: np.dtype[Any]) -> tuple[str, str, str]:
+    """Those of an address, X and out."""
+    return "int64", array(dtype.name, 2, is_written=False), array(dtype.name, 2)
+
+
+@cache
+def few_at_once(dtype: np.dtype[Any]) -> Any:
+    """`kernels.predict.predict_at_once`, for arrays of a dtype."""
+    return entry("predict.predict_at_once").load(_few_kinds(dtype)).call
+
+
+@cache
+def few_on_team(dtype: np.dtype[Any]) -> tuple[int, Any]:
+    """The address of `kernels.predict.predict_few`, and `predict_few_team`, which calls it."""
+    words, kinds, caller = kind_of(new_team(1)), _few_kinds(dtype), entry("predict.predict_few_team")
+    kinds_of_caller = "int64", "bool", "int64", words, *kinds
+    few = entry("predict.predict_few").load(
+        ("bool", "int64", words, *kinds), lambda: [(caller.full_name, kinds_of_caller)]
+    )
+    return few.address, caller.load(kinds_of_caller).call
 
 
 class _Head(ctypes.Structure):
@@ -218,6 +237,7 @@ class Predictor:
         # A few rows take less than what has to be made ready for them: so it is, once.  One call that keeps the GIL,
         # and one that has the team, use it at a time.
         self._alone = self._team = Few(network, self.coefs, self.intercepts, 1)
+        self._predict_at_once = few_at_once(self.dtype)
         #: Up to so many rows take one thread.
         self._at_once: int = min(FEW, int(FEW_SERIAL_BELOW / self._flops_of_row))
         if self._flops_of_row // 2 * self.dtype.itemsize >= ROW_SERIAL_BELOW:
@@ -253,7 +273,7 @@ class Predictor:
                     f"X has shape {X.shape}, but this network expects (n_samples, {self.network.layer_sizes[0]})"
                 )
             out = np.empty((len(X), self.network.layer_sizes[-1]), self.dtype)
-            if prediction.predict_at_once(self._alone.address, examples(X, self.dtype), out):
+            if self._predict_at_once(self._alone.address, examples(X, self.dtype), out):
                 _refuse(X, np.ones(1, np.bool_), self.estimator_name)
             return out
         if issparse(X):
@@ -270,7 +290,7 @@ class Predictor:
         out = np.empty((len(X), self.network.layer_sizes[-1]), dtype)
         wanted = self._n_threads(len(X), n_threads)
         if wanted == 1 and here.keeps_gil(seconds):
-            if prediction.predict_at_once(self._alone.address, X, out):
+            if self._predict_at_once(self._alone.address, X, out):
                 _refuse(X, np.ones(1, np.bool_), self.estimator_name)
             return out
         with team_of(wanted, seconds) as (most, helpers):
@@ -279,8 +299,8 @@ class Predictor:
                 few = Few(self.network, self.coefs, self.intercepts, 1)
             elif few.n_threads < most:
                 few = self._team = Few(self.network, self.coefs, self.intercepts, most)
-            function = PREDICT_FEW.compile(dtype, few.address, X, out)
-            if prediction.predict_few_team(function, here.keeps_gil(seconds), most, helpers, few.address, X, out):
+            address, predict_few_team = few_on_team(dtype)
+            if predict_few_team(address, here.keeps_gil(seconds), most, helpers, few.address, X, out):
                 _refuse(X, np.ones(1, np.bool_), self.estimator_name)
         return out
 

@@ -7,21 +7,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import issparse
 
-from fastnn.kernels import run as kernels
-from fastnn.kernels.epochs import TAKEN, Epochs, train_epochs
+from fastnn.kernels.laws.addresses import address_of
 from fastnn.kernels.laws.losses import difference
 from fastnn.kernels.laws.optimizers import RATE
-from fastnn.kernels.laws.units import address_of, advance_unit, update_unit
-from fastnn.kernels.machine.team import new_team
-from fastnn.kernels.shuffle import N
-from fastnn.network import Array, Network, aligned
+from fastnn.kernels.layouts import run as kernels
+from fastnn.kernels.layouts.epochs import TAKEN, Epochs, N
+from fastnn.kernels.machine.words import new_team
+from fastnn.network import Array, Network, aligned, issparse
 from fastnn.pieces import PieceMatrix
 from fastnn.system import get_n_threads
+from fastnn.training import passes
 from fastnn.training.calls import examples, here, taken, team_of
 from fastnn.training.crew import CALL, SLICE, Crew
-from fastnn.training.memory import around_steps_wished_for, laws_wished_for, no_epochs, with_laws
+from fastnn.training.memory import laws_of, no_epochs, with_laws
 from fastnn.training.optimizers import OPTIMIZERS, NoStep, Optimizer
 from fastnn.training.order import is_mersenne_twister, words_of
 from fastnn.training.plan import way_of
@@ -166,6 +165,7 @@ class Trainer:
             self.room = self.room._replace(**sparse.numbers_after_dropout(X.nnz, theta.dtype))
         self.network, self.way = network, way
         self.model, self._update, self._address = prepared.model._replace(theta=theta), 0, 0
+        self._train_epochs: Any = None
         self._advance = 0
         # A step that may take longer than SLICE is taken in pieces, of whole chunks.
         chunk = self.room.chunk
@@ -252,7 +252,7 @@ class Trainer:
             here.go_on()
             with team_of(self.crew.size, seconds) as (most, helpers):
                 keeps_gil = here.keeps_gil(seconds)
-                train_epochs(self._address, keeps_gil, most, new_team(most), helpers, run, costs, outside)
+                self._train_epochs(self._address, keeps_gil, most, new_team(most), helpers, run, costs, outside)
             self.crew.note(1, time.perf_counter() - start)
             return costs[:, : kernels.NORM]
 
@@ -301,7 +301,7 @@ class Trainer:
             try:
                 for begin in range(0, self.batch_size, self._piece):
                     piece = run._replace(batches=batches._replace(begin=begin, end=begin + self._piece))
-                    done = train_epochs(
+                    done = self._train_epochs(
                         self._address, here.keeps_gil(seconds), most, new_team(most), helpers, piece, costs, around
                     )
             except KeyboardInterrupt:  # what was done before it was heard counts
@@ -316,21 +316,25 @@ class Trainer:
         if self._update:
             return
         dtype, prepared = self.model.theta.dtype, self.prepared
-        if not self.way.TRAIN.is_compiled(dtype):
+        train = self.way.TRAIN
+        steps: tuple[Any, ...] = ()
+        outside: tuple[Any, ...] = ()
+        if not train.is_loaded(dtype):
             run = self._run_of(self._batches(np.zeros(1, np.int64), 0), np.zeros((1, RATE + self.rule.n_rates)))
-            with (
-                laws_wished_for(self.network, self.rule, dtype, self.is_sparse),
-                around_steps_wished_for(dtype),
-            ):
-                self.way.TRAIN.compile(
-                    dtype, run, np.empty((1, kernels.COSTS), dtype), more=(no_epochs(dtype, self.kind),)
-                )
-        self._address = self.way.TRAIN.compile(dtype)
+            steps, outside = (run, np.empty((1, kernels.COSTS), dtype)), (no_epochs(dtype, self.kind),)
+        self._address = train.code(dtype, *steps, more=outside, before=self._needed_besides).address
+        self._train_epochs = train.code_on_team(dtype, *steps, *outside).call
         if not prepared.has_laws:
             prepared.model, prepared.has_laws = with_laws(prepared.model, self.network), True
         self.model = prepared.model._replace(theta=self.model.theta)
-        self._update = address_of(update_unit(self.rule), dtype)
-        self._advance = address_of(advance_unit(self.rule), dtype) if self.is_sparse else 0
+        self._update = address_of("update", self.rule, dtype)
+        self._advance = address_of("advance", self.rule, dtype) if self.is_sparse else 0
+
+    def _needed_besides(self) -> list[tuple[str, Any]]:
+        """What training needs besides its kernel: other processes may compile it meanwhile."""
+        dtype = self.model.theta.dtype
+        laws = laws_of(self.network, self.rule, dtype, self.is_sparse)
+        return [*laws, passes.transpose.wish(dtype)]  # which comes before and after all steps
 
     def _batches(self, order: npt.NDArray[np.int64], first_step: int) -> kernels.Batches:
         """All the examples of each step, in this order."""

@@ -6,7 +6,6 @@ would make a float32 law a float64 one; whole numbers stay where they are expone
 well.
 """
 
-import hashlib
 import math
 import operator
 from functools import cache
@@ -22,8 +21,8 @@ from numba.core.untyped_passes import IRProcessing
 from numba.extending import overload
 
 from fastnn.kernels.laws import elementary, losses
+from fastnn.kernels.laws.fingerprints import identity_of
 from fastnn.kernels.machine import simd
-from fastnn.kernels.machine.cache import contents
 from fastnn.kernels.machine.jit import _FragmentCompiler, _inner
 
 #: What becomes of functions that a law calls; those of vectors, beside.
@@ -157,65 +156,6 @@ def _make_kernel(function, n_args):
         return function(a, y, *constants)
 
     return _inner(_LawCompiler, forceinline=True)(of_two if n_args == 2 else of_one)
-
-
-#: Packages whose functions are what their names say.
-LIBRARIES = {"builtins", "math", "numpy", "scipy", "numba", "operator"}
-
-
-def identity_of(function):
-    """What tells a law from others: its place in our tables, or the hash of all that it does."""
-    if getattr(function, "__module__", "") is not None and getattr(function, "__module__", "").startswith(__package__):
-        return function
-    return fingerprint(function)
-
-
-def fingerprint(function):
-    """A hash of all that a function does: its code, and the constants and functions that it refers to.
-
-    Raises a ValueError where it refers to what has no such description.
-    """
-    digest, seen = hashlib.sha256(), set()
-
-    def add_attributes(module, names):
-        digest.update(module.__name__.encode())
-        if module.__name__.partition(".")[0] not in LIBRARIES:
-            for name in names:
-                if hasattr(module, name):
-                    digest.update(name.encode())
-                    add(getattr(module, name), names)
-
-    def add(value, names=()):
-        value = getattr(value, "py_func", value)
-        if isinstance(value, FunctionType):
-            if value in seen:
-                return
-            seen.add(value)
-            code = value.__code__
-            digest.update(repr(contents(code)).encode())
-            for name in code.co_names:
-                if name in value.__globals__:
-                    digest.update(name.encode())
-                    add(value.__globals__[name], code.co_names)
-            for cell in value.__closure__ or ():
-                add(cell.cell_contents, code.co_names)
-            for default in value.__defaults__ or ():
-                add(default)
-        elif isinstance(value, ModuleType):
-            add_attributes(value, names)
-        elif isinstance(value, tuple):
-            digest.update(f"tuple {len(value)}".encode())
-            for each in value:
-                add(each, names)
-        elif isinstance(value, (int, float, str, np.generic, type(None))):
-            digest.update(f"{type(value)} {value!r}".encode())
-        elif isinstance(value, (BuiltinFunctionType, np.ufunc, type)):
-            digest.update(repr(value).encode())
-        else:
-            raise ValueError(f"nothing tells what a {type(value).__name__} is to a law")
-
-    add(function)
-    return digest.hexdigest()[:16]
 
 
 def reason(error):

@@ -1,23 +1,18 @@
 """Units of the laws: passes over blocks of numbers, which kernels call by their addresses.
 
 One call goes over some columns of all rows of a block, so that it costs nothing beside the numbers.  Whoever trains
-asks for the addresses once, by `address_of`, and puts them where the kernels find them.
+asks for the addresses once (see `addresses`), and puts them where the kernels find them.
 """
 
-from dataclasses import replace
-from functools import cache
-
-from numba import types
-
 from fastnn.kernels.laws.activations import ACTIVATIONS, KEPT
+from fastnn.kernels.laws.addresses import title_of
 from fastnn.kernels.laws.elementary import exp, log
 from fastnn.kernels.laws.losses import LOSSES, OUT_ACTIVATIONS, eps
 from fastnn.kernels.laws.optimizers import ALPHA, AVERAGE, L1, RATE, RULES
-from fastnn.kernels.laws.translation import fingerprint, identity_of, kernel_of, reason
-from fastnn.kernels.machine.jit import call, inline, kernel, load_units, unit
+from fastnn.kernels.laws.translation import kernel_of
+from fastnn.kernels.machine.host import REGISTERS, STREAMS
+from fastnn.kernels.machine.jit import call, inline, kernel, unit
 from fastnn.kernels.machine.simd import (
-    REGISTERS,
-    STREAMS,
     first_numbers,
     fma,
     lanes,
@@ -36,7 +31,6 @@ from fastnn.kernels.machine.simd import (
     tile,
     zero,
 )
-from fastnn.kernels.machine.workers import WORKERS
 
 #: What makes a small number large: clipped, w times it has w's sign.
 LARGE = 1e30
@@ -46,53 +40,12 @@ AHEAD = 512
 AT_ONCE = 4 if REGISTERS == 32 else 2
 
 
-#: What units are called in errors.
-KINDS = {
-    "activate": "activation",
-    "output": "output activation",
-    "loss": "loss",
-    "update": "optimizer",
-    "advance": "optimizer",
-}
+def _unit_of(function, sort, law):
+    """A unit that is made of a law: its contents are in its name, and so in that of its kept machine code."""
+    name, is_kept = title_of(sort, law)
+    return unit(function, name=name, is_kept=is_kept)
 
 
-def _title_of(function, kind, name, *laws):
-    """A name that tells what is made of these laws from all else, and whether another process would find the same."""
-    letters = "".join(letter for letter in name if letter.isalnum())
-    try:
-        return "_".join([kind, letters, *map(fingerprint, laws)]), True
-    except ValueError:  # it refers to what another process cannot know
-        return f"{kind}_{letters}_{id(function)}", False
-
-
-def _unit_of(function, kind, name, *laws):
-    """A unit that is made of laws: their contents are in its name, and so in that of its kept machine code."""
-    name_of_it, is_kept = _title_of(function, kind, name, *laws)
-    made = unit(function, name=name_of_it, is_kept=is_kept)
-    made.about = f"the {KINDS[kind]} {name!r}"
-    return made
-
-
-def _once_a_law(make):
-    """The units that this makes, each once; where a law refers to other constants than the last time, anew."""
-    made = {}
-
-    def unit_of(law):
-        try:
-            kind = law
-            if hasattr(law, "constants"):  # a loss: with other constants it needs no other unit
-                kind = replace(law, constants=(0.0,) * len(law.constants), constants_of_others=())
-            key = kind, *map(identity_of, (law.value, law.slope) if hasattr(law, "value") else (law.step,))
-        except ValueError:
-            return make(law)
-        if key not in made:
-            made[key] = make(law)
-        return made[key]
-
-    return unit_of
-
-
-@_once_a_law
 def activation_unit(law):
     """Z = g(Z) and D = g'(Z), if D has rows and the law keeps it, in the columns from first to last.  Z, D (n, m)."""
     value, slope = kernel_of(law.value, 1), kernel_of(law.slope, 1)
@@ -113,11 +66,9 @@ def activation_unit(law):
                 d[i], z[i] = slope(z_i), value(z_i)
 
     if law.form != KEPT:
-        return _unit_of(activate, "activate", law.name, law.value)
-    # Of two functions of one name, which other processes compiled, the linker takes the first for both.
-    activate.__qualname__, _ = _title_of(activate, "activate_alone", law.name, law.value)
+        return _unit_of(activate, "activate", law)
     activate_alone = kernel(activate)
-    return _unit_of(activate_and_keep, "activate", law.name, law.value, law.slope)
+    return _unit_of(activate_and_keep, "activate", law)
 
 
 @unit
@@ -142,12 +93,9 @@ def softmax(Z, D, first, last):
             store(Z, j, i, load(Z, j, i) * share)
 
 
-@cache
 def output_unit(name):
-    """A_L = g(Z_L), in place: as an activation that keeps nothing; None for the identity."""
+    """A_L = g(Z_L), in place: as an activation that keeps nothing."""
     value = OUT_ACTIVATIONS[name]
-    if name == "identity":
-        return None
     if value is None:
         return softmax
     value_of = kernel_of(value)
@@ -158,10 +106,9 @@ def output_unit(name):
             for i in range(z.size):
                 z[i] = value_of(z[i])
 
-    return _unit_of(output, "output", name, value)
+    return _unit_of(output, "output", name)
 
 
-@_once_a_law
 def loss_unit(law):
     """The loss of each example, and dZ_L in the place of A_L.
 
@@ -196,7 +143,7 @@ def loss_unit(law):
         if is_coupled:
             couple(A, Y, constants, first, last)
 
-    return _unit_of(loss_and_dZ, "loss", law.name, law.value, law.slope)
+    return _unit_of(loss_and_dZ, "loss", law)
 
 
 @unit
@@ -263,7 +210,6 @@ def _ask(theta, G, p):
                 prefetch(G, shard, ahead)
 
 
-@_once_a_law
 def update_unit(law):
     """One fused pass over ranges of parameters, by the rule of an optimizer.
 
@@ -350,15 +296,9 @@ def update_unit(law):
                 if has_l1 and not is_decoupled:
                     squares[r] += two * numbers[L1] * sum_lanes(s_1)
 
-    return _unit_of(update, "update", _name_of(law), law.step)
+    return _unit_of(update, "update", law)
 
 
-def _name_of(rule):
-    """That of a rule, with what goes with it."""
-    return rule.name + " l1" * rule.has_l1 + " averaged" * rule.is_averaged
-
-
-@_once_a_law
 def advance_unit(law):
     """Several steps of a range of parameters, by the rule of an optimizer: what `update_unit` does in one.
 
@@ -447,7 +387,7 @@ def advance_unit(law):
                     AT_ONCE // 2,
                 )
 
-    return _unit_of(advance, "advance", _name_of(law), law.step)
+    return _unit_of(advance, "advance", law)
 
 
 @kernel
@@ -503,63 +443,20 @@ def advance(rule, theta, G, moments, squares, first, last, begin, end, factors, 
     )
 
 
-#: Where the units of laws are, by the kind of numbers.
-_addresses = {}
-
-
-def _arguments(law_unit, dtype):
-    """The types of the arguments of a law's unit, for arrays of this dtype."""
-    number = types.float32 if dtype == "float32" else types.float64
-    vector, block = types.Array(number, 1, "C"), types.Array(number, 2, "C")
-    kind = law_unit.__name__.partition("_")[0]
-    if kind == "loss":
-        return block, block, vector, vector, types.int64, types.int64
-    if kind == "update":
-        return (
-            block,
-            block,
-            block,
-            vector,
-            vector,
-            types.int64[:, ::1],
-            types.int64,
-            types.int64,
-            number,
-            number,
-            vector,
-            types.boolean,
-        )
-    if kind == "advance":
-        places = (types.int64,) * 4
-        return block, block, block, vector, block, *places, vector, number, block
-    return block, block, types.int64, types.int64
-
-
-def wish_for(law_units, dtype):
-    """A context: if something is compiled in it, other processes may compile these units as well."""
-    return WORKERS.wish_for([(law_unit.full_name, _arguments(law_unit, dtype)) for law_unit in law_units])
-
-
-def address_of(law_unit, dtype):
-    """The address of the unit of a law for arrays of this dtype, which is compiled if need be; 0 for none."""
-    if law_unit is None:
-        return 0
-    if (law_unit, dtype.char) in _addresses:
-        return _addresses[law_unit, dtype.char]
-    args = _arguments(law_unit, dtype)
-    try:
-        load_units([(law_unit.full_name, args)])
-    except Exception as error:
-        raise ValueError(f"{law_unit.about} cannot be compiled: {reason(error)}") from error
-    _addresses[law_unit, dtype.char] = law_unit.address(args)
-    return _addresses[law_unit, dtype.char]
-
-
+#: What makes the unit of a law, by its sort.
+MAKERS = {
+    "activate": activation_unit,
+    "output": output_unit,
+    "loss": loss_unit,
+    "update": update_unit,
+    "advance": advance_unit,
+}
 # Those of the tables, so that other processes know them by their names.
 for _law in ACTIVATIONS.values():
     activation_unit(_law)
 for _name in OUT_ACTIVATIONS:
-    output_unit(_name)
+    if _name != "identity":
+        output_unit(_name)
 for _law in LOSSES.values():
     loss_unit(_law)
 for _law in RULES.values():

@@ -1,9 +1,8 @@
 """Where the machine code is kept between runs, and whose machine code is run.
 
-Numba stamps a cache entry with the file that defines the function and with no other: after a change
-in a kernel that the function calls, it would run the old machine code.  Here the folder itself is
-named by a hash of every module of this package and of all else that decides the machine code, so that
-code of another version is never even seen.
+A kernel for some kinds of arguments is a file of object code, named by its symbol.  The folder is named by a hash of
+every module of this package and of all else that decides the machine code, so that code of another version is never
+even seen.
 
 To read machine code is to run it: it is taken from root and from the user himself, and only where nobody
 else can write.  A folder that cannot be written, or a file in it that cannot be read, costs a compilation,
@@ -15,39 +14,18 @@ import hashlib
 import importlib.util
 import os
 import pkgutil
-import platform
 import stat
 import sys
 import tempfile
-from functools import partial
+from functools import cache
 from pathlib import Path
 from types import CodeType
 
-import llvmlite
-import numba
-from numba.core import config
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from fastnn.kernels.machine import host
+from fastnn.kernels.machine.kinds import Kind, text_of
 
-
-def switches() -> str:
-    """Numba's settings that decide the machine code, and do not stand in its own key."""
-    names = (
-        "OPT",
-        "LOOP_VECTORIZE",
-        "SLP_VECTORIZE",
-        "BOUNDSCHECK",
-        "DEBUGINFO_DEFAULT",
-        "EXTEND_VARIABLE_LIFETIMES",
-        "LLVM_REFPRUNE_PASS",
-        "LLVM_REFPRUNE_FLAGS",
-        "DEBUG_NRT",
-        "PARFOR_MAX_TUPLE_SIZE",
-    )
-    return " ".join(f"{name}={getattr(config, name, None)!r}" for name in names)
-
-
-#: Those that the folder is named by.  A program may change them later, and gets machine code that is not kept.
-SWITCHES = switches()
+#: How a file begins; after it come a hash of the rest, and the rest: see `code.together`.
+MAGIC = b"fastnn machine code 1\n"
 
 
 def contents(code):
@@ -92,10 +70,7 @@ def source_hash() -> str | None:
     names = {module.name for module in pkgutil.walk_packages(sys.modules[kernels].__path__, f"{kernels}.")}
     if __name__ not in names:  # what does not list this file does not list the others
         return None
-    digest = hashlib.sha256(
-        f"{numba.__version__} {llvmlite.__version__} {sys.version} {platform.machine()} "
-        f"{sys.flags.optimize} {SWITCHES}".encode()
-    )
+    digest = hashlib.sha256(f"{host.VERSIONS} {SETTINGS}".encode())
     try:
         for name in sorted(names | {kernels}):
             digest.update(name.encode() + b"\0" + hashlib.sha256(_code_of(name)).digest())
@@ -106,8 +81,8 @@ def source_hash() -> str | None:
 
 def _candidates():
     """Folders for the machine code, the best first."""
-    if config.CACHE_DIR:  # the user's NUMBA_CACHE_DIR
-        yield Path(config.CACHE_DIR)
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        yield Path(os.environ["NUMBA_CACHE_DIR"])
     home = Path(os.path.expanduser("~"))  # no absolute path where nobody knows it
     folders = {"win32": os.environ.get("LOCALAPPDATA", ""), "darwin": home / "Library" / "Caches"}
     usual = Path(folders.get(sys.platform, os.environ.get("XDG_CACHE_HOME") or home / ".cache"))
@@ -217,85 +192,46 @@ def _folders(name):
     return folders, False, refused
 
 
+#: The settings that count for the version.  A program may change them later, and gets machine code that is not kept.
+SETTINGS = host.settings()
+#: What the kernels are, and all else that decides the machine code.
+VERSION = source_hash()
 #: The folders that are read, the best first; whether the last of them can be written; and why others were refused.
-FOLDERS, CAN_WRITE, REFUSED = _folders(source_hash())
+FOLDERS, CAN_WRITE, REFUSED = _folders(VERSION)
 
 
-class _Locator(_CacheLocator):
-    def __init__(self, function, folder):
-        self.folder, self.name = folder, f"{function.__module__}.{function.__qualname__}"
-
-    def get_cache_path(self):
-        return str(self.folder)
-
-    def get_source_stamp(self):
-        return self.folder.name
-
-    def get_disambiguator(self):
-        return hashlib.sha256(self.name.encode()).hexdigest()[:10]
+@cache
+def symbol(name: str, argument_kinds: tuple[Kind, ...]) -> str:
+    """What a kernel is called by in machine code, for arguments of these kinds: in each version by another name."""
+    words = f"{VERSION} {', '.join(map(text_of, argument_kinds))}"
+    return f"{name}.{hashlib.sha256(words.encode()).hexdigest()[:16]}"
 
 
-class _Implementation(CompileResultCacheImpl):
-    def __init__(self, function, folder):
-        # Numba's own would take another locator where NUMBA_CACHE_LOCATOR_CLASSES names one.
-        self._locator = _Locator(function, folder)
-        self._filename_base = self.get_filename_base(function.__qualname__, getattr(sys, "abiflags", ""))
-
-    def reduce(self, compiled):
-        """The machine code, and which units it calls: these are loaded before it."""
-        from fastnn.kernels.machine.jit import units_of
-
-        return units_of(compiled.library), super().reduce(compiled)
-
-    def rebuild(self, target_context, kept):
-        from fastnn.kernels.machine.jit import load_units
-
-        units, payload = kept
-        load_units(units)
-        return super().rebuild(target_context, payload)
-
-    def check_cachable(self, compiled):
-        return not compiled.library.has_dynamic_globals  # as with NUMBA_OPT=0; Numba's own would warn
+def _path(folder: Path, symbol: str) -> Path:
+    return folder / f"{symbol}.o"
 
 
-class _Folder(FunctionCache):
-    """The machine code of one function in one folder."""
-
-    def __init__(self, function, folder):
-        self._impl_class = partial(_Implementation, folder=folder)
-        super().__init__(function)
-
-    def _index_key(self, sig, codegen):
-        # Numba's has a pickle of what a function's closure holds, which is another in every process.  Here the folder
-        # tells the version, and the name of the file tells functions apart: also those that are made of one.
-        return sig, codegen.magic_tuple()
+def read(symbol: str) -> bytes | None:
+    """What is kept of a symbol; None where there is nothing that is whole."""
+    for folder in FOLDERS if host.settings() == SETTINGS else []:
+        with contextlib.suppress(OSError):
+            data = _path(folder, symbol).read_bytes()
+            code = data[len(MAGIC) + hashlib.sha256().digest_size :]
+            if data == MAGIC + hashlib.sha256(code).digest() + code:
+                return code
+    return None
 
 
-class MachineCode:
-    """What is kept of one function, in place of Numba's own cache of it."""
-
-    def __init__(self, function):
-        self._folders = [_Folder(function, folder) for folder in FOLDERS]
-        self.cache_path = str(FOLDERS[-1]) if FOLDERS else None
-
-    def load_overload(self, sig, target_context):
-        for folder in self._folders if switches() == SWITCHES else []:
-            try:
-                loaded = folder.load_overload(sig, target_context)
-            except Exception:  # truncated, unreadable, written by something else
-                loaded = None
-                with contextlib.suppress(OSError):
-                    folder.flush()
-            if loaded is not None:
-                return loaded
-        return None
-
-    def save_overload(self, sig, data):
-        if CAN_WRITE and switches() == SWITCHES:
-            with contextlib.suppress(OSError):  # disk full, made read-only meanwhile
-                self._folders[-1].save_overload(sig, data)
-
-    def flush(self):
-        for folder in self._folders:
-            with contextlib.suppress(OSError):
-                folder.flush()
+def write(symbol: str, code: bytes) -> None:
+    """Keep this of a symbol, if that can be: the file has its name when it is complete."""
+    if not CAN_WRITE or host.settings() != SETTINGS:
+        return
+    with contextlib.suppress(OSError):  # disk full, made read-only meanwhile
+        descriptor, temporary = tempfile.mkstemp(dir=FOLDERS[-1])
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(MAGIC + hashlib.sha256(code).digest() + code)
+            os.replace(temporary, _path(FOLDERS[-1], symbol))
+        except BaseException:
+            os.unlink(temporary)
+            raise

@@ -1,4 +1,4 @@
-"""How kernels are compiled.
+"""How kernels are compiled: by Numba, to object code.
 
     decorator     who calls it          its machine code
     @entry        Python                its own, kept on disk (see `cache`): compiled once per machine
@@ -9,17 +9,18 @@
     @law          kernels               as @inline: the law of one number, so that loops over it become vectors
 
 A unit is for what takes long to compile.  It is called by its symbol, a name made of its own and the types of its
-arguments: whoever calls it is compiled without it, and loaded after it.  `call` calls by an address, which may be
+arguments: whoever calls it is compiled without it, and loaded with it.  `call` calls by an address, which may be
 another in every call.
+
+What is compiled here is not run from here: `code` loads it, as it does in a process that has no compiler.
 """
 
 import gc
-import hashlib
+import re
 import threading
 from contextlib import contextmanager, suppress
 from importlib import import_module
 
-from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import _dynfunc, types
 from numba.core import cgutils, config, sigutils
@@ -33,7 +34,8 @@ from numba.core.typed_passes import NativeLowering
 from numba.core.typing import make_concrete_template, signature
 from numba.extending import intrinsic
 
-from fastnn.kernels.machine.cache import MachineCode
+from fastnn.kernels.machine import cache, code, kinds
+from fastnn.kernels.machine.records import RecordType
 from fastnn.kernels.machine.workers import WORKERS
 
 #: NaN and inf keep their meaning: "nnan" and "ninf" are left out on purpose.  A kernel makes no arrays, so it needs
@@ -135,24 +137,65 @@ def _usual(kind):
     return types.int64 if isinstance(kind, types.Integer) else kind
 
 
-#: The units by their names, and by their symbols with the types of their arguments.
-UNITS, SYMBOLS = {}, {}
+def type_of(kind):
+    """Numba's type of a kind."""
+    if isinstance(kind, str):
+        is_const, dtype, dimensions, pointer = re.fullmatch(r"(const )?(\w+?)(?:\[(.*)\])?(\*)?", kind).groups()
+        number = types.boolean if dtype == "bool" else getattr(types, dtype)
+        if pointer:
+            return types.CPointer(number)
+        if dimensions is None:
+            return number
+        layout = "C" if dimensions.endswith("::1") else "A"
+        return types.Array(number, dimensions.count(",") + 1, layout, readonly=bool(is_const))
+    of, *fields = kind
+    if of == "at":
+        return RecordType(type_of(fields[0]))
+    return types.NamedTuple([type_of(field) for field in fields], of)
 
 
-class _Unit(_CalledByKernels):
+def kind_of(kind):
+    """The kind of what has this type of Numba's: the other way round."""
+    if isinstance(kind, types.Array) and kind.layout in "CA":
+        return kinds.array(kind_of(kind.dtype), kind.ndim, kind.mutable, kind.layout == "C")
+    if isinstance(kind, RecordType):
+        return "at", kind_of(kind.contents)
+    if isinstance(kind, types.BaseNamedTuple):
+        return kind.instance_class, *map(kind_of, kind.types)
+    if isinstance(kind, (types.Integer, types.Float, types.Boolean)):
+        return str(kind)
+    raise TypingError(f"no kernel of its own takes a {kind}")
+
+
+#: The units and entries by their names; and by their symbols, the units that were called in a compilation here.
+COMPILED, SYMBOLS = {}, {}
+
+
+class _WithCode:
+    """What has machine code of its own."""
+
+    @property
+    def full_name(self):
+        return f"{self.__module__}.{self.__qualname__}"
+
+
+class _Unit(_WithCode, _CalledByKernels):
     """A kernel with machine code of its own: who calls it knows its symbol, and need not wait until it is compiled."""
+
+    is_kept = True
 
     def get_call_template(self, args, kws):
         pysig, args = self._compiler.fold_argument_types(args, kws)
         args = tuple(map(_usual, args))
-        SYMBOLS[self.symbol(args)] = self, args
-        WORKERS.ask_for(self.full_name, args)
+        argument_kinds = tuple(map(kind_of, args))
+        SYMBOLS[cache.symbol(self.full_name, argument_kinds)] = self.full_name, argument_kinds
+        WORKERS.ask_for(self.full_name, argument_kinds)
         template = make_concrete_template(self.__name__, self.__name__, [signature(self.returns(args), *args)])
         return template, pysig, args, {}
 
     def get_overload(self, sig):
         args, _ = sigutils.normalize_signature(sig)
-        symbol = self.symbol(args)
+        symbol = cache.symbol(self.full_name, tuple(map(kind_of, args)))
         if symbol not in self.targetctx._defns:
 
             def call(context, builder, sig, values):
@@ -163,26 +206,6 @@ class _Unit(_CalledByKernels):
             call.signature, call.libs = args, ()
             self.targetctx._defns[symbol].append(call, args)
         return symbol
-
-    @property
-    def full_name(self):
-        return f"{self.__module__}.{self.__qualname__}"
-
-    def symbol(self, args):
-        types_hash = hashlib.sha256(str(tuple(args)).encode()).hexdigest()
-        return f"{self.full_name}.{types_hash[:16]}"
-
-    def load(self, args):
-        """Have the machine code for these arguments where its symbol says."""
-        if args not in self.overloads:
-            with _compiling():
-                self.compile(args)
-            llvm.add_symbol(self.symbol(args), self.address(args))
-
-    def address(self, args):
-        """Where its machine code for these arguments is."""
-        compiled = self.overloads[args]
-        return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
 def unit(function=None, returns=lambda args: types.none, name=None, is_kept=True):
@@ -196,58 +219,93 @@ def unit(function=None, returns=lambda args: types.none, name=None, is_kept=True
         if name is not None:
             function.__name__ = function.__qualname__ = name
         dispatcher = _njit(_Unit, function, _EntryCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-        dispatcher.returns = returns
-        if is_kept:
-            dispatcher._cache = MachineCode(function)
-        UNITS[dispatcher.full_name] = dispatcher
+        dispatcher.returns, dispatcher.is_kept = returns, is_kept
+        COMPILED[dispatcher.full_name] = dispatcher
         return dispatcher
 
     return decorate if function is None else decorate(function)
 
 
-def units_of(library):
-    """The units that the machine code of a library calls: their names, and the types of their arguments."""
-    symbols = [function.name for function in library._final_module.functions if function.is_declaration]
-    return [(dispatcher.full_name, args) for dispatcher, args in (SYMBOLS[s] for s in symbols if s in SYMBOLS)]
-
-
 def find(name):
     """The unit or entry of this name, whose module may have to be imported."""
-    if name not in UNITS:
+    if name not in COMPILED:
         import_module(name.rpartition(".")[0])
-    return UNITS.get(name) or next(entry for entry in ENTRIES if entry.full_name == name)
+    return COMPILED[name]
 
 
-def load_units(units):
-    """Have the machine code of these units, which other processes may compile, ready for their caller."""
-    WORKERS.finish(units, lambda name, args: find(name).load(args))
+def _object_code(compiled, symbol):
+    """What is kept of what Numba has compiled (see `code`), and the symbols of the units that it calls."""
+    description, module = compiled.fndesc, compiled.library._final_module
+    names = {
+        description.llvm_func_name: symbol,
+        description.llvm_cpython_wrapper_name: f"{symbol}.python",
+        description.llvm_cfunc_wrapper_name: f"{symbol}.c",
+        compiled.target_context.get_env_name(description): f"{symbol}.env",
+    }
+    for defined in [*module.functions, *module.global_variables]:
+        if not defined.is_declaration:
+            if defined.name in names:
+                defined.name = names[defined.name]
+            else:  # no other file's code of this name is meant
+                defined.linkage = "internal"
+    called = [function.name for function in module.functions if function.name in SYMBOLS and function.is_declaration]
+    return code.together(called, compiled.library.codegen._tm.emit_object(module)), called
+
+
+def have(name, argument_kinds, wishes=()):
+    """Have object code of a unit or an entry for arguments of these kinds, and of all that it calls.
+
+    It is compiled if there is none; then other processes may compile what is wished for, (name, kinds) each.
+    """
+    with WORKERS.wish_for(wishes):
+        WORKERS.finish([(name, argument_kinds)], _have)
+
+
+def _have(name, argument_kinds):
+    symbol = cache.symbol(name, argument_kinds)
+    if code.is_there(symbol):
+        return
+    dispatcher = find(name)
+    with _compiling(), _no_garbage_collection():
+        if code.is_there(symbol):  # another thread has compiled it meanwhile
+            return
+        if isinstance(dispatcher, _Entry):
+            for watcher in code.WATCHERS:
+                watcher(dispatcher.__name__)
+        with WORKERS.at_work():
+            compiled = dispatcher._compiler.compile(tuple(map(type_of, argument_kinds)), None)
+            made, called = _object_code(compiled, symbol)
+            WORKERS.finish([SYMBOLS[unit] for unit in called], _have)
+    code.MADE[symbol] = made
+    if getattr(dispatcher, "is_kept", True) and not compiled.library.has_dynamic_globals:
+        cache.write(symbol, made)
 
 
 class _Library(JITCodeLibrary):
-    """The code of an entry or a unit, which calls others by their symbols."""
+    """The code of an entry or a unit: object code, which is not loaded here."""
 
     def _finalize_final_module(self):
-        load_units(units_of(self))  # before LLVM has this module: whatever is loaded next links it
-        super()._finalize_final_module()
+        self._finalize_dynamic_globals()
+        self._finalized = True
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _EntryLowering(NativeLowering):
+    """Down to LLVM's language, with wrappers; and optimised."""
+
     _name = "entry_lowering"
 
     def run_pass(self, state):
         state.library = _Library(state.targetctx.codegen(), state.func_id.func_qualname)
-        state.library.enable_object_caching()
-        return super().run_pass(state)
+        state.flags.no_compile = True
+        super().run_pass(state)
+        state.library.finalize()
+        return True
 
 
 class _EntryCompiler(CompilerBase):
     def define_pipelines(self):
         return [_pipeline(self.state, _EntryLowering)]
-
-    def compile_extra(self, function):
-        with WORKERS.at_work():  # (what is kept is loaded without them)
-            return super().compile_extra(function)
 
 
 kernel = _inner()
@@ -261,8 +319,21 @@ law = _inner(forceinline=True)
 
 INT64 = ir.IntType(64)
 FRAME_FUNCTION = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
-#: All entries, to tell a compilation that takes seconds from the many small ones within.
-ENTRIES = set()
+
+
+@contextmanager
+def _no_garbage_collection():
+    """It would look at all that the compiler has made, again and again: a tenth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            if gc.get_freeze_count() == 0:  # nor does it right afterwards: what was made counts as old
+                gc.freeze()
+                gc.unfreeze()
+            gc.enable()
 
 
 class _OnInOtherThreads:
@@ -319,57 +390,19 @@ def _compiling():
             config.DISABLE_JIT = switch
 
 
-class _CalledByPython(CPUDispatcher):
-    @property
-    def full_name(self):
-        return f"{self.__module__}.{self.__qualname__}"
-
-    def compile(self, sig):
-        args, _ = sigutils.normalize_signature(sig)
-        if args not in self.overloads:
-            WORKERS.finish([(self.full_name, args)], lambda name, args: self.load(args))
-        return self.overloads[args].entry_point
-
-    def load(self, args):
-        """Compile it for arguments of these types, or take what is kept."""
-        # The garbage collector would look at all that the compiler has made, again and again: a tenth of the time.
-        was_enabled = gc.isenabled()
-        gc.disable()
-        try:
-            with _compiling():
-                super().compile(args)
-        finally:
-            if was_enabled:
-                if gc.get_freeze_count() == 0:  # nor does it right afterwards: what was made counts as old
-                    gc.freeze()
-                    gc.unfreeze()
-                gc.enable()
+class _Entry(_WithCode, _CalledByKernels):
+    """A kernel that Python calls, by `code.Entry`."""
 
 
 def entry(function=None, **options):
     """Compile a function that Python calls, and keep its machine code."""
 
     def decorate(function):
-        dispatcher = _njit(_CalledByPython, function, _EntryCompiler, **options)
-        dispatcher._cache = MachineCode(function)
-        ENTRIES.add(dispatcher)
-        return dispatcher
+        dispatcher = _njit(_Entry, function, _EntryCompiler, **options)
+        COMPILED[dispatcher.full_name] = dispatcher
+        return code.entry_named(dispatcher.full_name)
 
     return decorate if function is None else decorate(function)
-
-
-def address_of(function, kinds):
-    """The address of the machine code of an `entry` for arguments of these types; compiles it if need be."""
-    function.compile(kinds)
-    compiled = function.overloads[kinds]
-    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-
-
-def c_address_of(function, kinds):
-    """The same for C: it takes these types, and returns what the `entry` returns."""
-    function.compile(kinds)
-    compiled = function.overloads[kinds]
-    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
 
 
 def _call(context, builder, address, kinds, values):

@@ -1,7 +1,8 @@
 """The limit that the products are held against: nothing but multiply-adds in registers."""
 
+from fastnn.kernels.machine.host import COLS, ROWS
 from fastnn.kernels.machine.jit import entry
-from fastnn.kernels.machine.simd import COLS, ROWS, fma, lanes, load, store, tile
+from fastnn.kernels.machine.simd import fma, lanes, load, store, tile
 
 
 @entry

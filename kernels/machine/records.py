@@ -4,7 +4,6 @@ Numba hands a tuple over field by field, and an array is seven fields or nine: w
 workers would be 160 arguments of every kernel.
 """
 
-import numpy as np
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
@@ -36,35 +35,6 @@ def record(typingctx, contents):
         return cgutils.alloca_once_value(builder, args[0])
 
     return RecordType(contents)(contents), codegen
-
-
-def in_memory(contents):
-    """A copy of a NamedTuple in words of memory, as LLVM lays it out, for many calls: see `kept`.
-
-    Its arrays are kept alive by others.  (A kernel that takes it field by field would be seconds in compiling.)
-    """
-    parts, _ = _laid_out(contents)
-    memory = np.zeros(-(-len(parts) // 8), np.int64)
-    memory.view(np.uint8)[: len(parts)] = np.frombuffer(bytes(parts), np.uint8)
-    return memory
-
-
-def _laid_out(value):
-    """The bytes of a value, and what their address must be a multiple of."""
-    if isinstance(value, tuple):
-        parts, most = bytearray(), 1
-        for each in value:
-            part, multiple = _laid_out(each)
-            parts += bytes(-len(parts) % multiple) + part
-            most = max(most, multiple)
-        return parts + bytes(-len(parts) % most), most
-    if isinstance(value, np.ndarray):  # meminfo and parent, which nobody looks at; and what it is
-        words = 0, 0, value.size, value.itemsize, value.ctypes.data, *value.shape, *value.strides
-        return bytearray(np.array(words, np.int64)), 8
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = np.int64(value)
-    scalar = np.asarray(value)
-    return bytearray(scalar.tobytes()), scalar.itemsize
 
 
 def kept(contents_of):

@@ -13,39 +13,15 @@ import operator
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-#: How the names of targets begin that are 64-bit Arm.
-ARM = "aarch64", "arm64"
+from fastnn.kernels.machine.host import ARM, REGISTER_BYTES, TRIPLE
+
 INT8, INT32, INT64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
 
-def _register():
-    """Bytes of one SIMD register, and how many registers there are, on the processor that Numba compiles for."""
-    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
-    enabled = set(features.split(","))
-    if "+avx512f" in enabled:
-        return 64, 32
-    if "+avx2" in enabled:
-        return 32, 16
-    return 16, 32 if triple.startswith(ARM) else 16
-
-
-REGISTER_BYTES, REGISTERS = _register()
-#: Rows and columns (in vectors) of the tile that the products accumulate in: with a row of operands and
-#: one broadcast it fills the registers.  Columns are examples, and are shared out among the threads by as many: so
-#: they are few where a vector is long.
-ROWS, COLS = (12, 2) if REGISTER_BYTES == 64 else (6, 4) if REGISTERS == 32 else (6, 2)
-_PROCESSOR = cpu_target.target_context.codegen().magic_tuple()[1]
-#: Whether parameters that other cores will read had better go past the caches (see `stream`): on AMD's processors.  A
-#: store to a line that another core has read takes 7 to 30 ns on Zen 3 and 19 on Zen 4, 3 past the caches; on a Xeon
-#: with AVX-512 3, and 5 past.
-STREAMS = _PROCESSOR.startswith("znver")
-#: And transposed activations: not on Zen 4, where steps take 1 to 5 % longer for it.
-STREAMS_A_T = _PROCESSOR in ("znver1", "znver2", "znver3")
 #: The rows of a tile of one column, and of one for what is left.
 TALL, SHORT = 12, 4
 #: How many numbers of the columns of few examples share a vector: see `load_folded`.
@@ -591,7 +567,7 @@ def scales_of_rows(typingctx, array, key, rows, place, count, unit, dropped, sca
 
 
 def _is_arm():
-    return cpu_target.target_context.codegen().magic_tuple()[0].startswith(ARM)
+    return TRIPLE.startswith(ARM)
 
 
 def _read_mode(builder, place):

@@ -14,34 +14,37 @@ a thread that has finished its part takes units from the end of another's.
 import platform
 import sys
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.kernels.machine.jit import entry, kernel, run_frame
+from fastnn.kernels.machine.words import (
+    ARRIVED,
+    ASLEEP,
+    AT_WORK,
+    CALLED,
+    CLAIMED,
+    CLOSED,
+    FRAME,
+    FRONT,
+    FUNCTION,
+    GENERATION,
+    HOW,
+    LINE,
+    N_SETS,
+    QUEUES,
+    READY,
+    SIZE,
+    WAITING,
+)
 
 INT64 = ir.IntType(64)
-# Words of the shared state, each on cache lines of its own: LINE words.  After them come the queues, for each worker
-# one in every set: how much of his part was taken from its front (high half of the word) and from its end (low half).
-LINE = 16
-ARRIVED, WAITING, GENERATION, SIZE, QUEUES = range(0, 5 * LINE, LINE)
-N_SETS, FRONT = 2, 32
-CLOSED = 1 << 40
 #: Pauses before a waiting thread lets another have its core: 50-100 us.
 SPINS = 2000
-# What is known of a helper: its words, on cache lines of its own, are how it is, and its job.  ASLEEP, it waits in
-# Python; CALLED, it will come; READY, it looks for a job; CLAIMED, it will get one; or it is AT_WORK.
-HOW, FUNCTION, FRAME = range(3)
-ASLEEP, CALLED, READY, CLAIMED, AT_WORK = range(5)
 #: How often a helper that is READY looks before it goes to sleep: for some tenths of a millisecond.
 LOOKS = 4 * SPINS
-
-
-def new_team(wanted):
-    """The shared state of a team of up to `wanted` threads; every job needs a fresh one."""
-    return np.zeros(QUEUES + wanted * N_SETS * LINE, np.int64)
 
 
 @kernel

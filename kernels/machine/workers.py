@@ -228,7 +228,7 @@ def serve():
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed is no answer
     gc.disable()  # it would look at all that the compiler has made
-    from fastnn.kernels.machine.jit import find
+    from fastnn.kernels.machine.jit import have
 
     pickle.dump(str(cache.FOLDERS[-1]) if cache.CAN_WRITE else None, out)
     out.flush()
@@ -241,7 +241,7 @@ def serve():
             return
         name, args = job
         try:
-            find(name).load(args)
+            have(name, args)
         except Exception as error:
             pickle.dump(repr(error), out)
         else:

@@ -19,10 +19,9 @@ sums over the examples wants zeros there in dZ, and finite numbers in A; backpro
 """
 
 from fastnn.kernels.laws.activations import KEPT, LOGISTIC, RELU, TANH
+from fastnn.kernels.machine.host import COLS, ROWS
 from fastnn.kernels.machine.jit import inline, unit
 from fastnn.kernels.machine.simd import (
-    COLS,
-    ROWS,
     SHORT,
     TALL,
     fma,

@@ -8,6 +8,7 @@ for any number of threads, any vectors, and in whatever order.
 
 import numpy as np
 
+from fastnn.kernels.layouts.run import WHOLE
 from fastnn.kernels.machine.jit import inline, kernel
 from fastnn.kernels.machine.simd import (
     lanes,
@@ -19,8 +20,6 @@ from fastnn.kernels.machine.simd import (
     where_positive,
 )
 
-#: How many parts p is given in: a random number has 32 bits.
-WHOLE = 2**32
 _GOLDEN, _C, _D = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 

@@ -13,20 +13,8 @@ of two sums for each piece, over the examples that lie in it, S[k] of de_c and F
     dV_c[i] = sum over the examples of q_i de_c = F[i] + sum over k > i of S[k] - 1/2 sum over k of S[k]
 """
 
-from typing import NamedTuple
-
-import numpy as np
-
 from fastnn.kernels.machine.jit import kernel, part
 from fastnn.kernels.machine.simd import fma, lanes, load, matrix, splat, store, zero
-
-
-class Pieces(NamedTuple):
-    """X (n_samples, n), and where the numbers of some of its columns are among their edges."""
-
-    numbers: np.ndarray  # (n_samples, n)
-    positions: np.ndarray  # (n_samples, k): p of each column that has pieces
-    starts: np.ndarray  # (k + 1,), int64: where the pieces of each begin, among those of all
 
 
 @part

@@ -13,10 +13,9 @@ and what takes the time of a matrix product, T, is additions alone.
 With dropout, z_i is multiplied by its mask, so that s_i is 0 for what is dropped; and T by the mask of the others.
 """
 
+from fastnn.kernels.machine.host import COLS, ROWS
 from fastnn.kernels.machine.jit import inline, unit
 from fastnn.kernels.machine.simd import (
-    COLS,
-    ROWS,
     SHORT,
     add_where,
     fma,

@@ -8,23 +8,11 @@ The weights are W^T (n_x, n), a row of them for each feature, and the lanes run 
 Nothing becomes dense.
 """
 
-from typing import NamedTuple
-
-import numpy as np
-
 from fastnn.kernels.machine.jit import inline, kernel, unit
 from fastnn.kernels.machine.simd import fma, lanes, load, load_first, rolled, splat, store, store_first, tile, zero
 
 #: Vectors of units that are formed in one pass over a row.
 UNITS = 4
-
-
-class Rows(NamedTuple):
-    """The rows of X, compressed (CSR): those of row i are the numbers from starts[i] to starts[i + 1]."""
-
-    numbers: np.ndarray  # (n_numbers,)
-    features: np.ndarray  # (n_numbers,), int32: the column of each
-    starts: np.ndarray  # (n_samples + 1,), int64
 
 
 @inline

@@ -16,33 +16,11 @@ worker that has its columns, and what travels is the gradients.  The number of s
 If the first layer has few units and many inputs, it takes the rows of X where they are: see `products.rows`.
 """
 
-from typing import NamedTuple
-
-import numpy as np
-
 from fastnn.kernels.laws.activations import KEPT, LINEAR, RELU
 from fastnn.kernels.laws.optimizers import AVERAGE
 from fastnn.kernels.laws.units import activate, loss_and_dZ, loss_and_dZ_of_classes, sum_first, update, weigh
-from fastnn.kernels.machine.jit import kernel, part
-from fastnn.kernels.machine.simd import (
-    COLS,
-    REGISTER_BYTES,
-    SHORT,
-    lanes,
-    load_first,
-    matrix,
-    maximum,
-    splat,
-    store,
-    store_first,
-    zero,
-)
-from fastnn.kernels.machine.team import share
-from fastnn.kernels.products import norms
-from fastnn.kernels.products.columns import affine, backproject, gather, inner, outer, panels, row_sums
-from fastnn.kernels.products.dropout import drop_columns, key_of
-from fastnn.kernels.products.rows import inner_products, sum_of_rows
-from fastnn.kernels.run import (
+from fastnn.kernels.layouts.columns import BLOCK, FIRST, LAST, LAYER, LINE, MIDDLE, NONE, TOGETHER
+from fastnn.kernels.layouts.run import (
     A_IN,
     A_OUT,
     A_T,
@@ -58,54 +36,19 @@ from fastnn.kernels.run import (
     W_T,
     B,
     W,
-    loop,
 )
+from fastnn.kernels.machine.host import COLS, REGISTER_BYTES
+from fastnn.kernels.machine.jit import kernel, part
+from fastnn.kernels.machine.simd import SHORT, lanes, load_first, matrix, maximum, splat, store, store_first, zero
+from fastnn.kernels.machine.team import share
+from fastnn.kernels.products import norms
+from fastnn.kernels.products.columns import affine, backproject, gather, inner, outer, panels, row_sums
+from fastnn.kernels.products.dropout import drop_columns, key_of
+from fastnn.kernels.products.rows import inner_products, sum_of_rows
+from fastnn.kernels.run import loop
 
-#: Fields of a layer in the table, besides those of every way: A_T, where the panels of its inputs are; W_T, where the
-#: transposed copy of its weights is, with rows of so many numbers: ROW; and how many rows of the weights are updated at
-#: a time, ROWS_AT_ONCE. The fields of a group of rows of the weights: which layer, which rows, and where in theta its
-#: middle is.
-LAYER, FIRST, LAST, MIDDLE = range(4)
-#: In A_IN: this layer, the first, takes the rows of X where they are.  In A_T: its gradient is formed by `inner`, which
-#: needs no transposed copy.  In W_T: `backproject` takes W.
-NONE = -1
 #: Which of the rows of dZ `back` takes.
 ALL, FIRST_PART, REST = range(3)
-#: Examples are shared out by lines of so many vectors, because no two threads write to one cache line; and if they can,
-#: threads take as many as fill a tile.
-LINE = 64 // REGISTER_BYTES
-TOGETHER = max(COLS // LINE, 1)
-#: How many bytes of a row go through all layers before the next block does.
-BLOCK = 256
-
-
-class Room(NamedTuple):
-    """The workspace of a run.
-
-    A chunk of examples is cut into shards.  What a shard has is on pages of its own: prefetchers read on beyond the
-    end of an array, up to that of the page, and would take the next shard's lines from the core that writes to them.
-    """
-
-    work: np.ndarray  # (n_shards, any): activations and dZ of every layer, at the offsets of the table
-    Y_T: int  # where Y_T (n_y, width) is in there,
-    waiting: int  # and the products that wait for their rest: see `back`
-    losses: int  # and (2, width): loss and weight of each example
-    width: int  # how many columns the arrays of a shard have
-    own: np.ndarray  # (n_threads, any): the inputs of its block of examples, for each worker
-    block_width: int  # in so many columns
-    W_T: np.ndarray  # transposed weights, at the offsets of the table
-    G: np.ndarray  # (n_shards, n_params or more): the gradient of the sum of the losses of each shard; or
-    # (n_threads, fewer): of what a worker is at, see `gradients`
-    chunk: int  # how many examples go through at a time
-    rows: np.ndarray  # 0, 1 ... to the widest layer
-    groups: np.ndarray  # (n_groups, 4), int64: which rows of the weights are updated together,
-    weights: np.ndarray  # (n_groups, 3): the range of parameters that these weights are: see `update_unit`,
-    biases: np.ndarray  # and their biases
-    squares: np.ndarray  # (n_groups,): twice the penalty on the weights of each
-    gradient_squares: np.ndarray  # (n_groups,): sums of the squares of the gradient of each
-    by_layers: bool  # whether the workers are at one layer at a time, not at some examples each
-    A_T_streamed: bool  # whether A_T goes past the caches, for other cores (see `simd.stream`),
-    theta_streamed: bool  # and what is updated
 
 
 @part

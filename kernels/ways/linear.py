@@ -11,11 +11,12 @@ of them by the gradients of all shards.
 """
 
 from fastnn.kernels.laws.units import sum_first, update
+from fastnn.kernels.layouts.run import A_OUT
 from fastnn.kernels.machine.jit import kernel, part
 from fastnn.kernels.machine.simd import matrix, prefetch
 from fastnn.kernels.machine.team import share
 from fastnn.kernels.products.rows import inner_products, sum_of_rows
-from fastnn.kernels.run import A_OUT, loop
+from fastnn.kernels.run import loop
 from fastnn.kernels.ways.columns import loss_and_output_gradient
 from fastnn.kernels.ways.units import clip_of, gradients, is_private, loss, loss_of_shard, n_phases, part_of
 

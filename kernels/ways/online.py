@@ -8,44 +8,20 @@ what it needs:
     dA_{l-1} = the sum of W_l^T dz_l over the parts     dZ_{l-1} = dA_{l-1} * g'(Z_{l-1}), of one's own units
 """
 
-from typing import NamedTuple
-
-import numpy as np
-
 from fastnn.kernels.laws.activations import KEPT, RELU
 from fastnn.kernels.laws.units import activate, loss_and_dZ, sum_first
+from fastnn.kernels.layouts.columns import FIRST, LAST, LAYER
+from fastnn.kernels.layouts.online import MOST_PARTS
+from fastnn.kernels.layouts.run import A_IN, A_OUT, DZ, FORM, N_IN, N_OUT, PARTS, SLOPE, VALUE, B, W
 from fastnn.kernels.machine.jit import kernel, part
 from fastnn.kernels.machine.simd import lanes, matrix
 from fastnn.kernels.machine.team import share
 from fastnn.kernels.products.vectors import affine, backproject, gradient, join, softmax
-from fastnn.kernels.run import A_IN, A_OUT, DZ, FORM, N_IN, N_OUT, PARTS, SLOPE, VALUE, B, W, loop
-from fastnn.kernels.ways.columns import FIRST, LAST, LAYER, gradients, update_groups
+from fastnn.kernels.run import loop
+from fastnn.kernels.ways.columns import gradients, update_groups
 
-#: In how many parts a W is cut at most: for up to as many threads.
-MOST_PARTS = 4
 #: A field of a layer in the table, besides those of every way: PARTS, in how many parts the rows of its weights are
 #: cut.
-
-
-class Room(NamedTuple):
-    """The workspace of a run."""
-
-    work: np.ndarray  # (1, any): activations and dZ of the hidden layers, and Z_L
-    Y_T: int  # where Y (1, n_y) is among a worker's own,
-    losses: int  # and (2, width): the loss of the example; that of each output
-    waiting: int  # in `work`: the sums over the parts of two layers (2, MOST_PARTS, width)
-    width: int  # of a row there
-    own: np.ndarray  # (n_threads, any): X, dZ_L, Y and losses, for each worker
-    W_T: np.ndarray  # of no use here: see `columns.Room`, as for the following
-    G: np.ndarray  # (n_threads, any): see `columns.gradients`
-    chunk: int
-    rows: np.ndarray
-    groups: np.ndarray
-    weights: np.ndarray
-    biases: np.ndarray
-    squares: np.ndarray
-    gradient_squares: np.ndarray
-    theta_streamed: bool
 
 
 @part

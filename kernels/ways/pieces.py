@@ -4,27 +4,20 @@ Its inputs are e_c = V_c^T q_c of each column with pieces and all the numbers: s
 the rest, and lies in theta behind it.
 """
 
-from typing import NamedTuple
-
-import numpy as np
-
 from fastnn.kernels.laws.activations import LINEAR
 from fastnn.kernels.laws.units import update
+from fastnn.kernels.layouts.columns import FIRST, LAST, LAYER, LINE, NONE
+from fastnn.kernels.layouts.run import DZ, N_IN, N_OUT, W
 from fastnn.kernels.machine.jit import kernel, part
 from fastnn.kernels.machine.simd import lanes, matrix
 from fastnn.kernels.machine.team import share
 from fastnn.kernels.products import norms
 from fastnn.kernels.products.columns import backproject, gather, transpose
 from fastnn.kernels.products.pieces import embed, map_gradient, sum_pieces
-from fastnn.kernels.run import DZ, N_IN, N_OUT, W, loop
+from fastnn.kernels.run import loop
 from fastnn.kernels.ways import columns
 from fastnn.kernels.ways.columns import (
     A_T,
-    FIRST,
-    LAST,
-    LAYER,
-    LINE,
-    NONE,
     ROWS_AT_ONCE,
     back,
     drop,
@@ -37,33 +30,6 @@ from fastnn.kernels.ways.columns import (
     transposed,
     update_groups,
 )
-
-
-class Room(NamedTuple):
-    """The workspace of a run: that of `ways.columns`, where there is one shard; and what the map takes."""
-
-    work: np.ndarray
-    Y_T: int
-    waiting: int
-    losses: int
-    width: int
-    own: np.ndarray  # (n_threads, any): the inputs of a block of examples, as rows
-    W_T: np.ndarray
-    G: np.ndarray  # (1, n_params)
-    chunk: int
-    rows: np.ndarray
-    groups: np.ndarray
-    weights: np.ndarray  # (n_groups + k, 3): the weights of each group, then V_c of each column
-    biases: np.ndarray
-    squares: np.ndarray  # (n_groups + k,)
-    gradient_squares: np.ndarray  # (n_groups + k,)
-    A_T_streamed: bool
-    theta_streamed: bool
-    V: int  # where V (n_pieces, width) is in theta
-    U: np.ndarray  # (n_pieces, width)
-    sums: np.ndarray  # (2, n_pieces width)
-    dE_T: int  # where de of all columns are in `work`, as columns
-    dE: np.ndarray  # (chunk, k width): and as rows
 
 
 @part

@@ -14,12 +14,12 @@ Features are in sections, by blocks of BLOCK, which the workers share out: a row
 time.
 """
 
-from typing import NamedTuple
-
-import numpy as np
-
 from fastnn.kernels.laws.activations import RELU
 from fastnn.kernels.laws.units import activate, advance, sum_first
+from fastnn.kernels.layouts.columns import FIRST, LAST, LAYER, LINE, NONE
+from fastnn.kernels.layouts.examples import Rows
+from fastnn.kernels.layouts.run import A_OUT, DROPPED, DZ, FORM, N_IN, N_OUT, VALUE, B, W
+from fastnn.kernels.layouts.sparse import BLOCK, N_SECTIONS
 from fastnn.kernels.machine.jit import kernel, part
 from fastnn.kernels.machine.simd import (
     lanes,
@@ -38,16 +38,11 @@ from fastnn.kernels.products import norms
 from fastnn.kernels.products.columns import gather, panels, row_sums, transpose
 from fastnn.kernels.products.dropout import key_of, scale_of
 from fastnn.kernels.products.norms import sum_of_squares
-from fastnn.kernels.products.sparse import Rows, add_product, clear_row, product
-from fastnn.kernels.run import A_OUT, DROPPED, DZ, FORM, N_IN, N_OUT, VALUE, B, W, loop, minibatch
+from fastnn.kernels.products.sparse import add_product, clear_row, product
+from fastnn.kernels.run import loop, minibatch
 from fastnn.kernels.ways import columns
 from fastnn.kernels.ways.columns import (
     A_T,
-    FIRST,
-    LAST,
-    LAYER,
-    LINE,
-    NONE,
     back,
     drop,
     forward,
@@ -59,41 +54,6 @@ from fastnn.kernels.ways.columns import (
     transposed,
     update_groups,
 )
-
-#: In how many sections the features are, a power of two, and in blocks of how many.
-N_SECTIONS, BLOCK = 8, 64
-
-
-class Room(NamedTuple):
-    """The workspace of a run: that of `ways.columns`, where there is one shard; and of the first layer."""
-
-    work: np.ndarray
-    Y_T: int
-    waiting: int
-    losses: int
-    width: int
-    W_T: np.ndarray
-    G: np.ndarray  # (1, any): the gradient of b_1 and all that comes after it in theta
-    chunk: int
-    rows: np.ndarray
-    groups: np.ndarray
-    weights: np.ndarray
-    biases: np.ndarray
-    squares: np.ndarray
-    gradient_squares: np.ndarray  # (n_groups + N_SECTIONS,)
-    A_T_streamed: bool
-    theta_streamed: bool
-    own: np.ndarray  # (n_threads, any): Z_1 of a block of examples, for each worker
-    dZ: np.ndarray  # (chunk, n): dZ_1 of each example, in whole vectors
-    last: np.ndarray  # (n_x,), int32: in which step the parameters of a feature are, in this call
-    places: np.ndarray  # (n_x,), int32: where its gradient is, if it occurs in the step
-    features: np.ndarray  # (N_SECTIONS, any), int32: those that occur, in the order in which they do
-    n_features: np.ndarray  # (N_SECTIONS, LINE or more), int64: how many
-    dW_T: np.ndarray  # (N_SECTIONS * any, n): their gradients
-    step_squares: np.ndarray  # (N_SECTIONS, n_steps * lanes): twice the penalty on the weights before each step
-    factors: np.ndarray  # (n_steps,): what a gradient is multiplied by in each
-    numbers: np.ndarray  # (n_numbers,): those of X after dropout; or (0,), without it: to be read,
-    written: np.ndarray  # and the same memory, to be written
 
 
 @part

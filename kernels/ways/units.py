@@ -20,21 +20,10 @@ gradients of all shards: that takes less than what others have updated takes to 
 beyond the units of a layer, its weights are zeros, and stay so.
 """
 
-from typing import NamedTuple
-
-import numpy as np
-
 from fastnn.kernels.laws.activations import KEPT, LINEAR, LOGISTIC, RELU
 from fastnn.kernels.laws.optimizers import AVERAGE
 from fastnn.kernels.laws.units import activate, sum_first, update
-from fastnn.kernels.machine.jit import inline, kernel, part
-from fastnn.kernels.machine.simd import COLS, fma, lanes, load, load_first, matrix, prefetch, splat, store, tile, zero
-from fastnn.kernels.machine.team import share
-from fastnn.kernels.products import norms, signs, vectors
-from fastnn.kernels.products.columns import affine, backproject, gather
-from fastnn.kernels.products.dropout import drop_rows, key_of, masks_of_rows, scale_of
-from fastnn.kernels.products.slopes import times_slope
-from fastnn.kernels.run import (
+from fastnn.kernels.layouts.run import (
     A_IN,
     A_OUT,
     A_ROW,
@@ -49,30 +38,21 @@ from fastnn.kernels.run import (
     W_T,
     B,
     W,
-    loop,
 )
+from fastnn.kernels.machine.host import COLS
+from fastnn.kernels.machine.jit import inline, kernel, part
+from fastnn.kernels.machine.simd import fma, lanes, load, load_first, matrix, prefetch, splat, store, tile, zero
+from fastnn.kernels.machine.team import share
+from fastnn.kernels.products import norms, signs, vectors
+from fastnn.kernels.products.columns import affine, backproject, gather
+from fastnn.kernels.products.dropout import drop_rows, key_of, masks_of_rows, scale_of
+from fastnn.kernels.products.slopes import times_slope
+from fastnn.kernels.run import loop
 from fastnn.kernels.ways.columns import loss_and_output_gradient
 
 #: Fields of a layer in the table, besides those of every way: W_T, where W_l^T is among a worker's own, and b_l behind
 #: it (of the last layer, W_L as it is), with rows of so many numbers: ROW; W_ROWS, where W_l is, as it is, for the way
 #: back; and A_ROW, the length of the rows of A_{l-1}.
-
-
-class Room(NamedTuple):
-    """The workspace of a run; what a shard or a worker has is on pages of its own."""
-
-    work: np.ndarray  # (n_shards, any): activations and dZ of every layer, at the offsets of the table
-    Y_T: int  # where Y_T (n_y, width) is in there,
-    losses: int  # and (2, width): loss and weight of each example; then two numbers, the sums of losses
-    width: int  # how many columns the arrays of the output layer have
-    own: np.ndarray  # (n_threads, any): parameters, moments and copies of each worker
-    G: np.ndarray  # (2 n_shards, any): the gradient of the sum of the losses of each shard, by turns
-    chunk: int  # how many examples go through at a time: all
-    rows: np.ndarray  # 0, 1 ... to the widest layer
-    ranges: np.ndarray  # (2 L, 3): where a worker's own W and b of each layer are: see `update_unit`
-    squares: np.ndarray  # (2 L,): twice the penalty on the weights of each layer
-    gradient_squares: np.ndarray  # (1,): the sum of the squares of the gradient,
-    own_squares: np.ndarray  # (n_threads, any): and of what each worker finds out itself
 
 
 @part

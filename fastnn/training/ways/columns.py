@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.kernels import run
-from fastnn.kernels.epochs import train_epochs
 from fastnn.kernels.laws.activations import KEPT
-from fastnn.kernels.machine import simd
-from fastnn.kernels.ways import columns
+from fastnn.kernels.layouts import columns, run
+from fastnn.kernels.machine import host
+from fastnn.kernels.machine.code import entry
 from fastnn.network import Array, Network, aligned
 from fastnn.training.calls import Kernel
 from fastnn.training.memory import CHUNK, Buffer, is_slow, line, new_model, new_table, on_pages, padded, vector
 
-TRAIN = Kernel(columns.train, train_epochs)
+TRAIN = Kernel(entry("ways.columns.train_by_columns"), entry("epochs.train_epochs"))
 #: How many weights one update takes at least.
 UPDATED = 1024
 #: How many weights are updated at a time, so that a cache holds them with their moments.
@@ -27,7 +26,7 @@ AT_ONCE = 32768
 SHORT = 1e5, 1e7
 #: Bytes of the weights of a layer that a core's second cache holds beside the rest: of more there is a transposed copy,
 #: or its columns would come from memory, a line for a few numbers, on processors with few registers and small caches.
-FITS = 2**20 if simd.REGISTERS == 32 else 2**18
+FITS = 2**20 if host.REGISTERS == 32 else 2**18
 #: Bytes of the parameters of a network that a core's second cache just holds with their moments and gradient.
 LAYERED = 6.5e5
 #: The most units of a first layer for which its examples are not transposed: see `is_in_place`.
@@ -41,7 +40,7 @@ def strip(dtype: npt.DTypeLike) -> int:
 
 def panels(n: int, m: int, dtype: npt.DTypeLike) -> tuple[int, int]:
     """The shape of the panels that hold the transpose of whole vectors of an array (n, m): see `products.columns`."""
-    width = simd.COLS * simd.REGISTER_BYTES // np.dtype(dtype).itemsize
+    width = host.COLS * host.REGISTER_BYTES // np.dtype(dtype).itemsize
     return ceil(n / width) * m, width
 
 
@@ -51,14 +50,14 @@ def is_narrow(n_in: int, n_out: int, m: int, dtype: npt.DTypeLike) -> bool:
     For few inputs or outputs, whose tiles would not be full; and enough examples, or horizontal sums of hardly anything
     are what takes the time: 24 inputs, 1000 units and 5 examples took 5 times as long.
     """
-    fills_a_tile = 32 if simd.REGISTERS == 32 else simd.REGISTER_BYTES // np.dtype(dtype).itemsize
+    fills_a_tile = 32 if host.REGISTERS == 32 else host.REGISTER_BYTES // np.dtype(dtype).itemsize
     return (n_in < fills_a_tile or n_out < 8) and m > min(4 * min(n_in, n_out), n_in * n_out / 8)
 
 
 def is_in_place(network: Network, dtype: npt.DTypeLike) -> bool:
     """Whether the first layer takes the rows of X where they are: few units, whose inputs fill vectors."""
     n_x, n_1 = network.layer_sizes[:2]
-    return n_1 <= IN_PLACE and not network.input_dropout and n_x >= simd.REGISTER_BYTES // np.dtype(dtype).itemsize
+    return n_1 <= IN_PLACE and not network.input_dropout and n_x >= host.REGISTER_BYTES // np.dtype(dtype).itemsize
 
 
 def n_shards(network: Network, chunk: int, dtype: npt.DTypeLike) -> int:
@@ -70,7 +69,7 @@ def n_shards(network: Network, chunk: int, dtype: npt.DTypeLike) -> int:
     must not depend on the threads: it decides the order of the sums, and so the bits.  But it should suit two and four:
     of three or five shards, one of two threads waits for the other.
     """
-    travelling = network.layer_sizes[1 if simd.STREAMS_A_T and not is_in_place(network, dtype) else 0 :]
+    travelling = network.layer_sizes[1 if host.STREAMS_A_T and not is_in_place(network, dtype) else 0 :]
     if network.n_params > chunk * sum(travelling):
         return 1
     is_short = SHORT[0] <= 6 * network.n_params * chunk <= SHORT[1]
@@ -90,8 +89,8 @@ def goes_by_layers(network: Network, chunk: int, dtype: npt.DTypeLike) -> bool:
     is short; but a batch that has no equal halves of whole strips, and takes much longer than the barriers, is faster
     by layers.  On Zen 4, so are batches with far fewer activations than the network has parameters: 12 to 40 % less.
     """
-    if not simd.STREAMS_A_T:
-        is_batch_small = simd.STREAMS and network.n_params > max(5 * chunk * sum(network.layer_sizes), 2e4)
+    if not host.STREAMS_A_T:
+        is_batch_small = host.STREAMS and network.n_params > max(5 * chunk * sum(network.layer_sizes), 2e4)
         return is_batch_small or network.n_params * np.dtype(dtype).itemsize > LAYERED
     half = ceil(chunk / strip(dtype)) // 2 * strip(dtype)
     largest_share = max(half, chunk - half) / chunk
@@ -105,7 +104,7 @@ def is_streamed(theta: Array) -> bool:
     On Zen 4 an update of 90 000 parameters on two cores takes 26 us so, 39 otherwise.  Not so by layers and in
     `ways.online`, where most parameters are read by one worker alone.
     """
-    return simd.STREAMS and theta.nbytes <= LAYERED and theta.ctypes.data % simd.REGISTER_BYTES == 0
+    return host.STREAMS and theta.nbytes <= LAYERED and theta.ctypes.data % host.REGISTER_BYTES == 0
 
 
 def groups_of(l: int, layer: npt.NDArray[np.int64], rows: int, parts: int = 1) -> list[list[int]]:
@@ -198,7 +197,7 @@ def lay_out(
             layer[run.A_T] = buffer.room(int(np.prod(panels(n_in, width, dtype))))
         # A group of rows is what one update takes: full tiles, and enough numbers to be worth the call; if it may be,
         # whole vectors.
-        unit, layer[run.W_T] = simd.ROWS, columns.NONE
+        unit, layer[run.W_T] = host.ROWS, columns.NONE
         if l == 0 and is_sparse:
             groups += [[0, 0, n_out, int(layer[run.B])]]
             continue
@@ -257,6 +256,6 @@ def room(
         squares=aligned(len(groups), dtype),
         gradient_squares=aligned(len(groups), dtype),
         by_layers=by_layers,
-        A_T_streamed=simd.STREAMS_A_T and shards == 1,  # the panels of a shard are read where they are written
+        A_T_streamed=host.STREAMS_A_T and shards == 1,  # the panels of a shard are read where they are written
         theta_streamed=is_streamed(theta) and not by_layers,
     )

@@ -5,15 +5,14 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.kernels import run
-from fastnn.kernels.epochs import train_epochs
-from fastnn.kernels.ways import linear, units
+from fastnn.kernels.layouts import run, units
+from fastnn.kernels.machine.code import entry
 from fastnn.network import Array, Network, aligned
 from fastnn.training.calls import Kernel
 from fastnn.training.memory import Buffer, new_model, new_table, on_pages, vector
 from fastnn.training.ways.units import shards
 
-TRAIN = Kernel(linear.train, train_epochs)
+TRAIN = Kernel(entry("ways.linear.train_linear"), entry("epochs.train_epochs"))
 #: Bytes of the parameters, at most: each worker updates all of them.
 TINY = 36_000
 #: Bytes of the examples that are read at a time: a second cache holds them, and the next.

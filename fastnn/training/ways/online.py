@@ -5,16 +5,15 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.kernels import run
-from fastnn.kernels.epochs import train_epochs
 from fastnn.kernels.laws.activations import KEPT
-from fastnn.kernels.ways import columns, online
+from fastnn.kernels.layouts import columns, online, run
+from fastnn.kernels.machine.code import entry
 from fastnn.network import Array, Network, aligned
 from fastnn.training.calls import Kernel
 from fastnn.training.memory import Buffer, new_model, new_table, on_pages, padded, vector
 from fastnn.training.ways.columns import UPDATED, gradient_in_turns, groups_of, ranges_of
 
-TRAIN = Kernel(online.train, train_epochs)
+TRAIN = Kernel(entry("ways.online.train_online"), entry("epochs.train_epochs"))
 #: The most weights that are not worth a cut.
 UNCUT = 2500
 

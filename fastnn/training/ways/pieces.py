@@ -4,16 +4,15 @@ from itertools import accumulate
 
 import numpy as np
 
-from fastnn.kernels import run
-from fastnn.kernels.epochs import train_epochs
-from fastnn.kernels.ways import columns as by_columns
-from fastnn.kernels.ways import pieces
+from fastnn.kernels.layouts import columns as by_columns
+from fastnn.kernels.layouts import pieces, run
+from fastnn.kernels.machine.code import entry
 from fastnn.network import Array, Network, aligned
 from fastnn.training.calls import Kernel
 from fastnn.training.memory import CHUNK, Buffer, new_model, new_table, on_pages, padded, vector
 from fastnn.training.ways.columns import lay_out, ranges_of
 
-TRAIN = Kernel(pieces.train, train_epochs)
+TRAIN = Kernel(entry("ways.pieces.train_pieces"), entry("epochs.train_epochs"))
 
 
 def room(network: Network, theta: Array, batch_size: int, n_threads: int) -> tuple[run.Model, pieces.Room]:

@@ -5,16 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import run
-from fastnn.kernels.epochs import train_epochs
-from fastnn.kernels.ways import columns as by_columns
-from fastnn.kernels.ways import sparse
+from fastnn.kernels.layouts import columns as by_columns
+from fastnn.kernels.layouts import run, sparse
+from fastnn.kernels.machine.code import entry
 from fastnn.network import Array, Network, aligned
 from fastnn.training.calls import Kernel
 from fastnn.training.memory import CHUNK, Buffer, new_model, new_table, on_pages, padded, vector
 from fastnn.training.ways.columns import lay_out, ranges_of
 
-TRAIN = Kernel(sparse.train, train_epochs)
+TRAIN = Kernel(entry("ways.sparse.train_sparse"), entry("epochs.train_epochs"))
 #: How many steps a call may have: for each, there are sums of squares.
 MOST_STEPS = 256
 

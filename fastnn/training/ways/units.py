@@ -7,16 +7,15 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.kernels import run
-from fastnn.kernels.epochs import train_epochs
 from fastnn.kernels.laws.activations import KEPT, RELU
-from fastnn.kernels.ways import units
+from fastnn.kernels.layouts import run, units
+from fastnn.kernels.machine.code import entry
 from fastnn.network import Array, Network, aligned
 from fastnn.training.calls import Kernel
 from fastnn.training.memory import CHUNK, Buffer, is_slow, line, new_model, new_table, on_pages, padded, vector
 from fastnn.training.ways.columns import n_shards
 
-TRAIN = Kernel(units.train, train_epochs)
+TRAIN = Kernel(entry("ways.units.train_by_units"), entry("epochs.train_epochs"))
 #: Bytes of the parameters, at most: with their moments and gradients, a second cache holds them.
 SMALL = 2**17
 
