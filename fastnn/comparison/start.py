@@ -225,9 +225,11 @@ def python(program: str, *arguments: str) -> str:
     ChildProcessError
         If it ends with an error.
     """
+    # In an installed package there is bytecode, as there is in scikit-learn's: so there must be in a checkout.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     got = subprocess.run(
         [sys.executable, "-c", program, *arguments],
-        env=os.environ | {"PYTHONWARNINGS": "ignore"},  # which the processes that it starts have as well
+        env=environment | {"PYTHONWARNINGS": "ignore"},  # which the processes that it starts have as well
         capture_output=True,
         text=True,
         check=False,
