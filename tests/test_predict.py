@@ -8,12 +8,13 @@ from conftest import examples
 
 from fastnn import reference, training
 from fastnn.network import Network
+from fastnn.training import prediction
 
 
 @pytest.fixture(params=[0, 10**9], ids=["by theta", "by coefs"])
 def way(request, monkeypatch):
     """Both ways of a prediction, whatever the number of rows."""
-    monkeypatch.setattr(training.prediction, "FEW", request.param)
+    monkeypatch.setattr(prediction, "FEW", request.param)
 
 
 def predictor(network, dtype):
@@ -36,8 +37,8 @@ def test_predictions_are_the_references(network, m, dtype, way):
 
 
 def test_predictions_are_the_same_bits_for_any_number_of_threads(network, dtype, way, monkeypatch):
-    monkeypatch.setattr(training.prediction, "PREDICT_SERIAL_BELOW", 0)
-    monkeypatch.setattr(training.prediction, "get_n_threads", lambda n: n)
+    monkeypatch.setattr(prediction, "PREDICT_SERIAL_BELOW", 0)
+    monkeypatch.setattr(prediction, "get_n_threads", lambda n: n)
     predict, _ = predictor(network, dtype)
     X = np.ascontiguousarray(examples(network, 75, dtype)[0].T)
     expected = predict(X, 1)
@@ -78,8 +79,8 @@ def test_coefs_that_cannot_be_read_where_they_are_are_copied(change, way):
     ids=str,
 )
 def test_few_rows_are_the_same_for_any_number_of_threads(layer_sizes, n_samples, dtype, monkeypatch):
-    monkeypatch.setattr(training.prediction, "ROW_SERIAL_BELOW", 0)
-    monkeypatch.setattr(training.prediction, "FEW_SERIAL_BELOW", 0)
+    monkeypatch.setattr(prediction, "ROW_SERIAL_BELOW", 0)
+    monkeypatch.setattr(prediction, "FEW_SERIAL_BELOW", 0)
     rng = np.random.default_rng(0)
     X, network = (
         rng.standard_normal((n_samples, layer_sizes[0])).astype(dtype),
