@@ -215,6 +215,7 @@ SWITCHES = [
     {"NUMBA_SLP_VECTORIZE": "1"},
     {"NUMBA_DEBUGINFO": "1"},
     {"NUMBA_LLVM_REFPRUNE_PASS": "0"},
+    {"NUMBA_CPU_NAME": "generic"},  # as if the folder were shared with another kind of machine
 ]
 
 

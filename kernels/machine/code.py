@@ -11,6 +11,7 @@ define must be a unit, or one that is known to be there.
 """
 
 import ctypes
+import functools
 import importlib.machinery
 import importlib.util
 import os
@@ -58,7 +59,7 @@ class Code(NamedTuple):
     engine: Any  # whose memory it is in
 
 
-class _CannotLoad(Exception):
+class _CannotLoad(RuntimeError):
     """There is no machine code, or it calls what is not known."""
 
 
@@ -112,9 +113,8 @@ def entry(name: str) -> Entry:
 _loaded: dict[str, Code] = {}
 _engines: list[Any] = []
 _lock = threading.RLock()
-if hasattr(
-    os, "register_at_fork"
-):  # nobody is at it when a process is forked, whose copy of the lock would stay locked
+if hasattr(os, "register_at_fork"):
+    # A child that is forked while another thread loads would have a lock that nobody opens.
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
@@ -268,17 +268,15 @@ def _prepare() -> None:
     _is_prepared = True
 
 
+@functools.cache
 def _extension(name: str) -> ModuleType:
     """One of Numba's extensions in C, which need nothing of its Python."""
     if host.needs_numba():
         return import_module(f"numba.{name}")
-    known = f"{__package__}.{name}"
-    if known not in sys.modules:
-        (folder,) = importlib.util.find_spec("numba").submodule_search_locations
-        loaders = importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES
-        spec = importlib.machinery.FileFinder(folder, loaders).find_spec(name)
-        spec.name = spec.loader.name = known
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        sys.modules[known] = module
-    return sys.modules[known]
+    (folder,) = importlib.util.find_spec("numba").submodule_search_locations
+    loaders = importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES
+    spec = importlib.machinery.FileFinder(folder, loaders).find_spec(name)
+    spec.name = spec.loader.name = f"{__package__}.{name}"  # Numba's own, if it is imported later, is another module
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -156,7 +156,7 @@ def type_of(kind):
 
 def kind_of(kind):
     """The kind of what has this type of Numba's: the other way round."""
-    if isinstance(kind, types.Array) and kind.layout in "CA":
+    if type(kind) is types.Array and kind.layout in "CA":
         return kinds.array(kind_of(kind.dtype), kind.ndim, kind.mutable, kind.layout == "C")
     if isinstance(kind, RecordType):
         return "at", kind_of(kind.contents)
