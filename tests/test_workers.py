@@ -12,6 +12,7 @@ import pytest
 
 import fastnn
 from fastnn.kernels.machine import cache, jit, workers
+from fastnn.kernels.machine.kinds import kind_of
 
 ROOT = Path(fastnn.__file__).parents[1]
 
@@ -161,6 +162,10 @@ def test_a_unit_is_one_for_all_whole_numbers_and_constants(monkeypatch):
         row_sums(dZ, db, np.uint32(0), 2, m, False)
         row_sums(dZ, db, 0, np.int8(2), 16, True)
 
-    jit.entry(twice)(dZ, db, 16)
+    entry = jit.entry(twice)
+    entry(dZ, db, 16)
     np.testing.assert_array_equal(db, 32)
+    with jit._compiling():
+        types = tuple(jit.type_of(kind_of(value)) for value in (dZ, db, 16))
+        jit.COMPILED[entry.full_name]._compiler.compile(types, None)
     assert [name for name, _ in asked] == ["fastnn.kernels.products.columns.row_sums"]

@@ -276,9 +276,9 @@ def _have(name, argument_kinds):
             compiled = dispatcher._compiler.compile(tuple(map(type_of, argument_kinds)), None)
             made, called = _object_code(compiled, symbol)
             WORKERS.finish([SYMBOLS[unit] for unit in called], _have)
-    code.MADE[symbol] = made
-    if getattr(dispatcher, "is_kept", True) and not compiled.library.has_dynamic_globals:
-        cache.write(symbol, made)
+        code.MADE[symbol] = made
+        if getattr(dispatcher, "is_kept", True) and not compiled.library.has_dynamic_globals:
+            cache.write(symbol, made)
 
 
 class _Library(JITCodeLibrary):
