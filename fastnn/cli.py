@@ -971,13 +971,16 @@ def bench_start(names: list[str] | None, libraries: list[str] | None, runs: int)
     from .comparison import start
 
     known = {name: program.libraries for name, program in start.ROWS.items()}
-    rows = choose_rows("start", names, known, libraries, list(start.LIBRARIES))
+    rows = choose_rows("row", names, known, libraries, list(start.LIBRARIES))
     say_machine()
     say("", "what a new process takes, median of interleaved runs; in brackets, how many times as much as fastnn")
     width = max(map(len, known))
     measured: dict[start.Program, dict[str, dict[str, float]]] = {}
     for name, known_by in rows.items():
         program = start.ROWS[name]
+        if not program.is_installed:
+            say(f"{name:{width}} ", f"needs {' and '.join(program.needs)}")
+            continue
         if program not in measured:  # which may have been run for another row
             measured[program] = start.measure(program, known_by, runs)
         amounts = measured[program][name]

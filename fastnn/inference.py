@@ -52,7 +52,7 @@ class _Network:
     n_threads: int | None
 
     def __init__(self, *, activation: Any = "relu", n_threads: int | None = None, **of_training: Any) -> None:
-        if n_threads is not None and (type(n_threads) is not int or n_threads < 1):
+        if n_threads is not None and (not isinstance(n_threads, int) or n_threads < 1):
             raise ValueError(f"n_threads must be a positive integer or None, got {n_threads!r}")
         self.activation = activation
         self.n_threads = n_threads

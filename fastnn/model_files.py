@@ -164,7 +164,8 @@ def read(path: str | os.PathLike[str], to_predict: bool = False) -> tuple[Any, d
     """As `load`, with the dict of what `save` was given besides the model.
 
     With `to_predict`, model and encoder are those of `inference` and `tables.encoding`, which predict the same and no
-    more, and need no scikit-learn.  What they do not ask for, the parameters of the training, is not looked at then.
+    more, and need no scikit-learn.  What they do not ask for, the parameters of training and of finding out what the
+    columns are, is not looked at then.
     """
     typed, path = path, _with_extension(path)
     try:
@@ -385,7 +386,12 @@ def _classes(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
     """The labels of a classifier; None of a regressor."""
     if "classes" not in arrays:
         return None
-    return arrays["classes"].astype(object) if header["objects"] else arrays["classes"]
+    classes = arrays["classes"]
+    is_text = classes.dtype.kind == "U"
+    are_whole = classes.dtype.kind in "biu" or (classes.dtype.kind == "f" and (classes == np.floor(classes)).all())
+    if classes.ndim != 1 or not (is_text or are_whole) or len(set(classes.tolist())) != len(classes):
+        raise ValueError(f"its classes are {classes}, but different labels are wanted, each once")
+    return classes.astype(object) if header["objects"] else classes
 
 
 def _tabular(header: dict[str, Any], arrays: dict[str, np.ndarray], kinds: dict[str, Any]) -> Any:
@@ -468,8 +474,10 @@ def _network(header: dict[str, Any], arrays: dict[str, np.ndarray], kinds: dict[
     model.coefs_ = [np.ascontiguousarray(arrays[f"coefs_{i}"]) for i in layers]
     model.intercepts_ = [arrays[f"intercepts_{i}"] for i in layers]
     model._no_improvement_count = 0
-    if header["feature_names"]:
-        model.feature_names_in_ = np.array(list(map(str, header["feature_names"])), object)
+    if names := list(map(str, header["feature_names"])):
+        if len(names) != model.n_features_in_ or len(set(names)) != len(names):
+            raise ValueError(f"its features are called {names}, but {model.n_features_in_} names are wanted, each once")
+        model.feature_names_in_ = np.array(names, object)
     n_outputs = model.n_outputs_
     if header["class"] == "MLPClassifier":
         model.classes_ = classes

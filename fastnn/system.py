@@ -73,7 +73,7 @@ def get_n_threads(n_threads: int | None = None) -> int:
 
 def most_threads() -> int:
     """How many threads Numba starts at most: NUMBA_NUM_THREADS, or the cores that this process may use."""
-    if "numba" in sys.modules:
+    if sys.modules.get("numba") is not None:
         from numba import config
 
         return int(vars(config)["NUMBA_NUM_THREADS"])

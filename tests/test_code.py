@@ -55,6 +55,9 @@ PROGRAMS = {
     "the notes' functions": "from fastnn import functional as nn\n"
     "nn.gradient_descent(X.T, y[np.newaxis], layer_sizes=(5, 4, 1), num_iterations=3)",
     "a model that was pickled": FIT + "import pickle; pickle.loads(pickle.dumps(model)).predict(X)",
+    "a law of ones own": "import fastnn, math\n"
+    "sine = fastnn.activation(lambda z: math.sin(z), lambda z: math.cos(z))\n"
+    "fastnn.MLPClassifier((6,), activation=sine, max_iter=3).fit(X, y)",
     "what is told of the system": "import fastnn; fastnn.system_info(); fastnn.get_n_threads()",
 }
 
@@ -64,6 +67,31 @@ PROGRAMS = {
 def test_where_nothing_is_compiled_numba_is_not_imported(program):
     output(program)  # compiles, where that was not done yet
     assert output(program + "\nprint(sorted({name.partition('.')[0] for name in sys.modules} & {'numba'}))") == "[]"
+
+
+@WITHOUT_NUMBA
+def test_where_nothing_is_compiled_numba_need_not_be_there():
+    program = "sys.modules['numba'] = None\n" + FIT + "print(model.predict(X).shape)"
+    assert output(FIT + program) == output(program) == "(80,)"
+
+
+def test_an_interrupt_while_numba_is_imported_leaves_it_whole(tmp_path):
+    program = """
+import threading
+from fastnn.kernels.machine import code
+join, row_sums = threading.Thread.join, code.entry("passes.row_sums")
+def interrupted(thread):
+    threading.Thread.join = join
+    raise KeyboardInterrupt
+threading.Thread.join = interrupted
+try:
+    row_sums(np.ones((2, 16)), np.zeros((1, 2)))
+except KeyboardInterrupt:
+    print("interrupted")
+row_sums(np.ones((2, 16)), out := np.zeros((1, 2)))
+print(out.sum())
+"""
+    assert output(program, NUMBA_CACHE_DIR=str(tmp_path)) == "interrupted\n32.0"
 
 
 @pytest.mark.parametrize("first", ["numba", "fastnn"])
@@ -252,6 +280,8 @@ DAMAGES = {
     "of an older format": lambda symbol, path, data: path.write_bytes(data.replace(b"code 1", b"code 0", 1)),
     "a folder": lambda symbol, path, data: (path.unlink(), path.mkdir()),
     "another's": lambda symbol, path, data: cache.write(symbol, object_file("define void @other() { ret void }")),
+    "half of it, with a right checksum": lambda symbol, path, data: cache.write(symbol, data[45 : len(data) // 2]),
+    "its head, with a right checksum": lambda symbol, path, data: cache.write(symbol, data[54:254]),
     "text": lambda symbol, path, data: cache.write(symbol, b"no object code"),
     "nothing in it": lambda symbol, path, data: cache.write(symbol, b""),
     "what it calls nobody knows": lambda symbol, path, data: cache.write(
@@ -275,6 +305,42 @@ def test_a_unit_whose_file_is_gone_is_compiled_anew(kept):
     file_of(unit).unlink()
     assert sums(code.load(*kernel)) == [[16, 16]]
     assert cache.read(unit)
+
+
+def test_files_that_are_removed_before_they_are_loaded_are_made_again(monkeypatch, kept):
+    from fastnn.kernels.machine import jit
+
+    kernel, symbol, compiled = kept
+    have, turns = jit.have, []
+
+    def have_and_remove(*args):
+        have(*args)
+        turns.append(args)
+        if len(turns) == 1:
+            code.MADE.clear()
+            for file in cache.FOLDERS[0].iterdir():
+                file.unlink()
+
+    monkeypatch.setattr(jit, "have", have_and_remove)
+    file_of(symbol).unlink()
+    assert sums(code.load(*kernel)) == [[16, 16]]
+    assert compiled == ["row_sums", "row_sums"]
+
+
+def test_machine_code_for_another_processor_is_not_kept(tmp_path):
+    """What Numba compiles for may be changed by a program after it is known what this processor is."""
+    program = """
+from fastnn.kernels.machine import code
+code.WATCHERS.append((compiled := []).append)
+{change}
+code.entry("passes.row_sums")(np.ones((2, 16)), out := np.zeros((1, 2)))
+print(out.sum(), compiled)
+"""
+    change = "import numba; numba.config.CPU_NAME = 'generic'; numba.config.CPU_FEATURES = ''"
+    for turn in change, "", "":
+        expected = "32.0 ['row_sums']" if turn or not list(tmp_path.rglob("*.o")) else "32.0 []"
+        assert output(program.format(change=turn), NUMBA_CACHE_DIR=str(tmp_path)) == expected
+    assert list(tmp_path.rglob("*.o"))
 
 
 def test_each_version_has_symbols_of_its_own(monkeypatch):

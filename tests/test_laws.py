@@ -1,11 +1,13 @@
 """The laws: exp, log, tanh and each of the tables, against the truth over the whole range; and those of users."""
 
+import enum
 import functools
 import math
 import operator
 import pickle
 import re
 import types
+from collections import namedtuple
 from dataclasses import replace
 
 import numpy as np
@@ -353,6 +355,25 @@ def test_a_fingerprint_tells_constants_names_and_what_a_law_calls_apart():
     assert fingerprint(law(1, math.exp)) == fingerprint(law(1, math.exp))
     with pytest.raises(ValueError, match="nothing tells what a dict is"):
         fingerprint(law({}, math.exp))
+
+
+def test_what_looks_alike_but_is_another_is_told_apart(monkeypatch):
+    def law(k, get):
+        return lambda z: get(k) * z
+
+    def first(k):
+        return k.a
+
+    one, other = namedtuple("Pair", "a b"), namedtuple("Pair", "b a")
+    assert fingerprint(law(one(2.0, 3.0), first)) != fingerprint(law(other(2.0, 3.0), first))
+    with pytest.raises(ValueError, match="nothing tells what a Enum(Type|Meta) is"):
+        fingerprint(law(enum.Enum("Kind", "a"), first))
+    hashes = set()
+    for k in 1.0, 2.0:  # a user's own module in a package of these names
+        module = types.ModuleType("scipy.mine")
+        module.a = k
+        hashes.add(fingerprint(eval("lambda z: module.a * z", {"module": module})))
+    assert len(hashes) == 2
 
 
 def test_a_law_that_refers_to_what_has_no_description_is_compiled_but_not_kept():

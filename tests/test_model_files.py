@@ -524,7 +524,7 @@ def same_predictions(got, expected, table):
         (MLPClassifier(**QUICK), np.array(["no", "yes"], object)[y % 2]),
         (MLPClassifier(**QUICK), np.ones(150, int)),
         (MLPClassifier(**QUICK, activation=["tanh", "mish"]), np.stack([y == 0, y > 0, X[:, 0] > 5], axis=1)),
-        (MLPRegressor(**QUICK, n_threads=1), X[:, 0]),
+        (MLPRegressor(**QUICK, n_threads=True), X[:, 0]),
         (MLPRegressor(**QUICK, loss="poisson"), X[:, :2]),
         (MLPRegressor(**QUICK, loss="quantile", quantile=[0.1, 0.5, 0.9]), X[:, 0]),
     ],
@@ -535,6 +535,28 @@ def test_what_only_predicts_says_the_same(tmp_path, expected, target):
     got, _ = read(save(expected, tmp_path / "m.fastnn"), to_predict=True)
     assert not hasattr(got, "fit")
     same_predictions(got, expected, X)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [np.ones(3, int), np.array([0.5, 1, 2]), np.array([0, 1, np.nan]), np.array([b"a", b"b", b"c"]), np.zeros((3, 1))],
+    ids=["twice", "no whole numbers", "nan", "bytes", "a matrix"],
+)
+def test_labels_that_are_none_are_refused(tmp_path, classes):
+    path = save(MLPClassifier(**QUICK).fit(X, y), tmp_path / "m.fastnn")
+    rewrite(path, classes=classes)
+    for to_predict in False, True:
+        with pytest.raises(ModelFileError, match="but different labels are wanted, each once"):
+            read(path, to_predict=to_predict)
+
+
+@pytest.mark.parametrize("names", [["a", "b", "b", "c"], ["a", "b"]])
+def test_names_of_features_that_do_not_fit_are_refused(tmp_path, names):
+    path = save(MLPClassifier(**QUICK).fit(X, y), tmp_path / "m.fastnn")
+    rewrite(path, lambda header: header.update(feature_names=names))
+    for to_predict in False, True:
+        with pytest.raises(ModelFileError, match="but 4 names are wanted, each once"):
+            read(path, to_predict=to_predict)
 
 
 def test_what_only_predicts_says_the_same_of_a_table(tmp_path, tabular, pipeline):

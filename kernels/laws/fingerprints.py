@@ -1,6 +1,8 @@
 """What tells a law from others, the user's own as well: a hash of all that a function does."""
 
 import hashlib
+import os
+import sys
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
 import numpy as np
@@ -9,6 +11,15 @@ from fastnn.kernels.machine.cache import contents
 
 #: Packages whose functions are what their names say.
 LIBRARIES = {"builtins", "math", "numpy", "scipy", "numba", "operator"}
+
+
+def _is_of_library(module):
+    """Whether a module is one of these packages, or lies in its folder."""
+    library = sys.modules.get(module.__name__.partition(".")[0])
+    if getattr(library, "__name__", "") not in LIBRARIES:
+        return False
+    folder, file = os.path.dirname(getattr(library, "__file__", "") or ""), getattr(module, "__file__", "") or ""
+    return module is library or bool(folder and file.startswith(folder + os.sep))
 
 
 def identity_of(function):
@@ -27,7 +38,7 @@ def fingerprint(function):
 
     def add_attributes(module, names):
         digest.update(module.__name__.encode())
-        if module.__name__.partition(".")[0] not in LIBRARIES:
+        if not _is_of_library(module):
             for name in names:
                 if hasattr(module, name):
                     digest.update(name.encode())
@@ -52,12 +63,14 @@ def fingerprint(function):
         elif isinstance(value, ModuleType):
             add_attributes(value, names)
         elif isinstance(value, tuple):
-            digest.update(f"tuple {len(value)}".encode())
+            digest.update(f"tuple {len(value)} {getattr(value, '_fields', '')}".encode())
             for each in value:
                 add(each, names)
         elif isinstance(value, (int, float, str, np.generic, type(None))):
             digest.update(f"{type(value)} {value!r}".encode())
-        elif isinstance(value, (BuiltinFunctionType, np.ufunc, type)):
+        elif isinstance(value, (BuiltinFunctionType, np.ufunc)) or (
+            isinstance(value, type) and value.__module__ in ("builtins", "numpy")  # others have attributes
+        ):
             digest.update(repr(value).encode())
         else:
             raise ValueError(f"nothing tells what a {type(value).__name__} is to a law")

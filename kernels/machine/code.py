@@ -29,7 +29,11 @@ from fastnn.kernels.machine import cache, host
 from fastnn.kernels.machine.kinds import Kind, kind_of
 
 #: Numba's helpers that code may call; they come from C, and need nothing of its Python.
-HELPERS = "adapt_ndarray", "do_raise", "gil_ensure", "gil_release", "runtime_build_excinfo_struct", "unpickle"
+HELPERS = {
+    *("adapt_ndarray", "do_raise", "gil_ensure", "gil_release", "runtime_build_excinfo_struct", "unpickle"),
+    *(name + letter for letter in ("", "f") for name in ("fixed_fmod", "frexp", "gamma", "ldexp", "lgamma")),
+    *("nextafter", "nextafterf"),
+}
 #: And functions of the C library.
 OF_C = {
     *("memcpy", "memmove", "memset", "sched_yield"),
@@ -38,12 +42,15 @@ OF_C = {
         for letter in ("", "f")
         for name in (
             "acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs floor "
-            "fmod hypot ldexp log log10 log1p log2 pow rint round sin sinh sqrt tan tanh trunc"
+            "fmod frexp hypot ldexp lgamma log log10 log1p log2 pow rint round sin sincos sinh sqrt tan tanh tgamma "
+            "nextafter trunc"
         ).split()
     ),
 }
 #: How the symbols of units begin.
 PREFIX = __name__.partition(".")[0] + "."
+#: How often it is tried to load what was compiled: somebody may delete the files meanwhile.
+TURNS = 4
 #: Who is told the name of an entry, or of a unit, before it is compiled: see `fastnn.progress`.
 WATCHERS: list[Callable[[str], object]] = []
 #: Object code that was compiled in this process, until it is loaded.
@@ -124,13 +131,15 @@ def load(name: str, argument_kinds: tuple[Kind, ...], before: Callable[[], Itera
     `before` is called before that: it returns what else will be needed, (name, kinds) each, for other processes.
     """
     symbol = cache.symbol(name, argument_kinds)
-    if symbol not in _loaded:
+    for turn in range(TURNS if symbol not in _loaded else 0):
         try:
             _load(symbol)
+            break
         except _CannotLoad:
-            jit = import_module("fastnn.kernels.machine.jit")  # and Numba with it, and all that it knows
+            if turn == TURNS - 1:
+                raise
+            jit = host.imported("fastnn.kernels.machine.jit")  # and Numba with it, and all that it knows
             jit.have(name, argument_kinds, before())
-            _load(symbol)
     return _loaded[symbol]
 
 
@@ -154,14 +163,16 @@ def _files(symbol: str) -> dict[str, bytes]:
             continue
         kept = MADE.get(name) or cache.read(name)
         if kept is None:
-            raise _CannotLoad(name)
-        units, files[name] = _parts(kept)
+            raise _CannotLoad(f"there is no machine code of {name}")
+        try:
+            units, files[name] = _parts(kept)
+            defined, undefined = names_of(files[name]) if host.HAS_ELF else ({name}, set())
+        except (IndexError, OverflowError, ValueError) as error:
+            raise _CannotLoad(f"the machine code of {name} has no form that is known") from error
+        strange = [other for other in undefined if other not in units and not _is_known(other)]
+        if name not in defined or strange:
+            raise _CannotLoad(f"the machine code of {name} is another's, or calls {strange}, which nobody knows")
         wanted += units
-        if host.HAS_ELF:
-            defined, undefined = names_of(files[name])
-            strange = [other for other in undefined if other not in units and not _is_known(other)]
-            if name not in defined or strange:
-                raise _CannotLoad(f"{name} does not define itself, or calls {strange}")
     return files
 
 
@@ -172,8 +183,6 @@ def together(units: Iterable[str], code: bytes) -> bytes:
 
 def _parts(kept: bytes) -> tuple[list[str], bytes]:
     units, _, code = kept.partition(b"\n")
-    if host.HAS_ELF and not code.startswith(b"\x7fELF\x02\x01"):
-        raise _CannotLoad("it has an unknown format")
     return units.decode().split(), code
 
 
@@ -217,6 +226,8 @@ def _new_engine() -> Any:
 
 def names_of(code: bytes) -> tuple[set[str], set[str]]:
     """The names that an ELF file of 64 bits defines for others, and those that it does not define."""
+    if not code.startswith(b"\x7fELF\x02\x01"):
+        raise ValueError("this is no ELF file")
     word = int.from_bytes
     sections = np.frombuffer(code, _SECTION, word(code[60:62], "little"), word(code[40:48], "little"))
     (table,) = sections[sections["type"] == 2]
@@ -243,7 +254,7 @@ _SYMBOL = np.dtype(
 def _is_known(name: str) -> bool:
     """Whether a name that is no unit's is one that code may call; Numba, if it is imported, has made its own known."""
     is_one = name.removeprefix("numba_") in HELPERS or name in OF_C or name.startswith(("Py", "_Py"))
-    return (is_one or "numba" in sys.modules) and llvm.address_of_symbol(name) is not None
+    return (is_one or host.is_numba_here()) and llvm.address_of_symbol(name) is not None
 
 
 _is_prepared = False
@@ -258,9 +269,7 @@ def _prepare() -> None:
     llvm.initialize_native_asmprinter()
     llvm.load_library_permanently("")  # what this process has: Python and the C library
     if host.needs_numba():
-        import numba.core.registry
-
-        numba.core.registry.cpu_target.target_context.refresh()
+        host.imported("numba.core.registry").cpu_target.target_context.refresh()
     else:
         addresses = _extension("_helperlib").c_helpers
         for name in HELPERS:
@@ -273,9 +282,10 @@ def _extension(name: str) -> ModuleType:
     """One of Numba's extensions in C, which need nothing of its Python."""
     if host.needs_numba():
         return import_module(f"numba.{name}")
-    (folder,) = importlib.util.find_spec("numba").submodule_search_locations
     loaders = importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES
-    spec = importlib.machinery.FileFinder(folder, loaders).find_spec(name)
+    spec = importlib.machinery.FileFinder(host.numba_folder(), loaders).find_spec(name)
+    if spec is None:
+        raise ImportError(f"Numba's extension {name} is not in {host.numba_folder()!r}: install Numba anew")
     spec.name = spec.loader.name = f"{__package__}.{name}"  # Numba's own, if it is imported later, is another module
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

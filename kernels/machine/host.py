@@ -4,12 +4,16 @@ To import Numba takes ten times as long as to load what a fit needs, and 22 MiB.
 compile does without: `needs_numba` decides.
 """
 
-import importlib.util
+import importlib.machinery
 import os
 import platform
 import re
 import sys
+import threading
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
+from types import ModuleType
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -41,14 +45,36 @@ SETTINGS = {
 @cache
 def numba_version() -> str:
     """The version of Numba, which is not imported for it unless there is no other way."""
-    spec = importlib.util.find_spec("numba") if "numba" not in sys.modules else None
     try:
-        with open(os.path.join(spec.submodule_search_locations[0], "_version.py")) as file:
+        with open(os.path.join(numba_folder(), "_version.py")) as file:
             return re.search(r'"version": "([^"]+)"', file.read()).group(1)
-    except (AttributeError, OSError, TypeError):  # it is imported, or lies in an archive or a frozen application
-        import numba
+    except (AttributeError, OSError):  # it lies in an archive, or in a frozen application
+        return imported("numba").__version__
 
-        return numba.__version__
+
+def numba_folder() -> str:
+    """Where Numba lies; "" if that is no folder."""
+    spec = importlib.machinery.PathFinder.find_spec("numba")
+    return next(iter(spec.submodule_search_locations or []), "") if spec else ""
+
+
+def is_numba_here() -> bool:
+    """Whether this process has imported Numba."""
+    return sys.modules.get("numba") is not None
+
+
+def imported(name: str) -> ModuleType:
+    """A module that imports Numba: in a thread of its own, because an interrupt would leave Numba half imported."""
+
+    def import_it() -> None:
+        with suppress(BaseException):  # which is raised below
+            import_module(name)
+
+    with suppress(RuntimeError):  # at the end of the interpreter there are no new threads
+        thread = threading.Thread(target=import_it)
+        thread.start()
+        thread.join()
+    return import_module(name)
 
 
 def needs_numba() -> bool:
@@ -58,7 +84,7 @@ def needs_numba() -> bool:
     code is loaded without it.
     """
     return (
-        "numba" in sys.modules
+        is_numba_here()
         or not HAS_ELF
         or not KNOWN.match(numba_version())
         or any(name.startswith("NUMBA_") and name not in HARMLESS for name in os.environ)
@@ -78,7 +104,7 @@ def _features() -> str:
 
 def settings() -> str:
     """What of Numba's settings is not as usual.  A program may change them at any time."""
-    if "numba" not in sys.modules:
+    if not is_numba_here():
         return ""
     from numba.core import config
 
@@ -89,9 +115,7 @@ def settings() -> str:
 def _processor() -> tuple[str, str, str]:
     """The triple, the name and the features of the processor that code is compiled for."""
     if needs_numba():
-        from numba.core.registry import cpu_target
-
-        return cpu_target.target_context.codegen().magic_tuple()
+        return imported("numba.core.registry").cpu_target.target_context.codegen().magic_tuple()
     llvm.initialize_native_target()
     return llvm.get_process_triple(), _name(), _features()
 

@@ -34,7 +34,7 @@ from numba.core.typed_passes import NativeLowering
 from numba.core.typing import make_concrete_template, signature
 from numba.extending import intrinsic
 
-from fastnn.kernels.machine import cache, code, kinds
+from fastnn.kernels.machine import cache, code, host, kinds
 from fastnn.kernels.machine.records import RecordType
 from fastnn.kernels.machine.workers import WORKERS
 
@@ -277,7 +277,9 @@ def _have(name, argument_kinds):
             made, called = _object_code(compiled, symbol)
             WORKERS.finish([SYMBOLS[unit] for unit in called], _have)
         code.MADE[symbol] = made
-        if getattr(dispatcher, "is_kept", True) and not compiled.library.has_dynamic_globals:
+        # A program may have had Numba compile for another processor meanwhile.
+        is_for_this = cpu_target.target_context.codegen().magic_tuple() == host.PROCESSOR
+        if is_for_this and getattr(dispatcher, "is_kept", True) and not compiled.library.has_dynamic_globals:
             cache.write(symbol, made)
 
 
