@@ -58,6 +58,8 @@ PROGRAMS = {
     "a law of ones own": "import fastnn, math\n"
     "sine = fastnn.activation(lambda z: math.sin(z), lambda z: math.cos(z))\n"
     "fastnn.MLPClassifier((6,), activation=sine, max_iter=3).fit(X, y)",
+    "derivatives by the inputs": FIT + "model.input_gradient(X); fastnn.expected_gradients(model, X[:2], X)",
+    "a network for compiled code, in Python": FIT + "fastnn.predict_one(model.jit(), X[0], np.empty(2))",
     "what is told of the system": "import fastnn; fastnn.system_info(); fastnn.get_n_threads()",
 }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections import deque
 from copy import copy
-from functools import cache, cached_property
+from functools import cached_property
 from numbers import Integral
 from types import ModuleType
 from typing import Any
@@ -18,31 +18,15 @@ from weakref import WeakValueDictionary, finalize
 
 import numpy as np
 import numpy.typing as npt
-from numba import typeof, types
-from numba.core import cgutils
-from numba.core.errors import TypingError
-from numba.core.imputils import lower_constant
-from numba.extending import (
-    NativeValue,
-    box,
-    models,
-    overload,
-    overload_attribute,
-    register_model,
-    typeof_impl,
-    unbox,
-)
 from scipy import LowLevelCallable
 from sklearn.utils import check_array
 
 from fastnn.export.description import Description, Member, Pieces, Scaling, describe
-from fastnn.kernels.embedded import as_block, as_blocks, on_stack, word
 from fastnn.kernels.layouts import embedded as kernels
 from fastnn.kernels.layouts import run
 from fastnn.kernels.layouts.predict import Room
 from fastnn.kernels.machine import kinds as of_values
 from fastnn.kernels.machine.code import entry
-from fastnn.kernels.machine.jit import call
 from fastnn.kernels.machine.kinds import in_memory, kind_of
 from fastnn.kernels.machine.words import new_team
 from fastnn.network import Array, Network, aligned
@@ -155,6 +139,13 @@ class CompiledNetwork:
             trained = self._trained()
             self._words[kernels.TRAINED] = self._keep(trained)
             self._words[kernels.TRAIN] = _address("train_step", (self.dtype, trainer.way), trained, two, two, two)
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What Numba asks of an argument that it does not know; from then on it does."""
+        from fastnn.embedded.njit import type_of
+
+        return type_of(self.dtype)
 
     @cached_property
     def _address(self) -> int:
@@ -360,10 +351,6 @@ def _network_at(address: int) -> CompiledNetwork:
     return network
 
 
-def _array(dtype: npt.DTypeLike, n_dimensions: int) -> types.Array:
-    return types.Array(types.float32 if dtype == np.float32 else types.float64, n_dimensions, "C")
-
-
 #: Where machine code is, for each kind of record.
 _addresses: dict[Any, int] = {}
 
@@ -457,100 +444,6 @@ def _outcome(description: Description, n_y: int, dtype: np.dtype[Any]) -> Array:
     numbers = np.stack([of.mean, of.scale, of.low, of.high]).astype(dtype)
     _check_scales(numbers[kernels.TO], numbers[kernels.BY])
     return numbers
-
-
-# ---- what Numba knows of it ----
-
-
-class NetworkType(types.Type):
-    """A `CompiledNetwork` of one dtype; what is kept of a user's function names this class, which stays here."""
-
-    def __init__(self, dtype: types.Type, abi: int) -> None:
-        self.dtype = dtype
-        super().__init__(name=f"fastnn.CompiledNetwork({dtype}, {abi})")
-
-
-@register_model(NetworkType)
-class _NetworkModel(models.PrimitiveModel):
-    def __init__(self, dmm: Any, fe_type: NetworkType) -> None:
-        super().__init__(dmm, fe_type, dmm.lookup(types.int64).get_value_type())
-
-
-@cache
-def _type_of(dtype: npt.DTypeLike) -> NetworkType:
-    return NetworkType(_array(dtype, 1).dtype, ABI)
-
-
-@typeof_impl.register(CompiledNetwork)
-def _typeof(network: CompiledNetwork, context: Any) -> NetworkType:
-    return _type_of(network.dtype)  # made once: Numba asks in every call from Python, and making one takes 6 us
-
-
-@unbox(NetworkType)
-def _unbox(kind: NetworkType, network: Any, c: Any) -> NativeValue:
-    address = c.pyapi.object_getattr_string(network, "_address")
-    value = c.pyapi.long_as_longlong(address)
-    c.pyapi.decref(address)
-    return NativeValue(value, is_error=cgutils.is_not_null(c.builder, c.pyapi.err_occurred()))
-
-
-@box(NetworkType)
-def _box(kind: NetworkType, address: Any, c: Any) -> Any:
-    find, number = c.pyapi.unserialize(c.pyapi.serialize_object(_network_at)), c.pyapi.long_from_longlong(address)
-    network = c.pyapi.call_function_objargs(find, [number])
-    c.pyapi.decref(find)
-    c.pyapi.decref(number)
-    return network
-
-
-#: Networks that compiled functions refer to as globals: their addresses are in the machine code.
-_pinned: list[CompiledNetwork] = []
-
-
-@lower_constant(NetworkType)
-def _constant(context: Any, builder: Any, kind: NetworkType, network: CompiledNetwork) -> Any:
-    _pinned.append(network)
-    address = context.add_dynamic_addr(builder, network._address, info="a fastnn network")  # so it is not cached
-    return builder.ptrtoint(address, context.get_value_type(types.int64))
-
-
-@overload_attribute(NetworkType, "n_features")
-def _n_features(net):  # type: ignore[no-untyped-def]
-    return lambda net: word(net, kernels.N_FEATURES)
-
-
-@overload_attribute(NetworkType, "n_outputs")
-def _n_outputs(net):  # type: ignore[no-untyped-def]
-    return lambda net: word(net, kernels.N_OUTPUTS)
-
-
-@overload_attribute(NetworkType, "n_targets")
-def _n_targets(net):  # type: ignore[no-untyped-def]
-    return lambda net: word(net, kernels.N_TARGETS)
-
-
-@overload_attribute(NetworkType, "batch_size")
-def _batch_size(net):  # type: ignore[no-untyped-def]
-    return lambda net: word(net, kernels.MOST_ROWS)
-
-
-def _check_types(name: str, network: Any, read: dict[str, Any], written: dict[str, Any]) -> None:
-    """Raise a TypingError, which a user reads when his function is compiled, unless these are types of such arrays."""
-    if not isinstance(network, NetworkType):
-        raise TypingError(f"{name} takes a network, as model.jit() makes it, first, got {network}")
-    for argument, (kind, dimensions) in {**read, **written}.items():
-        wanted = f"a C-contiguous array of {network.dtype} with {' or '.join(map(str, dimensions))} dimensions"
-        if not isinstance(kind, types.Array) or kind.ndim not in dimensions:
-            raise TypingError(f"{name} takes {wanted} for {argument}, got {kind}")
-        if kind.dtype != network.dtype:
-            advice = f": model.jit(dtype={str(kind.dtype)!r}) makes a network for it"
-            is_one_of_two = kind.dtype in (types.float32, types.float64)
-            raise TypingError(f"{name} takes {wanted} for {argument}, got {kind}{advice if is_one_of_two else ''}")
-        if kind.layout != "C":
-            advice = ": np.ascontiguousarray makes one" if argument in read else ""
-            raise TypingError(f"{name} takes {wanted} for {argument}, got {kind}{advice}")
-        if argument in written and not kind.mutable:
-            raise TypingError(f"{name} writes to {argument}, but it is read-only")
 
 
 # ---- what users call, in Python as in compiled code ----
@@ -715,98 +608,10 @@ def _blocks(
             or not array.flags.c_contiguous
             or not (array.flags.writeable or argument in read)
         ):
-            try:
-                kind = typeof(array)
-            except (ValueError, TypingError):  # what Numba does not know
-                kind = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-            is_read = argument in read
-            try:
-                _check_types(
-                    name,
-                    typeof(net),
-                    *({argument: (kind, dimensions)} if is_read is each else {} for each in (True, False)),
-                )
-            except TypingError as error:
-                raise TypeError(str(error)) from None
+            from fastnn.embedded.njit import check_value  # which says it in Numba's words
+
+            check_value(name, net, argument, array, dimensions, argument in read)
     return [np.atleast_2d(array) for array in (*read.values(), *written.values())]
-
-
-@overload(predict_one, strict=False)
-def _predict_one(net: Any, x: Any, out: Any) -> Any:
-    _check_types("predict_one", net, {"x": (x, (1,))}, {"out": (out, (1,))})
-
-    def implementation(net, x, out):  # type: ignore[no-untyped-def]
-        if x.size != word(net, kernels.N_FEATURES):
-            raise ValueError(WRONG_X, x.size, word(net, kernels.N_FEATURES))
-        if out.size != word(net, kernels.N_OUTPUTS):
-            raise ValueError(WRONG_OUT, out.size, word(net, kernels.N_OUTPUTS))
-        call(word(net, kernels.PREDICT), word(net, kernels.NETWORK), as_block(x), as_block(out))
-
-    return implementation
-
-
-@overload(predict_batch, strict=False)
-def _predict_batch(net: Any, X: Any, out: Any) -> Any:
-    _check_types("predict_batch", net, {"X": (X, (2,))}, {"out": (out, (2,))})
-
-    def implementation(net, X, out):  # type: ignore[no-untyped-def]
-        if X.shape[1] != word(net, kernels.N_FEATURES):
-            raise ValueError(WRONG_X, X.shape[1], word(net, kernels.N_FEATURES))
-        if out.shape[1] != word(net, kernels.N_OUTPUTS):
-            raise ValueError(WRONG_OUT, out.shape[1], word(net, kernels.N_OUTPUTS))
-        if out.shape[0] != X.shape[0]:
-            raise ValueError(WRONG_ROWS, X.shape[0], out.shape[0])
-        call(word(net, kernels.PREDICT), word(net, kernels.NETWORK), as_block(X), as_block(out))
-
-    return implementation
-
-
-@overload(input_gradient, strict=False)
-def _input_gradient(net: Any, x: Any, out: Any) -> Any:
-    _check_types("input_gradient", net, {"x": (x, (1,))}, {"out": (out, (1, 2))})
-    is_one = out.ndim == 1
-
-    def implementation(net, x, out):  # type: ignore[no-untyped-def]
-        n_outputs = word(net, kernels.N_OUTPUTS)
-        n_rows = 1 if is_one and word(net, kernels.N_NUMBERS) == 1 else n_outputs
-        if x.size != word(net, kernels.N_FEATURES):
-            raise ValueError(WRONG_X, x.size, word(net, kernels.N_FEATURES))
-        if out.shape[-1] != x.size or out.size != n_rows * x.size:
-            raise ValueError(WRONG_JACOBIAN, out.size, n_rows * x.size)
-        code, network = word(net, kernels.GRADIENT), word(net, kernels.NETWORK)
-        if code == 0:
-            raise ValueError(TOO_WIDE)
-        call(code, network, as_block(x), n_outputs - n_rows, False, as_blocks(out))
-
-    return implementation
-
-
-@overload(train_step, strict=False)
-def _train_step(net: Any, X: Any, Y: Any) -> Any:
-    _check_types("train_step", net, {"X": (X, (1, 2)), "Y": (Y, (1, 2))}, {})
-    zero = np.dtype(str(net.dtype)).type(0)
-
-    def implementation(net, X, Y):  # type: ignore[no-untyped-def]
-        read, target, n_classes = as_block(X), as_block(Y), word(net, kernels.N_CLASSES)
-        if read.shape[0] < 1 or read.shape[0] > word(net, kernels.MOST_ROWS):
-            raise ValueError(WRONG_BATCH, read.shape[0], word(net, kernels.MOST_ROWS))
-        if read.shape[1] != word(net, kernels.N_FEATURES):
-            raise ValueError(WRONG_X, read.shape[1], word(net, kernels.N_FEATURES))
-        if target.shape[1] != word(net, kernels.N_TARGETS):
-            raise ValueError(WRONG_Y, target.shape[1], word(net, kernels.N_TARGETS))
-        if target.shape[0] != read.shape[0]:
-            raise ValueError(WRONG_ROWS, read.shape[0], target.shape[0])
-        if n_classes:
-            for i in range(target.shape[0]):
-                for k in range(target.shape[1]):
-                    y = target[i, k]
-                    if not (y >= 0 and y <= n_classes - 1 and (n_classes == 2 or y == np.floor(y))):
-                        raise ValueError(WRONG_CLASS, y, n_classes)
-        told = on_stack(zero, 1, 1)
-        call(word(net, kernels.TRAIN), word(net, kernels.TRAINED), read, target, told)
-        return told[0, 0]
-
-    return implementation
 
 
 # ---- how networks are made ----
@@ -891,3 +696,11 @@ def trainer_of(model: Any, dtype: npt.DTypeLike, batch_size: int, way: ModuleTyp
     Y = aligned((batch_size, 1 if is_of_classes else network.layer_sizes[-1]), dtype)
     norms = {"clip_norm": model.clip_norm or 0.0, "max_norm": model.max_norm or 0.0}
     return Trainer(network, theta, optimizer, X, Y, int(batch_size), model.alpha, n_threads=1, way=way, **norms)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "NetworkType":  # by which users' kept functions know it
+        from fastnn.embedded.njit import NetworkType
+
+        return NetworkType
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
