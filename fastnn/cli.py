@@ -118,7 +118,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except ImportError as error:
         if error.name in EXTRA:
             fail_without(error.name)
-        if "pip install" in str(error):
+        if re.search("[Uu]se pip|pip install", str(error)):
             fail(error)
         raise
     except (KeyboardInterrupt, typer.Abort):
@@ -784,6 +784,8 @@ def refuse_to_write_over(output: Path, model_file: Path, data: Path | None = Non
 def complete_file(path: Path, is_text: bool = True) -> Iterator[Any]:
     """A file to write, which stands under its name once it is complete; - is standard output."""
     if path == Path("-"):
+        if sys.stdout is None:
+            raise ValueError("--output is -, but standard output is closed")
         if is_text and isinstance(sys.stdout, io.TextIOWrapper):  # a file, whatever the terminal speaks
             sys.stdout.reconfigure(encoding="utf-8", newline="")
         yield sys.stdout if is_text else sys.stdout.buffer
@@ -897,7 +899,7 @@ def bench(
         raise ValueError(f"--seconds is {seconds}, but a positive number is wanted")
     kinds = [kind for kind, is_given in (("options", options), ("calls", calls), ("start", start)) if is_given]
     if len(kinds) > 1:
-        several = " and ".join(f"--{kind}" for kind in kinds)
+        several = ", ".join(f"--{kind}" for kind in kinds)
         raise ValueError(f"{several} are {len(kinds)} benchmarks: one of them is wanted")
     if start:
         for option, value in ("--seconds", seconds), ("--output", output):

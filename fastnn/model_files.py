@@ -187,7 +187,7 @@ def read(path: str | os.PathLike[str], to_predict: bool = False) -> tuple[Any, d
             header = json.loads(arrays["header"].tobytes()) if "header" in arrays else {}
             version = int(header.get("format", 0))
             if 1 <= version <= FORMAT:
-                extra = header["extra"]
+                extra = dict(header["extra"])
                 if version == 1 and extra.get("table"):
                     header |= {"encoder": extra.pop("table"), "steps": ["encoder", "network"]}
                 return _model(header, arrays, _kinds(to_predict)), extra

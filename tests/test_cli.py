@@ -845,6 +845,24 @@ def test_bench_of_starts_has_a_unit_for_each_row_and_runs_a_program_once(monkeyp
     assert measured == [(["fastnn", "sklearn"], 5)]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such shell")
+@pytest.mark.parametrize(
+    ("closed", "said"),
+    [(">&-", "--output is -, but standard output is closed"), ("<&-", "the table is -, but standard input is closed")],
+)
+def test_closed_streams_are_named(folder, tmp_path, closed, said):
+    model = fastnn.save(fastnn.MLPRegressor(max_iter=1).fit(np.eye(4), np.arange(4.0)), tmp_path / "model.fastnn")
+    table = "-" if closed == "<&-" else folder / "flowers.csv"
+    got = subprocess.run(
+        f'"{sys.executable}" -m fastnn.cli predict "{model}" "{table}" --output - {closed}',
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (got.returncode, got.stderr.strip()) == (2, f"fastnn: {said}")
+
+
 def test_warmup_leaves_nothing_to_compile():
     assert run("warmup").code == 0
     assert "compiling" not in run("warmup").out
@@ -968,7 +986,7 @@ def bad(tmp_path_factory, folder):
         ("train --activation glue", "--activation"),
         ("bench --calls fit-iris --seconds inf", "--seconds is inf, but a positive number is wanted"),
         ("bench defaults --seconds 0", "--seconds is 0.0, but a positive number is wanted"),
-        ("bench --start --calls", "--calls and --start are 2 benchmarks: one of them is wanted"),
+        ("bench --start --calls", "--calls, --start are 2 benchmarks: one of them is wanted"),
         ("bench --start --output a.png", "--output is for steps and calls, but this is --start"),
         ("bench --start --seconds 1", "--seconds is for steps and calls, but this is --start"),
         ("bench --start fit-iris", "no row fit-iris: there are fit, predict, memory, load, "),

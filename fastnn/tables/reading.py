@@ -262,6 +262,8 @@ def _opened(path: str | os.PathLike[str], name: str) -> Iterator[IO[bytes]]:
     """A file, or a copy of what a pipe gives, that can be read more than once."""
     if str(path) != "-" and Path(path).is_dir():
         raise TableError(f"{name} is a folder, but a file is wanted")
+    if str(path) == "-" and sys.stdin is None:
+        raise TableError("the table is -, but standard input is closed")
     with ExitStack() as stack:
         try:
             file: IO[bytes] = sys.stdin.buffer if str(path) == "-" else stack.enter_context(Path(path).open("rb"))
