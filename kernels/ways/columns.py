@@ -4,7 +4,7 @@ A step has two halves.  In the first, the examples of the batch are shared out: 
 at a time, through the whole network and back, to dZ of every layer.  In the second, the parameters are shared out: each
 worker sums dW = dZ A^T of its rows over all the examples and updates them while they are in its cache.  What others
 will read, parameters and transposed activations, it writes past its caches on the processors where that is faster: see
-`simd.STREAMS`.
+`machine.host.STREAMS`.
 
 What travels between the cores is then the activations, and the parameters.  Where these are many, or a batch has no
 equal halves, the workers share out the units of one layer after the other instead: a weight is then read by one worker,
